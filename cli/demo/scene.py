@@ -1,0 +1,33 @@
+"""Who plays in the demo: names, regions, and the stack parameters that it runs with and says aloud."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mldr.domain.identity import ModelKey
+
+ACTIVE, STANDBY = "ap-southeast-1", "ap-southeast-3"
+ACCOUNT, ENVIRONMENT, ZONE = "123456789012", "prod", "models.mldr.test"
+MODEL = ModelKey(registry="sagemaker", name="digits-classifier")
+HOST = f"{MODEL.label}.{ZONE}"
+BUCKET, FOLDER = "mldr-demo-models", "digits-classifier/v1"
+IMAGE = f"121021644041.dkr.ecr.{ACTIVE}.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3"
+TOKEN = f"mldr/{ENVIRONMENT}/gateway-token"
+POLICY = Path(__file__).resolve().parents[2] / "samplecfg" / "policy.yaml"
+HOME = Path(".mldr/demo")
+
+# Only the stack's own parameters make this quicker than a deployment with the defaults.
+PARAMETERS = {
+    "HealthCheckInterval": "10",
+    "FailureThreshold": "2",
+    "RecordTtl": "5",
+    "ProbeInterval": "5",
+    "ProbeRounds": "11",
+    "EndpointPollSeconds": "1",
+    # Gives the gateways the models' own names, as in a deployment with a certificate.
+    "CertificateArn": f"arn:aws:acm:{ACTIVE}:{ACCOUNT}:certificate/demo",
+}
+REQUESTS_PER_SECOND = 8
+TIMEOUT = 1.5  # seconds that the client gives a request
+GOOD_IN_A_ROW = 20
+WATCH_AFTER_HEAL = 8.0  # seconds

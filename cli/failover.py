@@ -1,0 +1,178 @@
+"""`mldr failover`: ask the standby to take a model over, and follow it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import getpass
+import json
+import time
+from dataclasses import dataclass, replace
+from typing import Annotated, Any
+
+import typer
+from botocore.exceptions import ClientError
+from rich.markup import escape
+from rich.table import Table
+
+from cli.outcomes import Ended, Exit
+from cli.output import AsJson, err, out, print_json, seconds
+from cli.protect import ModelName, Timeout, Wait
+from cli.regions import Bus, Environment, Place, Region, places, standby_of
+from mldr.domain.evidence import Evidence, evidence_key
+from mldr.domain.identity import ModelKey
+from mldr.events import FAILOVER_REQUESTED, FailoverRequest, TaskError
+from mldr.sdk import code
+
+POLL = 1.0  # seconds
+LOST = "look into the queues mldr-<env>-failover and mldr-<env>-failover-dlq"
+PHASES = {
+    "ClaimEpoch": "claiming the epoch",
+    "RestoreServing": "restoring the endpoint",
+    "WarmServing": "warming it",
+    "VerifyServing": "comparing its answers with the golden ones",
+    "FlipSwitch": "flipping the takeover switch",
+    "ConfirmTakeover": "waiting for clients outside to see it",
+    "Conclude": "writing the evidence",
+    "RecordFailure": "writing the evidence",
+}
+
+
+@dataclass(frozen=True)
+class Followed:
+    """One failover that was asked for."""
+
+    model: ModelKey
+    failover_id: str
+    standby: Place
+
+    @property
+    def execution(self) -> str:
+        """The execution that carries it out."""
+        return self.standby.execution("failover", self.failover_id)
+
+
+def failover(
+    model: ModelName,
+    reason: Annotated[str, typer.Option(help="Why; it is kept in the evidence.")],
+    wait: Wait = False,
+    timeout: Timeout = 1800,
+    as_json: AsJson = False,
+    region: Region = None,
+    env: Environment = "prod",
+    bus: Bus = "mldr",
+) -> None:
+    """Ask the standby region to restore a model, prove its answers and take its traffic.
+
+    [dim]$[/] mldr failover digits-classifier --reason "exercise of 31 January" --wait
+
+    `Failover Requested` is put on the standby's bus. Nothing in the failed region is called. Without a sealed recovery
+    point the request is refused before any traffic is touched.
+
+    Exit codes: 0 completed (without --wait: asked), 1 refused, failed or not completed in time, 2 bad input, 3 the
+    standby cannot be reached.
+    """
+    key = ModelKey.parse(model)
+    asked = FailoverRequest.parse({
+        "model": str(key), "reason": reason, "requested_by": _caller(), "failover_id": _new_id(key),
+    })  # fmt: skip
+    standby = replace(standby_of(key, places(region, env)), bus_name=bus)
+    followed = Followed(key, str(asked.failover_id), standby)
+    standby.bus.put(FAILOVER_REQUESTED, asked.model_dump(mode="json", exclude_none=True) | {"model": str(key)})
+    if not wait:
+        _asked(followed, as_json)
+        return
+    _finish(followed, _follow(followed, time.monotonic() + timeout, quiet=as_json), as_json)
+
+
+def _new_id(model: ModelKey) -> str:
+    return f"by-hand-{model.name[:30]}-{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%S%f}"[:60]
+
+
+def _caller() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "operator"
+
+
+def _asked(followed: Followed, as_json: bool) -> None:
+    if as_json:
+        print_json({"model": str(followed.model), "failover_id": followed.failover_id, "region": followed.standby.region})
+        return
+    out.print(f"[green]✓[/] asked {followed.standby.region} to take over {followed.model}: {followed.failover_id}")
+    out.print(f"  [dim]→ follow it with `mldr status {followed.model.name}`[/]")
+
+
+def _follow(followed: Followed, deadline: float, *, quiet: bool) -> dict[str, Any]:
+    """Show each state once, until the execution has ended; returns its description."""
+    states, shown = followed.standby.client("stepfunctions"), 0
+    while True:
+        found = _execution(states, followed.execution)
+        names = _entered(states, followed.execution) if found else []
+        for name in () if quiet else names[shown:]:
+            err.print(f"[cyan]{dt.datetime.now():%H:%M:%S}[/] {PHASES[name]}")  # noqa: DTZ005 - the operator's own clock
+        shown = len(names)
+        if found and found["status"] != "RUNNING":
+            return found
+        if time.monotonic() > deadline:
+            so_far = f"it is {PHASES[names[-1]]}" if names else "it has not started"
+            raise Ended(Exit.DOES_NOT_HOLD, f"{followed.failover_id} has not completed in time; {so_far}", LOST)
+        time.sleep(POLL)
+
+
+def _execution(states: Any, arn: str) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = states.describe_execution(executionArn=arn)
+    except ClientError as error:
+        if code(error) != "ExecutionDoesNotExist":
+            raise
+        return None
+    return found
+
+
+def _entered(states: Any, arn: str) -> list[str]:
+    """Return the phases in the order in which they were entered, each once."""
+    pages = states.get_paginator("get_execution_history").paginate(executionArn=arn)
+    history = [event for page in pages for event in page["events"]]
+    names = [event.get("stateEnteredEventDetails", {}).get("name") for event in history]
+    return list(dict.fromkeys(name for name in names if name in PHASES))
+
+
+def _finish(followed: Followed, execution: dict[str, Any], as_json: bool) -> None:
+    evidence = find_evidence(followed.standby, followed.model, followed.failover_id)
+    outcome = evidence.outcome if evidence else "completed" if execution["status"] == "SUCCEEDED" else "failed"
+    why = evidence.reason if evidence else _cause(execution)
+    if as_json:
+        shown = evidence.model_dump(mode="json") if evidence else {"outcome": outcome, "reason": why}
+        print_json({**shown, "model": str(followed.model), "failover_id": followed.failover_id})
+    elif outcome == "completed" and evidence:
+        _show(evidence)
+    if outcome != "completed":
+        raise Ended(Exit.DOES_NOT_HOLD, f"{outcome}: {why}", f"see `mldr status {followed.model.name}`")
+
+
+def find_evidence(place: Place, model: ModelKey, failover_id: str) -> Evidence | None:
+    """Return the record of a failover from the region's vault, looking at the newest ones first."""
+    s3 = place.client("s3")
+    prefix = evidence_key(model, 0).rpartition("/")[0] + "/"
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=place.vault, Prefix=prefix)
+    for key in reversed([item["Key"] for page in pages for item in page.get("Contents", [])]):
+        record = Evidence.model_validate_json(s3.get_object(Bucket=place.vault, Key=key)["Body"].read())
+        if record.id == failover_id:
+            return record
+    return None
+
+
+def _cause(execution: dict[str, Any]) -> str:
+    error = {"Error": execution.get("error", execution["status"]), "Cause": execution.get("cause", "")}
+    return TaskError.parse(json.dumps(error)).sentence
+
+
+def _show(evidence: Evidence) -> None:
+    out.print(f"[green]✓[/] {evidence.region} serves {evidence.model} from {evidence.recovery_point}")
+    table = Table("phase", "took", box=None, header_style="dim")
+    for one in evidence.phases:
+        table.add_row(one.name, seconds(one.seconds))
+    out.print(table)
+    out.print(f"[dim]evidence {evidence_key(evidence.model, evidence.sequence)}, epoch {evidence.epoch}[/]", markup=True)
+    out.print(escape(f"reason: {evidence.reason}"))

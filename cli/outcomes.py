@@ -1,0 +1,66 @@
+"""How a command ends: exit codes that mean something, and refusals that say what to do next."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
+
+from mldr.errors import BadEvent, BadPolicy, MldrError, NotAllowed, Retryable
+from mldr.sdk import code
+
+EXIT_CODES = """\
+Exit codes: 0 it holds, 1 it does not hold, 2 bad usage or input, 3 cannot reach or observe."""
+
+
+class Exit(IntEnum):
+    """The exit codes of every command."""
+
+    HOLDS = 0
+    DOES_NOT_HOLD = 1
+    BAD_INPUT = 2
+    CANNOT_OBSERVE = 3
+
+
+class Ended(Exception):
+    """A command cannot go on: the sentence that says why, and what to do next."""
+
+    def __init__(self, exit_code: Exit, sentence: str, advice: str = "") -> None:
+        super().__init__(sentence)
+        self.exit_code, self.advice = exit_code, advice
+
+
+def bad_input(sentence: str, advice: str = "") -> Ended:
+    """Return the end of a command that was asked something impossible."""
+    return Ended(Exit.BAD_INPUT, sentence, advice)
+
+
+def unreachable(sentence: str, advice: str = "") -> Ended:
+    """Return the end of a command that cannot see what it was asked about."""
+    return Ended(Exit.CANNOT_OBSERVE, sentence, advice)
+
+
+def from_error(error: Exception) -> Ended:
+    """Return how a command ends for an error of ours or of the SDK; everything else is a defect and is raised again."""
+    match error:
+        case Ended():
+            return error
+        case BadEvent() | BadPolicy():
+            return bad_input(str(error))
+        case NotAllowed() | Retryable():
+            return unreachable(str(error))
+        case MldrError():
+            return Ended(Exit.DOES_NOT_HOLD, f"{type(error).__name__}: {error}")
+        case NoCredentialsError() | NoRegionError():
+            return unreachable(str(error), "export what `mldr local up` prints, or log in to AWS")
+        case ClientError():
+            return unreachable(f"AWS refused: {error}", _advice(error))
+        case BotoCoreError():
+            return unreachable(str(error), "check the network, AWS_ENDPOINT_URL and the region")
+    raise error
+
+
+def _advice(error: ClientError) -> str:
+    if code(error) in ("ResourceNotFoundException", "StateMachineDoesNotExist"):
+        return "is mldr deployed in that region, and is --env right?"
+    return "check the credentials, the region and --env"

@@ -1,0 +1,53 @@
+"""What a command prints: JSON on standard output for machines, tables for people, complaints on standard error."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import sys
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, and nothing else there.")]
+
+PHASE_COLOURS = {"SEALED": "green", "FAILED": "red", "withdrawn": "yellow"}
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document."""
+    sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
+
+
+def size(count: int) -> str:
+    """Return a number of bytes as people read it."""
+    amount = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if amount < 1024 or unit == "TiB":
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    return ""
+
+
+def seconds(span: float | None) -> str:
+    """Return a time span as people read it."""
+    if span is None:
+        return "–"
+    if abs(span) < 120:
+        return f"{span:.1f} s"
+    return str(dt.timedelta(seconds=round(span)))
+
+
+def moment(at: dt.datetime | None) -> str:
+    """Return a time as people read it, in UTC."""
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC" if at else "–"
+
+
+def phase(name: str) -> str:
+    """Return a phase in its colour."""
+    colour = PHASE_COLOURS.get(name, "cyan")
+    return f"[{colour}]{name}[/]"

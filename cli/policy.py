@@ -1,0 +1,66 @@
+"""`mldr policy`: is a policy file valid, and what does it promise each model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from cli.outcomes import Exit, bad_input
+from cli.output import AsJson, err, out, print_json
+from mldr.domain.durations import format_duration
+from mldr.domain.model_rules import ModelRules
+from mldr.domain.policy import Policy
+from mldr.errors import BadPolicy
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="What every model is owed, in one YAML file.")
+
+
+@app.command()
+def check(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="For example samplecfg/policy.yaml.", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Validate a policy file whole; every mistake is named, with its line and what would be right.
+
+    [dim]$[/] mldr policy check samplecfg/policy.yaml
+
+    Exit codes: 0 valid, 2 mistakes or no such file.
+    """
+    mistakes, policy = _read(file)
+    if as_json:
+        print_json({"file": str(file), "valid": policy is not None, "mistakes": mistakes})
+    elif policy is None:
+        err.print(f"[bold red]✗[/] {escape(str(file))}: {len(mistakes)} mistake{'s' if len(mistakes) != 1 else ''}")
+        for mistake in mistakes:
+            err.print(f"  {escape(mistake)}")
+    else:
+        _show(file, policy)
+    if policy is None:
+        raise typer.Exit(int(Exit.BAD_INPUT))
+
+
+def _read(file: Path) -> tuple[list[str], Policy | None]:
+    try:
+        return [], Policy.parse(file.read_text(encoding="utf-8"))
+    except BadPolicy as error:
+        return list(error.mistakes), None
+    except (OSError, UnicodeDecodeError) as error:
+        raise bad_input(f"{file} cannot be read: {error}", "start from samplecfg/policy.yaml") from error
+
+
+def _show(file: Path, policy: Policy) -> None:
+    out.print(f"[green]✓[/] {escape(str(file))} is valid; regions {' and '.join(policy.regions)}")
+    table = Table("models", "criticality", "tier", "RTO", "RPO", "kept", "failover", box=None, header_style="dim")
+    for entry in policy.models:
+        table.add_row(entry.match, *_row(entry.rules))
+    table.add_row("[dim]all others[/]", *_row(policy.defaults))
+    out.print(table)
+
+
+def _row(rules: ModelRules) -> tuple[str, ...]:
+    kept = f"{format_duration(rules.retention.period)} {rules.retention.mode}"
+    return rules.criticality, rules.tier, format_duration(rules.rto), format_duration(rules.rpo), kept, rules.failover.mode

@@ -1,0 +1,164 @@
+"""Which regions an operator means, and what of mldr stands in each of them."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import boto3
+import typer
+from botocore.config import Config
+
+from cli.outcomes import Ended, Exit, bad_input, from_error, unreachable
+from mldr.aws.bus import EventBus
+from mldr.aws.catalog import DynamoCatalog
+from mldr.domain.identity import ModelKey
+from mldr.domain.regions import REGIONS
+
+# A command line must not hang on a region that is down: that is when it is used.
+PATIENCE = Config(connect_timeout=3, read_timeout=10, retries={"mode": "standard", "max_attempts": 2})
+T = TypeVar("T")
+
+Region = Annotated[
+    str | None,
+    typer.Option(
+        "--region",
+        help="The standby region. Without it: $MLDR_REGIONS, else the regions of samconfig.toml, else $AWS_REGION.",
+    ),
+]
+Environment = Annotated[
+    str, typer.Option("--env", envvar="MLDR_ENV", help="EnvironmentName of the stack: part of all its names.")
+]
+
+Bus = Annotated[str, typer.Option("--bus", help="BusName of the stack.")]
+
+
+@dataclass(frozen=True)
+class Place:
+    """One region as seen from here."""
+
+    region: str
+    environment: str
+    bus_name: str = "mldr"
+
+    def client(self, service: Any) -> Any:
+        """Return a client of this region that gives up quickly."""
+        return boto3.client(service, region_name=self.region, config=PATIENCE)
+
+    @property
+    def table(self) -> str:
+        """The name of the catalog's table."""
+        return f"mldr-{self.environment}-catalog"
+
+    @cached_property
+    def catalog(self) -> DynamoCatalog:
+        """The catalog of this region."""
+        return DynamoCatalog(self.client("dynamodb"), table=self.table)
+
+    @cached_property
+    def account(self) -> str:
+        """The account, as the table's ARN says it."""
+        described = self.client("dynamodb").describe_table(TableName=self.table)
+        return str(described["Table"]["TableArn"].split(":")[4])
+
+    @property
+    def bus(self) -> EventBus:
+        """Where requests are put."""
+        return EventBus(self.client("events"), name=self.bus_name)
+
+    def execution(self, machine: str, name: str) -> str:
+        """Return the ARN of an execution of one of the stack's state machines."""
+        state_machine = f"mldr-{self.environment}-{machine}"
+        partition = boto3.Session().get_partition_for_region(self.region)
+        return f"arn:{partition}:states:{self.region}:{self.account}:execution:{state_machine}:{name}"
+
+    @property
+    def vault(self) -> str:
+        """The name of the vault."""
+        return f"mldr-{self.environment}-vault-{self.account}-{self.region}"
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What looking into several regions gave: answers by region, and why others gave none."""
+
+    answers: dict[str, Any]
+    silent: dict[str, Ended]
+
+
+def places(region: str | None, environment: str, *, others: bool = False) -> list[Place]:
+    """Return the regions to look at: the one given (`others`: and those known besides). Ends the command without any."""
+    found = _configured() if others or not region else []
+    if region and region not in found:
+        found.append(region)
+    if not found:
+        raise bad_input("no region is known", "give --region, or set MLDR_REGIONS=ap-southeast-1,ap-southeast-3")
+    strange = [name for name in found if name not in REGIONS]
+    if strange:
+        raise bad_input(f"{', '.join(strange)} is not an AWS region")
+    return [Place(name, environment) for name in found]
+
+
+def _configured() -> list[str]:
+    listed = [name.strip() for name in os.environ.get("MLDR_REGIONS", "").split(",") if name.strip()]
+    here = Path.cwd()
+    files = [path for folder in (here, *here.parents) if (path := folder / "samconfig.toml").is_file()]
+    single = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    return listed or (_samconfig(files[0]) if files else []) or ([single] if single else [])
+
+
+def _samconfig(path: Path) -> list[str]:
+    try:
+        tables = tomllib.loads(path.read_text()).values()
+    except tomllib.TOMLDecodeError as error:
+        raise bad_input(f"{path}: {error}", "mend it, or give --region") from error
+    deploys = [table.get("deploy", {}).get("parameters", {}) for table in tables if isinstance(table, dict)]
+    return list(dict.fromkeys(deploy["region"] for deploy in deploys if "region" in deploy))
+
+
+def look(where: Sequence[Place], question: Callable[[Place], Any]) -> Looked:
+    """Ask every region at once; a region that does not answer hides no other."""
+
+    def ask(place: Place) -> tuple[Any, Ended | None]:
+        try:
+            return question(place), None
+        except Exception as error:  # noqa: BLE001 - from_error raises again what it does not know
+            return None, from_error(error)
+
+    with ThreadPoolExecutor(max(1, len(where))) as pool:
+        found = dict(zip([place.region for place in where], pool.map(ask, where), strict=True))
+    answers = {region: answer for region, (answer, ended) in found.items() if ended is None}
+    silent = {region: ended for region, (_, ended) in found.items() if ended is not None}
+    if not answers:
+        raise unreachable(_reasons(silent), next(iter(silent.values())).advice)
+    return Looked(answers, silent)
+
+
+def _reasons(silent: dict[str, Ended]) -> str:
+    return "; ".join(f"{region}: {ended}" for region, ended in silent.items())
+
+
+def silence(looked: Looked) -> str:
+    """Return the sentence about regions that gave no answer; empty when all did."""
+    return f"not observed: {_reasons(looked.silent)}" if looked.silent else ""
+
+
+def standby_of(model: ModelKey, where: Sequence[Place]) -> Place:
+    """Return the region whose catalog knows the model. Ends the command when there is none, or more than one."""
+    looked = look(where, lambda place: place.catalog.records(model))
+    knowing = [place for place in where if looked.answers.get(place.region)]
+    if len(knowing) == 1:
+        return knowing[0]
+    if knowing:
+        names = " and ".join(place.region for place in knowing)
+        raise bad_input(f"{model} has recovery points in {names}", "say which one with --region")
+    advice = f"approve a version in the registry, or run `mldr protect {model.name}`"
+    if looked.silent:
+        raise unreachable(f"no region that answers knows {model}; {silence(looked)}", advice)
+    raise Ended(Exit.DOES_NOT_HOLD, f"{model} was never captured", advice)

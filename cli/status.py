@@ -1,0 +1,171 @@
+"""`mldr status`: what could be recovered now, from the catalog of the standby region."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from cli.outcomes import Ended, Exit
+from cli.output import AsJson, err, moment, out, phase, print_json, seconds, size
+from cli.regions import Environment, Looked, Place, Region, look, places, silence
+from mldr.domain.identity import ModelKey
+from mldr.domain.recovery_point import Record, newest_restorable
+
+Model = Annotated[
+    str | None,
+    typer.Argument(metavar="[MODEL]", help="A model: churn, or sagemaker/churn. Without it: all.", show_default=False),
+]
+
+
+def status(model: Model = None, as_json: AsJson = False, region: Region = None, env: Environment = "prod") -> None:
+    """Show a model's newest recovery point, or one line per model.
+
+    [dim]$[/] mldr status digits-classifier
+    [dim]$[/] mldr status digits-classifier --json | jq -r .phase
+
+    Exit codes: 0 there is a point to recover from (without MODEL: for every model), 1 there is none, 2 no such model
+    name or region, 3 no catalog could be read.
+    """
+    where = places(region, env)
+    if model is None:
+        _all(where, as_json)
+    else:
+        _one(ModelKey.parse(model), where, as_json)
+
+
+def describe(place: Place, model: ModelKey) -> dict[str, Any] | None:
+    """Return what a region's catalog knows of a model; None when it was never captured there."""
+    catalog = place.catalog
+    records = sorted(catalog.records(model), key=_promotion)
+    if not records:
+        return None
+    newest, usable = records[-1], newest_restorable(records)
+    epoch, takeover, route = catalog.epoch(model), catalog.takeover(model), catalog.route(model)
+    return {
+        **point(newest),
+        "region": place.region,
+        "recoverable": usable.recovery_point if usable else None,
+        "name": route.name if route else None,
+        "epoch": epoch.model_dump(mode="json") if epoch else None,
+        "takeover": takeover.model_dump(mode="json") if takeover else None,
+        "health": catalog.health(model).model_dump(mode="json"),
+        "points": [point(record) for record in reversed(records)],
+    }
+
+
+def _promotion(record: Record) -> tuple[Any, ...]:
+    return record.origin.promoted_at, record.started_at
+
+
+def point(record: Record) -> dict[str, Any]:
+    """Return one recovery point as JSON shows it."""
+    promoted, sealed = record.origin.promoted_at, record.sealed_at
+    return {
+        "model": str(record.model),
+        "phase": record.phase.value,
+        "recovery_point": record.recovery_point,
+        "sealed_at": sealed.isoformat() if sealed else None,
+        "objects": record.objects,
+        "bytes": record.bytes,
+        "reason": record.reason,
+        "restorable": record.restorable,
+        "attempt": record.attempt,
+        "promoted_at": promoted.isoformat(),
+        "rpo_seconds": round((sealed - promoted).total_seconds(), 3) if sealed else None,
+        "source_arn": record.origin.arn,
+        "target_arn": record.target_arn,
+        "warnings": list(record.warnings),
+        "withdrawn": record.withdrawn,
+    }
+
+
+def _one(model: ModelKey, where: list[Place], as_json: bool) -> None:
+    looked = look(where, lambda place: describe(place, model))
+    found = [answer for answer in looked.answers.values() if answer]
+    if not found:
+        raise _unknown(model, looked)
+    newest = max(found, key=lambda answer: answer["promoted_at"])
+    if as_json:
+        print_json(newest)
+    else:
+        _show(newest)
+        _complain(looked)
+    if newest["recoverable"] is None:
+        raise typer.Exit(int(Exit.DOES_NOT_HOLD))
+
+
+def _unknown(model: ModelKey, looked: Looked) -> Ended:
+    advice = f"approve a version in the registry, or run `mldr protect {model.name}`"
+    if looked.silent:
+        return Ended(Exit.CANNOT_OBSERVE, f"no region that answers knows {model}; {silence(looked)}", advice)
+    return Ended(Exit.DOES_NOT_HOLD, f"{model} was never captured in {', '.join(looked.answers)}", advice)
+
+
+def _complain(looked: Looked) -> None:
+    if looked.silent:
+        err.print(f"[yellow]![/] {escape(silence(looked))}")
+
+
+def _show(found: dict[str, Any]) -> None:
+    verdict = "[green]can be recovered[/]" if found["recoverable"] else "[red]cannot be recovered[/]"
+    out.print(f"[bold]{found['model']}[/] {verdict} in {found['region']}")
+    table = Table(box=None, show_header=False, padding=(0, 2))
+    for name, value in _lines(found):
+        if value:
+            table.add_row(f"[dim]{name}[/]", value)
+    out.print(table)
+
+
+def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
+    takeover, health, epoch = found["takeover"], found["health"], found["epoch"]
+    others = [other for other in found["points"][1:] if other["restorable"]]
+    return [
+        ("recovery point", f"{found['recovery_point']}  {phase(found['phase'])}"),
+        ("reason", escape(found["reason"])),
+        ("withdrawn", escape(found["withdrawn"] or "")),
+        ("would restore", found["recoverable"] if found["recoverable"] != found["recovery_point"] else ""),
+        ("promoted", moment_of(found["promoted_at"])),
+        ("sealed", f"{moment_of(found['sealed_at'])}, {seconds(found['rpo_seconds'])} later" if found["sealed_at"] else ""),
+        ("holds", f"{found['objects']} objects, {size(found['bytes'])}"),
+        ("attempt", str(found["attempt"]) if found["attempt"] > 1 else ""),
+        ("registered as", found["target_arn"] or ""),
+        ("name", found["name"] or "[yellow]not onboarded: no traffic can be switched yet[/]"),
+        ("peer's health", f"{health['verdict']} [dim]{escape(health['reason'])}[/]"),
+        ("epoch", f"{epoch['number']}, failover {epoch['failover_id']}" if epoch else ""),
+        ("taken over", f"since {moment_of(takeover['flipped_at'])} by {takeover['endpoint']}" if takeover else ""),
+        ("older points", f"{len(others)} more can be restored" if others else ""),
+        *(("warning", f"[yellow]{escape(warning)}[/]") for warning in found["warnings"]),
+    ]
+
+
+def moment_of(text: str | None) -> str:
+    """Return an ISO time as people read it."""
+    return moment(dt.datetime.fromisoformat(text).astimezone(dt.UTC)) if text else "–"
+
+
+def _all(where: list[Place], as_json: bool) -> None:
+    looked = look(where, lambda place: [describe(place, model) for model in place.catalog.models()])
+    found = [model for models in looked.answers.values() for model in models if model]
+    if as_json:
+        print_json({"models": found, "not_observed": {region: str(why) for region, why in looked.silent.items()}})
+    else:
+        _table(found)
+        _complain(looked)
+    if not found or any(model["recoverable"] is None for model in found):
+        raise typer.Exit(int(Exit.DOES_NOT_HOLD))
+
+
+def _table(found: list[dict[str, Any]]) -> None:
+    if not found:
+        out.print("no model was captured yet; approve a version in the registry, or run `mldr protect MODEL`")
+        return
+    table = Table("model", "standby", "phase", "recovery point", "sealed", "holds", box=None, header_style="dim")
+    for model in sorted(found, key=lambda model: model["model"]):
+        held = f"{model['objects']} objects, {size(model['bytes'])}"
+        row = (model["recovery_point"], moment_of(model["sealed_at"]), held)
+        table.add_row(model["model"], model["region"], phase(model["phase"]), *row)
+    out.print(table)

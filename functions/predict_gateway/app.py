@@ -1,0 +1,76 @@
+"""Door: HTTP API -> predictions, deep health and the takeover switch of this region."""
+
+import base64
+from typing import Any
+
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
+from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from mldr import wiring
+from mldr.domain.identity import ModelKey
+from mldr.errors import BadEvent
+from mldr.steps import serve_gateway
+from mldr.telemetry import logger
+
+app = APIGatewayHttpResolver()
+
+
+def respond(answer: serve_gateway.Answer) -> Response[Any]:
+    # Text leaves as it is; Powertools encodes bytes as base64, and would serialise JSON bytes a second time.
+    try:
+        body: str | bytes = answer.body.decode()
+    except UnicodeDecodeError:
+        body = answer.body
+    return Response(answer.status, content_type=answer.content_type, body=body, headers={**answer.headers})
+
+
+def received(event: APIGatewayProxyEventV2) -> bytes:
+    body = event.body or ""
+    return base64.b64decode(body) if event.is_base64_encoded else body.encode()
+
+
+@app.post("/models/<model>/invocations")
+def invocations(model: str) -> Response[Any]:
+    world, event = wiring.world(), app.current_event
+    answer = serve_gateway.predict(
+        ModelKey.parse(model),
+        received(event),
+        content_type=event.headers.get("content-type", "application/json"),
+        accept=event.headers.get("accept", ""),
+        token=event.headers.get("authorization", "").removeprefix("Bearer "),
+        region=world.env.aws_region,
+        tokens=world.tokens,
+        catalog=world.catalog,
+        policies=world.policies,
+        serving=world.serving,
+    )
+    return respond(answer)
+
+
+@app.get("/models/<model>/health")
+def health(model: str) -> Response[Any]:
+    world = wiring.world()
+    answer = serve_gateway.health(
+        ModelKey.parse(model),
+        region=world.env.aws_region,
+        catalog=world.catalog,
+        policies=world.policies,
+        serving=world.serving,
+    )
+    return respond(answer)
+
+
+@app.get("/models/<model>/takeover")
+def takeover(model: str) -> Response[Any]:
+    return respond(serve_gateway.takeover(ModelKey.parse(model), catalog=wiring.world().catalog))
+
+
+@app.exception_handler(BadEvent)  # type: ignore[untyped-decorator]  # Powertools leaves it untyped
+def refuse(error: BadEvent) -> Response[Any]:
+    return respond(serve_gateway.refused(str(error)))
+
+
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    return app.resolve(event, context)

@@ -1,0 +1,25 @@
+"""Door: state machine *failover* -> create the endpoint of a recovery point."""
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from mldr import wiring
+from mldr.events import ClaimedTask
+from mldr.steps.restore_serving import restore_serving
+from mldr.telemetry import logger
+
+
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    world = wiring.world()
+    status = restore_serving(
+        ClaimedTask.parse(event),
+        default_role=world.env.serving_role_arn,
+        catalog=world.catalog,
+        vault=world.vault,
+        serving=world.serving,
+        clock=world.clock,
+    )
+    logger.info("endpoint", status=status)
+    return {"status": status, "at": world.clock.now().isoformat()}

@@ -1,0 +1,18 @@
+"""Door: state machine *failover* -> prove that the endpoint answers as recorded."""
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from mldr import wiring
+from mldr.events import ClaimedTask
+from mldr.steps.prove_answers import verify_serving
+from mldr.telemetry import logger
+
+
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    world = wiring.world()
+    verdict = verify_serving(ClaimedTask.parse(event), catalog=world.catalog, vault=world.vault, serving=world.serving)
+    logger.info(verdict.reason)
+    return {**verdict.model_dump(mode="json"), "at": world.clock.now().isoformat()}

@@ -1,0 +1,1 @@
+"""One adapter per noun of AWS; a ClientError becomes our error here."""

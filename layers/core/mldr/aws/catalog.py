@@ -1,0 +1,247 @@
+"""The catalog: one DynamoDB table of the standby region.
+
+pk                     sk                what
+MODELS                 <model>           one item per model that was ever captured
+MODEL#<model>          POINT#<id>        a recovery point (a Record)
+MODEL#<model>          EPOCH             the current epoch
+MODEL#<model>          SWITCH            the takeover switch, once flipped
+MODEL#<model>          ROUTE             the onboarded Route 53 graph and its check ids
+MODEL#<model>          HEALTH            what the last health round left
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from mldr.domain.failover import Epoch, Takeover
+from mldr.domain.health import HealthState
+from mldr.domain.identity import Frozen, ModelKey
+from mldr.domain.recovery_point import Phase, Record
+from mldr.domain.routing import Route
+from mldr.errors import EpochTaken, LostRace
+from mldr.sdk import translated
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
+
+_POINT = "POINT#"
+T = TypeVar("T", bound=Frozen)
+
+
+class DynamoCatalog:
+    """Needs dynamodb:GetItem, Query, PutItem, UpdateItem and ConditionCheckItem on the table."""
+
+    def __init__(self, dynamodb: DynamoDBClient, *, table: str) -> None:
+        self._dynamodb, self._table = dynamodb, table
+
+    # recovery points
+
+    def begin(self, record: Record) -> Record:
+        self._put("MODELS", str(record.model), {})
+        lost = LostRace("begun already")
+        try:
+            with translated("begin a recovery point", ConditionalCheckFailedException=lost):
+                self._put(
+                    _pk(record.model), _POINT + record.recovery_point, _fields(record), "attribute_not_exists(pk)"
+                )
+        except LostRace:
+            return self._existing(record)
+        return record
+
+    def resume(self, record: Record, attempt: int) -> Record:
+        again = record.model_copy(update={"attempt": attempt + 1, "phase": Phase.CAPTURING, "reason": ""})
+        self._replace(again, attempt)
+        return again
+
+    def advance(self, record: Record) -> None:
+        self._replace(record, record.attempt)
+
+    def _replace(self, record: Record, attempt: int) -> None:
+        lost = LostRace(f"{record.recovery_point}: attempt {attempt} is over, or the point is sealed")
+        with translated("write a recovery point", ConditionalCheckFailedException=lost):
+            self._put(
+                _pk(record.model),
+                _POINT + record.recovery_point,
+                _fields(record),
+                "attempt = :attempt AND phase <> :sealed",
+                {":attempt": {"N": str(attempt)}, ":sealed": {"S": Phase.SEALED}},
+            )
+
+    def annotate(self, model: ModelKey, recovery_point: str, **fields: str | None) -> None:
+        sets = ", ".join(f"#{name} = :{name}" for name in fields)
+        with translated(
+            "annotate a recovery point", ConditionalCheckFailedException=LostRace(f"{recovery_point} is unknown")
+        ):
+            self._dynamodb.update_item(
+                TableName=self._table,
+                Key=_key(_pk(model), _POINT + recovery_point),
+                UpdateExpression=f"SET {sets}",
+                ConditionExpression="attribute_exists(pk)",
+                ExpressionAttributeNames={f"#{name}": name for name in fields},
+                ExpressionAttributeValues={
+                    f":{k}": {"NULL": True} if v is None else {"S": v} for k, v in fields.items()
+                },
+            )
+
+    def _existing(self, record: Record) -> Record:
+        found = self.record(record.model, record.recovery_point)
+        if found is None:
+            raise LostRace(f"{record.recovery_point} disappeared while it was begun")
+        return found
+
+    def record(self, model: ModelKey, recovery_point: str) -> Record | None:
+        item = self._get(_pk(model), _POINT + recovery_point)
+        return _record(item) if item else None
+
+    def records(self, model: ModelKey) -> list[Record]:
+        return [_record(item) for item in self._query(_pk(model), _POINT)]
+
+    def models(self) -> list[ModelKey]:
+        return [ModelKey.parse(item["sk"]["S"]) for item in self._query("MODELS", "")]
+
+    # who serves
+
+    def epoch(self, model: ModelKey) -> Epoch | None:
+        item = self._get(_pk(model), "EPOCH")
+        return Epoch.model_validate_json(item["body"]["S"]) if item else None
+
+    def claim(self, model: ModelKey, epoch: Epoch, previous: Epoch | None) -> None:
+        lost = LostRace(f"{model}: another failover claimed epoch {epoch.number} first")
+        condition = "attribute_not_exists(pk)" if previous is None else "#n = :previous AND failover_id = :holder"
+        values = (
+            {}
+            if previous is None
+            else {":previous": {"N": str(previous.number)}, ":holder": {"S": previous.failover_id}}
+        )
+        with translated("claim an epoch", ConditionalCheckFailedException=lost):
+            self._put(
+                _pk(model), "EPOCH", _epoch_fields(epoch), condition, values, {"#n": "number"} if previous else None
+            )
+
+    def conclude(self, model: ModelKey, epoch: Epoch) -> None:
+        done = epoch.model_copy(update={"concluded": True})
+        values = {":number": {"N": str(epoch.number)}, ":holder": {"S": epoch.failover_id}}
+        with translated("conclude an epoch", ConditionalCheckFailedException=LostRace("a newer epoch was claimed")):
+            self._put(
+                _pk(model),
+                "EPOCH",
+                _epoch_fields(done),
+                "#n = :number AND failover_id = :holder",
+                values,
+                {"#n": "number"},
+            )
+
+    def flip(self, model: ModelKey, takeover: Takeover, epoch: Epoch) -> None:
+        check: TransactWriteItemTypeDef = {
+            "ConditionCheck": {
+                "TableName": self._table,
+                "Key": _key(_pk(model), "EPOCH"),
+                "ConditionExpression": "#n = :number AND failover_id = :holder",
+                "ExpressionAttributeNames": {"#n": "number"},
+                "ExpressionAttributeValues": {":number": {"N": str(epoch.number)}, ":holder": {"S": epoch.failover_id}},
+            }
+        }
+        put: TransactWriteItemTypeDef = {
+            "Put": {
+                "TableName": self._table,
+                "Item": _item(_pk(model), "SWITCH", {"body": {"S": takeover.model_dump_json()}}),
+            }
+        }
+        taken = EpochTaken(
+            f"{model}: epoch {epoch.number} is over, so the switch stays as it is; look at `mldr status`"
+        )
+        with translated("flip the takeover switch", TransactionCanceledException=taken):
+            self._dynamodb.transact_write_items(TransactItems=[check, put])
+
+    def takeover(self, model: ModelKey) -> Takeover | None:
+        return self._body(model, "SWITCH", Takeover)
+
+    # routes and health
+
+    def put_route(self, model: ModelKey, route: Route, checks: dict[str, str]) -> None:
+        with translated("remember a route"):
+            self._put(
+                _pk(model), "ROUTE", {"body": {"S": route.model_dump_json()}, "checks": {"S": json.dumps(checks)}}
+            )
+
+    def route(self, model: ModelKey) -> Route | None:
+        return self._body(model, "ROUTE", Route)
+
+    def health(self, model: ModelKey) -> HealthState:
+        return self._body(model, "HEALTH", HealthState) or HealthState()
+
+    def put_health(self, model: ModelKey, state: HealthState) -> None:
+        with translated("remember health"):
+            self._put(_pk(model), "HEALTH", {"body": {"S": state.model_dump_json()}})
+
+    # the table
+
+    def _body(self, model: ModelKey, sk: str, kind: type[T]) -> T | None:
+        item = self._get(_pk(model), sk)
+        return kind.model_validate_json(item["body"]["S"]) if item else None
+
+    def _get(self, pk: str, sk: str) -> dict[str, Any] | None:
+        with translated(f"read {sk} of {pk}"):
+            return self._dynamodb.get_item(TableName=self._table, Key=_key(pk, sk), ConsistentRead=True).get("Item")
+
+    def _query(self, pk: str, begins: str) -> list[dict[str, Any]]:
+        names = {"KeyConditionExpression": "pk = :pk", "ExpressionAttributeValues": {":pk": {"S": pk}}}
+        if begins:
+            names["KeyConditionExpression"] = "pk = :pk AND begins_with(sk, :sk)"
+            names["ExpressionAttributeValues"] = {":pk": {"S": pk}, ":sk": {"S": begins}}
+        with translated(f"list {begins or 'items'} of {pk}"):
+            pages = self._dynamodb.get_paginator("query").paginate(TableName=self._table, ConsistentRead=True, **names)  # type: ignore[arg-type]
+            return [item for page in pages for item in page["Items"]]
+
+    def _put(
+        self,
+        pk: str,
+        sk: str,
+        fields: dict[str, Any],
+        condition: str | None = None,
+        values: dict[str, Any] | None = None,
+        names: dict[str, str] | None = None,
+    ) -> None:
+        extra: dict[str, Any] = {"ConditionExpression": condition} if condition else {}
+        if values:
+            extra["ExpressionAttributeValues"] = values
+        if names:
+            extra["ExpressionAttributeNames"] = names
+        self._dynamodb.put_item(TableName=self._table, Item=_item(pk, sk, fields), **extra)
+
+
+def _pk(model: ModelKey) -> str:
+    return f"MODEL#{model}"
+
+
+def _key(pk: str, sk: str) -> dict[str, Any]:
+    return {"pk": {"S": pk}, "sk": {"S": sk}}
+
+
+def _item(pk: str, sk: str, fields: dict[str, Any]) -> dict[str, Any]:
+    return {**_key(pk, sk), **fields}
+
+
+def _epoch_fields(epoch: Epoch) -> dict[str, Any]:
+    return {
+        "number": {"N": str(epoch.number)},
+        "failover_id": {"S": epoch.failover_id},
+        "body": {"S": epoch.model_dump_json()},
+    }
+
+
+# What `annotate` sets stands beside the body, so that it needs no read before its write.
+_ANNOTATIONS = ("target_arn", "withdrawn", "reason")
+
+
+def _fields(record: Record) -> dict[str, Any]:
+    body = record.model_dump_json(exclude={"restorable", *_ANNOTATIONS})
+    noted = {name: {"S": value} for name in _ANNOTATIONS if (value := getattr(record, name))}
+    return {"attempt": {"N": str(record.attempt)}, "phase": {"S": record.phase}, "body": {"S": body}, **noted}
+
+
+def _record(item: dict[str, Any]) -> Record:
+    noted = {name: item[name]["S"] for name in _ANNOTATIONS if "S" in item.get(name, {})}
+    return Record.model_validate({**json.loads(item["body"]["S"]), **noted})

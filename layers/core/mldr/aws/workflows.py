@@ -1,0 +1,40 @@
+"""State machines of this region."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from mldr.sdk import code, translated
+
+if TYPE_CHECKING:
+    from mypy_boto3_stepfunctions import SFNClient
+
+
+class StepFunctions:
+    """Needs states:StartExecution on the state machine and states:DescribeExecution on its executions."""
+
+    def __init__(self, states: SFNClient, *, state_machine_arn: str) -> None:
+        self._states, self._arn = states, state_machine_arn
+
+    def start(self, name: str, payload: dict[str, Any]) -> None:
+        try:
+            with translated(f"start {name}"):
+                self._states.start_execution(
+                    stateMachineArn=self._arn, name=name, input=json.dumps(payload, sort_keys=True)
+                )
+        except ClientError as error:
+            if code(error) != "ExecutionAlreadyExists":
+                raise
+
+    def running(self, name: str) -> bool:
+        execution = self._arn.replace(":stateMachine:", ":execution:") + f":{name}"
+        try:
+            with translated(f"describe {name}"):
+                return self._states.describe_execution(executionArn=execution)["status"] == "RUNNING"
+        except ClientError as error:
+            if code(error) != "ExecutionDoesNotExist":
+                raise
+            return False

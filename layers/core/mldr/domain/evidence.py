@@ -1,0 +1,63 @@
+"""Evidence: append-only, hash-chained records of what happened and how long it took."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from itertools import pairwise
+from typing import Literal
+
+from mldr.domain.identity import Frozen, ModelKey
+
+GENESIS = "0" * 64
+
+
+class PhaseTime(Frozen):
+    """One phase of a recovery and how long it took, in seconds."""
+
+    name: str
+    seconds: float
+
+
+class Evidence(Frozen):
+    """What one failover did. `previous` is the digest of the record before it, so that none can be removed unseen."""
+
+    sequence: int
+    previous: str
+    kind: Literal["failover"]
+    id: str
+    model: ModelKey
+    outcome: Literal["completed", "refused", "failed"]
+    reason: str
+    region: str
+    epoch: int | None
+    recovery_point: str | None
+    phases: tuple[PhaseTime, ...]
+    recorded_at: dt.datetime
+
+    def content(self) -> bytes:
+        """Return the bytes that are stored and hashed."""
+        return self.model_dump_json(indent=1).encode()
+
+
+def digest(content: bytes) -> str:
+    """Return the digest that the next record carries."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def evidence_key(model: ModelKey, sequence: int) -> str:
+    """Return the vault key of a record: one chain per model, numbered from 1."""
+    return f"evidence/{model}/{sequence:06d}.json"
+
+
+def phase_times(marks: list[tuple[str, dt.datetime | None]]) -> tuple[PhaseTime, ...]:
+    """Return how long each phase took. A mark is a phase and when it ended; the first mark only starts the clock.
+
+    A mark without a time (the phase never ended) stops the list: what was not measured is not reported.
+    """
+    found = []
+    for (_, before), (name, after) in pairwise(marks):
+        if before is None or after is None:
+            break
+        found.append(PhaseTime(name=name, seconds=round((after - before).total_seconds(), 3)))
+    return tuple(found)

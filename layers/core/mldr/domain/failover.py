@@ -1,0 +1,47 @@
+"""Who serves a model: epochs, the takeover switch, and what a failover may do.
+
+Law 7: an epoch only grows, is claimed by a conditional write, and work of an older epoch is refused.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from mldr.domain.identity import Frozen
+from mldr.errors import EpochTaken
+
+ABANDONED = dt.timedelta(hours=1)  # a claim older than this, never concluded, may be superseded
+
+
+class Epoch(Frozen):
+    """The generation of "who serves this model", and which failover claimed it."""
+
+    number: int
+    failover_id: str
+    region: str
+    claimed_at: dt.datetime
+    concluded: bool = False
+
+
+class Takeover(Frozen):
+    """What the takeover switch says: this region serves the model, at this epoch, with this endpoint."""
+
+    epoch: int
+    endpoint: str
+    recovery_point: str
+    flipped_at: dt.datetime
+
+
+def next_epoch(current: Epoch | None, *, failover_id: str, region: str, now: dt.datetime) -> Epoch:
+    """Return the epoch that this failover holds: the one it already has, or the next. Raises EpochTaken."""
+    if current is None:
+        return Epoch(number=1, failover_id=failover_id, region=region, claimed_at=now)
+    if current.failover_id == failover_id:
+        return current
+    if not current.concluded and now - current.claimed_at < ABANDONED:
+        raise EpochTaken(
+            f"epoch {current.number} is held by failover {current.failover_id} "
+            f"since {current.claimed_at:%Y-%m-%d %H:%M:%S}; "
+            "watch it with `mldr status`, or ask again after it has concluded"
+        )
+    return Epoch(number=current.number + 1, failover_id=failover_id, region=region, claimed_at=now)

@@ -1,0 +1,112 @@
+"""Golden inferences: recorded requests and answers that a restored model must reproduce.
+
+A JSONL file; one line is
+`{"request": <what to send>, "answer": <what came back>, "content_type": "application/json", "tolerance": 1e-6}`.
+`content_type` and `tolerance` may be left out. A text request (CSV) is written as a JSON string.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from mldr.domain.identity import Frozen
+from mldr.errors import BadGolden
+
+MAX_BYTES = 5 * 1024 * 1024  # one synchronous Lambda answer is 6 MB; golden files are samples, not datasets
+
+
+class GoldenInference(Frozen):
+    """One request, the answer it had, and how far a number may be from it (relative and absolute)."""
+
+    request: Any
+    answer: Any
+    content_type: str = "application/json"
+    tolerance: float = Field(default=1e-6, ge=0)
+
+    def body(self) -> bytes:
+        """Return the bytes to send."""
+        text = self.request if isinstance(self.request, str) else json.dumps(self.request)
+        return text.encode()
+
+
+class Verdict(Frozen):
+    """Whether all answers were reproduced, and the sentence that says so."""
+
+    equal: int
+    asked: int
+    reason: str
+
+    @property
+    def passed(self) -> bool:
+        """Whether every answer was reproduced."""
+        return self.equal == self.asked
+
+
+def parse_golden(content: bytes) -> tuple[GoldenInference, ...]:
+    """Return the inferences of a JSONL file. Raises BadGolden naming the line; an empty file proves nothing."""
+    found = []
+    for number, line in enumerate(content.decode("utf-8", errors="replace").splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            found.append(GoldenInference.model_validate(json.loads(line)))
+        except (json.JSONDecodeError, ValidationError) as error:
+            raise BadGolden(
+                f'golden inferences, line {number}: {_first(error)}; write {{"request": …, "answer": …}}'
+            ) from error
+    if not found:
+        raise BadGolden("the golden inferences are empty; record at least one request and its answer")
+    return tuple(found)
+
+
+def _first(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return f"not JSON ({error})"
+
+
+def judge(golden: tuple[GoldenInference, ...], answers: list[bytes]) -> Verdict:
+    """Compare the answers with the recorded ones, in order."""
+    wrong = [
+        number for number, (one, got) in enumerate(zip(golden, answers, strict=True), start=1) if not _same(one, got)
+    ]
+    equal = len(golden) - len(wrong)
+    if not wrong:
+        return Verdict(equal=equal, asked=len(golden), reason=f"all {equal} golden answers reproduced")
+    one = golden[wrong[0] - 1]
+    got = answers[wrong[0] - 1][:200].decode("utf-8", errors="replace")
+    return Verdict(
+        equal=equal,
+        asked=len(golden),
+        reason=f"{len(wrong)} of {len(golden)} golden answers differ; "
+        f"number {wrong[0]} expected {json.dumps(one.answer)[:200]}, got {got}",
+    )
+
+
+def _same(golden: GoldenInference, got: bytes) -> bool:
+    return _close(golden.answer, _value(got), golden.tolerance)
+
+
+def _value(content: bytes) -> Any:
+    text = content.decode("utf-8", errors="replace")
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def _close(want: Any, got: Any, tolerance: float) -> bool:
+    if isinstance(want, bool) or isinstance(got, bool):
+        return want is got
+    if isinstance(want, int | float) and isinstance(got, int | float):
+        return math.isclose(want, got, rel_tol=tolerance, abs_tol=tolerance)
+    if isinstance(want, list) and isinstance(got, list):
+        return len(want) == len(got) and all(_close(a, b, tolerance) for a, b in zip(want, got, strict=True))
+    if isinstance(want, dict) and isinstance(got, dict):
+        return want.keys() == got.keys() and all(_close(want[key], got[key], tolerance) for key in want)
+    return bool(want == got)

@@ -1,0 +1,52 @@
+"""What a model, its version and its recovery point are called."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict
+
+from mldr.errors import BadEvent
+
+_MODEL_NAME = re.compile(r"^[A-Za-z0-9](-*[A-Za-z0-9]){0,62}$")
+
+
+class Frozen(BaseModel):
+    """Base of every domain object: immutable, and strict about unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelKey(Frozen):
+    """One model of one registry: `sagemaker/churn`."""
+
+    registry: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.registry}/{self.name}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `registry/name`, or `name` alone for SageMaker. Raises BadEvent."""
+        registry, _, name = text.rpartition("/")
+        if not _MODEL_NAME.match(name):
+            raise BadEvent(f"model: {text!r} is not a model name; give letters, digits and hyphens, 63 at the most")
+        return cls(registry=registry or "sagemaker", name=name)
+
+    @property
+    def label(self) -> str:
+        """The DNS label that clients resolve (names are case-insensitive there)."""
+        return self.name.lower()
+
+
+def recovery_point_id(version: str, arn: str, document: dict[str, Any]) -> str:
+    """Return the id of the recovery point of one version: the same record gives the same id, however often it is told.
+
+    A model package is not immutable, so the id holds a digest of what it says; an edit makes another recovery point.
+    """
+    canonical = json.dumps([arn, document], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return f"v{version}-{hashlib.sha256(canonical.encode()).hexdigest()[:12]}"

@@ -1,0 +1,199 @@
+"""Find every mistake in a policy at once: `line N: field: what is wrong; what would be right`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from mldr.domain import policy_text
+from mldr.domain.durations import format_duration
+from mldr.domain.identity import Frozen
+from mldr.domain.model_rules import ModelRules
+from mldr.domain.policy_explain import explain, nearest
+from mldr.domain.policy_text import Path, path_name
+from mldr.domain.regions import REGIONS
+from mldr.errors import BadPolicy
+
+REGISTRIES = ("sagemaker", "mlflow", "wandb", "clearml", "kubeflow")
+Mistake = tuple[int, str]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The parts of a policy without a mistake in it."""
+
+    regions: tuple[str, str]
+    defaults: ModelRules
+    models: tuple[tuple[str, ModelRules], ...]
+
+
+def _region(value: Any) -> str:
+    if value in REGIONS:
+        return str(value)
+    raise ValueError(f"{value!r} is not an AWS region; {nearest(str(value), REGIONS, 'write one like eu-west-1')}")
+
+
+def _pattern(value: Any) -> str:
+    registry, slash, model = value.partition("/") if isinstance(value, str) else ("", "", "")
+    if not (registry and slash and model):
+        raise ValueError(f"{value!r} is not a pattern; write registry/model, like sagemaker/churn-*")
+    if not any(fnmatchcase(known, registry) for known in REGISTRIES):
+        known = ", ".join(REGISTRIES)
+        raise ValueError(
+            f"{registry!r} is not a registry; {nearest(registry, REGISTRIES, f'the registries are {known}')}"
+        )
+    return str(value)
+
+
+class _Entry(ModelRules):
+    match: Annotated[str, BeforeValidator(_pattern)]
+
+
+class _File(Frozen):
+    version: Literal[1]
+    regions: list[Annotated[str, BeforeValidator(_region)]] = Field(min_length=2, max_length=2)
+    defaults: dict[str, Any] = {}
+    models: list[dict[str, Any]] = []
+
+
+def check(text: str) -> Checked:
+    """Return the checked parts. Raises BadPolicy with every mistake, in the order of the file."""
+    try:
+        document = policy_text.read(text)
+    except policy_text.Unreadable as error:
+        raise BadPolicy([str(error)]) from error
+    if not isinstance(document.value, dict):
+        raise BadPolicy(["line 1: the policy is empty or not a list of fields; start from samplecfg/policy.yaml"])
+    found = list(_mistakes(document))
+    if found:
+        raise BadPolicy([f"line {line}: {text}" for line, text in sorted(dict.fromkeys(found), key=lambda one: one[0])])
+    defaults = document.value.get("defaults", {})
+    return Checked(
+        regions=(document.value["regions"][0], document.value["regions"][1]),
+        defaults=ModelRules.model_validate(defaults),
+        models=tuple(
+            (entry["match"], _sound(_merged(defaults, entry), {("match",)}))
+            for entry in document.value.get("models", [])
+        ),
+    )
+
+
+def _mistakes(document: policy_text.Document) -> Iterator[Mistake]:
+    yield from document.mistakes
+    for error in _errors(_File, document.value):
+        yield _mistake(document, error["loc"], explain(_File, error))
+    yield from _regions(document)
+    defaults = document.value.get("defaults", {})
+    defaults = defaults if isinstance(defaults, dict) else {}
+    yield from _rules(document, ModelRules, defaults, ("defaults",), {})
+    models = document.value.get("models", [])
+    models = models if isinstance(models, list) else []
+    entries = {index: entry for index, entry in enumerate(models) if isinstance(entry, dict)}
+    for index, entry in entries.items():
+        yield from _rules(document, _Entry, entry, ("models", index), defaults)
+    yield from _unreachable(document, entries)
+
+
+def _mistake(document: policy_text.Document, path: Path, text: str) -> Mistake:
+    return document.line(path), f"{path_name(path)}: {text}"
+
+
+def _rules(
+    document: policy_text.Document, model: type[ModelRules], own: dict[str, Any], here: Path, defaults: dict[str, Any]
+) -> Iterator[Mistake]:
+    """What is wrong in the rules that stand here; what only the defaults say is their own mistake."""
+    merged = _merged(defaults, own)
+    stands_here = set(policy_text.paths(own))
+    errors = _errors(model, merged)
+    for error in errors:
+        loc = error["loc"]
+        if loc in stands_here or (error["type"] == "missing" and loc[:-1] in stands_here):
+            yield _mistake(document, (*here, *loc), explain(model, error))
+    wrong = {error["loc"] for error in errors}
+    sound = _sound(merged, {*wrong, ("match",)})
+    for fields, text in _contradictions(sound):
+        if wrong.isdisjoint(fields):
+            for field in [one for one in fields if one in stands_here][:1]:
+                yield _mistake(document, (*here, *field), text)
+
+
+def _contradictions(rules: ModelRules) -> Iterator[tuple[tuple[Path, ...], str]]:
+    """Fields that are right one by one and wrong together."""
+    if rules.retention.period < rules.rpo:
+        period, rpo = format_duration(rules.retention.period), format_duration(rules.rpo)
+        fields: tuple[Path, ...] = (("retention", "period"), ("rpo",))
+        yield fields, f"a retention of {period} is shorter than the rpo of {rpo}; keep points for longer"
+    for field in ("datasets", "features"):
+        names = getattr(rules, field)
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            yield ((field,),), f"{', '.join(twice)} stands here more than once; name each once"
+
+
+def _regions(document: policy_text.Document) -> Iterator[Mistake]:
+    regions = document.value.get("regions")
+    if isinstance(regions, list) and len(regions) == 2 and regions[0] == regions[1]:
+        yield _mistake(document, ("regions", 1), f"{regions[1]!r} is its own standby; name two different regions")
+
+
+def _unreachable(document: policy_text.Document, entries: dict[int, dict[str, Any]]) -> Iterator[Mistake]:
+    """Entries that never speak, because one above them matches everything that they match."""
+    known = {index: entry["match"] for index, entry in entries.items() if isinstance(entry.get("match"), str)}
+    for index, pattern in known.items():
+        above = next((i for i, wider in known.items() if i < index and _covers(wider, pattern)), None)
+        if above is not None:
+            line = document.line(("models", above, "match"))
+            text = f"{pattern!r} is never reached, {known[above]!r} on line {line} comes first; move it up"
+            yield _mistake(document, ("models", index, "match"), text)
+
+
+def _covers(wider: str, pattern: str) -> bool:
+    """Whether everything that matches `pattern` surely matches `wider` too."""
+    if wider == pattern:
+        return True
+    # A pattern is a text that `*` can match; `?` and `[…]` could match a piece of pattern that stands for more.
+    if any(sign in wider for sign in "?["):
+        return False
+    pairs = zip(wider.split("/", 1), pattern.split("/", 1), strict=False)
+    return all(fnmatchcase(narrow, wide) for wide, narrow in pairs)
+
+
+def _merged(defaults: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay an entry over the defaults, field by field."""
+    result = dict(defaults)
+    for key, value in own.items():
+        under = result.get(key)
+        result[key] = _merged(under, value) if isinstance(under, dict) and isinstance(value, dict) else value
+    return result
+
+
+def _sound(merged: dict[str, Any], wrong: set[Path]) -> ModelRules:
+    """Return the rules without the fields that are wrong, or without their groups where those need them."""
+    rules = _without(merged, wrong)
+    if _errors(ModelRules, rules):
+        rules = _without(merged, {path[:1] for path in wrong})
+    return ModelRules.model_validate(rules)
+
+
+def _without(value: dict[str, Any], wrong: set[Path]) -> dict[str, Any]:
+    result = {}
+    for key, inner in value.items():
+        below = {path[1:] for path in wrong if path[0] == key}
+        if not below:
+            result[key] = inner
+        elif () not in below and isinstance(inner, dict):
+            result[key] = _without(inner, below)
+    return result
+
+
+def _errors(model: type[BaseModel], value: Any) -> list[ErrorDetails]:
+    try:
+        model.model_validate(value)
+    except ValidationError as error:
+        return error.errors(include_url=False)
+    return []

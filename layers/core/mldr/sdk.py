@@ -1,0 +1,70 @@
+"""How we speak to AWS: client settings, and botocore's errors turned into ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as NoConnection
+
+from mldr.errors import MldrError, NotAllowed, RegionUnreachable, Throttled
+
+# Few and quick attempts: Step Functions and SQS retry what outlasts them, without a function that waits.
+CONFIG = Config(connect_timeout=3, read_timeout=60, retries={"mode": "standard", "max_attempts": 3})
+
+_THROTTLED = {
+    "SlowDown",
+    "Throttling",
+    "ThrottlingException",
+    "ThrottledException",
+    "TooManyRequestsException",
+    "RequestLimitExceeded",
+    "ProvisionedThroughputExceededException",
+    "PriorRequestNotComplete",
+    "503 Slow Down",
+}
+_DOWN = {
+    "ServiceUnavailable",
+    "InternalError",
+    "InternalFailure",
+    "InternalServerError",
+    "ServiceException",
+    "500",
+    "502",
+    "503",
+    "504",
+}
+_FORBIDDEN = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403", "KMS.AccessDeniedException"}
+
+
+def code(error: ClientError) -> str:
+    """Return the error code that the service gave."""
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+@contextmanager
+def translated(what: str, **leaves: MldrError) -> Iterator[None]:
+    """Raise our error in place of botocore's; `leaves` maps error codes to what they mean here (404 is `_404`)."""
+    try:
+        yield
+    except ClientError as error:
+        leaf = leaves.get(code(error).replace(".", "_").replace("-", "_")) or leaves.get(f"_{code(error)}")
+        raise (leaf or _general(error, what)) from error
+    except (NoConnection, HTTPClientError) as error:
+        raise RegionUnreachable(f"{what}: {error}; it is tried again") from error
+    except BotoCoreError as error:
+        raise RegionUnreachable(f"{what}: {error}") from error
+
+
+def _general(error: ClientError, what: str) -> Exception:
+    status: Any = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if code(error) in _THROTTLED:
+        return Throttled(f"{what}: {error}; it is tried again, more slowly")
+    if code(error) in _DOWN or status >= 500:
+        return RegionUnreachable(f"{what}: {error}; it is tried again")
+    if code(error) in _FORBIDDEN or status == 403:
+        return NotAllowed(f"{what}: {error}; grant it in template.yaml, in the bucket's policy or in the key's policy")
+    return error

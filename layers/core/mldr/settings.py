@@ -1,0 +1,47 @@
+"""The environment, read once and validated whole."""
+
+import os
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mldr.errors import BadSettings
+
+
+class Settings(BaseModel):
+    """One field per variable in template.yaml. What only some functions need has a default that means: not given."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=str.upper, populate_by_name=True)
+
+    aws_region: str
+    environment_name: str
+    peer_region: str
+    vault_bucket: str
+    vault_key_arn: str
+    catalog_table: str
+    bus_name: str
+    policy_location: str = Field(pattern=r"^s3://[^/]+/.+$")
+    serving_role_arn: str = ""
+    state_machine_arn: str = ""
+    pages_topic_arn: str = ""
+    gateway_secret: str = ""
+    zone_name: str = ""
+    health_check_interval: int = Field(default=10, ge=10, le=30)
+    failure_threshold: int = Field(default=3, ge=1, le=10)
+    record_ttl: int = Field(default=30, ge=1, le=86400)  # seconds
+    endpoint_poll_seconds: int = Field(default=15, ge=1, le=300)
+    dns_resolver: str = ""  # ip:port; empty: the system's resolver
+    gateway_transport: str = Field(default="https:443", pattern=r"^https?:\d+$")  # the local cloud has no certificates
+
+    @property
+    def prefix(self) -> str:
+        """Return what every resource name of this stack begins with."""
+        return f"mldr-{self.environment_name}"
+
+
+def load() -> Settings:
+    """Read os.environ; raises BadSettings naming every bad variable at once."""
+    try:
+        return Settings.model_validate(dict(os.environ))
+    except ValidationError as error:
+        names = "; ".join(f"{item['loc'][0]}: {item['msg']}" for item in error.errors())
+        raise BadSettings(f"check the function's environment variables in template.yaml: {names}") from error

@@ -1,0 +1,135 @@
+"""Take note of a promotion and start, resume or skip its recovery point."""
+
+from __future__ import annotations
+
+from mldr.domain.identity import Frozen, recovery_point_id
+from mldr.domain.recovery_point import Origin, Phase, Record
+from mldr.domain.registry import Capture, RegistryEntry
+from mldr.errors import BadEvent
+from mldr.events import Promotion
+from mldr.ports import Catalog, Clock, PolicyStore, Registry, Vault, Workflows
+from mldr.steps.working_files import keep_capture
+
+
+class Outcome(Frozen):
+    """What became of a promotion, and the sentence that says why."""
+
+    model: str
+    recovery_point: str | None
+    action: str  # started | resumed | skipped | withdrawn
+    reason: str
+    warnings: tuple[str, ...] = ()
+
+
+def begin_protection(
+    promotion: Promotion,
+    *,
+    peer_region: str,
+    registry: Registry,
+    catalog: Catalog,
+    vault: Vault,
+    policies: PolicyStore,
+    workflows: Workflows,
+    clock: Clock,
+) -> Outcome:
+    """Describe the version as it is now, whatever the event said, and act on that. Telling it again is harmless."""
+    arn = promotion.arn or registry.newest_approved(promotion.model)
+    region = arn.split(":")[3]
+    if region != peer_region:
+        raise BadEvent(f"detail.ModelPackageArn: {arn} is in {region}, but this region stands by for {peer_region}")
+    entry = registry.describe(arn)
+    if entry.copied_from:
+        return Outcome(
+            model=str(entry.model),
+            recovery_point=None,
+            action="skipped",
+            reason=f"{arn} is mldr's own copy of {entry.copied_from}",
+        )
+    if not entry.approved:
+        return _withdraw(entry, catalog, registry)
+    policy, version = policies.load()
+    resolved = policy.for_model(entry.model.registry, entry.model.name, entry.tags)
+    point = recovery_point_id(entry.version, entry.arn, entry.document)
+    known = catalog.record(entry.model, point)
+    if known is None:
+        keep_capture(vault, point, Capture(entry=entry, policy=resolved, policy_version=version))
+        known = catalog.begin(
+            Record(
+                model=entry.model,
+                recovery_point=point,
+                phase=Phase.CAPTURING,
+                attempt=0,
+                origin=Origin(region=region, version=entry.version, arn=arn, promoted_at=promotion.told_at),
+                started_at=clock.now(),
+                warnings=resolved.warnings,
+            )
+        )
+    return _continue(known, promotion, catalog, registry, workflows)
+
+
+def _continue(
+    record: Record, promotion: Promotion, catalog: Catalog, registry: Registry, workflows: Workflows
+) -> Outcome:
+    if record.withdrawn:
+        catalog.annotate(record.model, record.recovery_point, withdrawn=None)
+        if record.target_arn:
+            registry.set_status(record.target_arn, "Approved")
+    if record.phase is Phase.SEALED:
+        return _finish(record, promotion, workflows)
+    if record.attempt and record.phase is not Phase.FAILED and workflows.running(execution_name(record)):
+        return _outcome(record, "skipped", f"attempt {record.attempt} is {record.phase}")
+    before = record.reason
+    current = catalog.resume(record, record.attempt)
+    workflows.start(execution_name(current), task(current))
+    if current.attempt == 1:
+        return _outcome(current, "started", "a new version was promoted")
+    return _outcome(
+        current, "resumed", f"attempt {current.attempt}, after {before or 'an attempt that stopped without a word'}"
+    )
+
+
+def _finish(record: Record, promotion: Promotion, workflows: Workflows) -> Outcome:
+    """A sealed point needs nothing, unless what follows the seal (registry, route) had failed."""
+    if not record.reason:
+        return _outcome(record, "skipped", f"sealed at {record.sealed_at}")
+    workflows.start(f"{execution_name(record)}-{promotion.id[-8:]}", task(record))
+    return _outcome(record, "resumed", f"sealed, but {record.reason}")
+
+
+def _withdraw(entry: RegistryEntry, catalog: Catalog, registry: Registry) -> Outcome:
+    """An approval that was taken back keeps its sealed point, but recovery does not choose it by itself."""
+    reason = f"the registry says {entry.status}"
+    points = [
+        record for record in catalog.records(entry.model) if record.origin.arn == entry.arn and not record.withdrawn
+    ]
+    for record in points:
+        catalog.annotate(record.model, record.recovery_point, withdrawn=reason)
+        if record.target_arn:
+            registry.set_status(record.target_arn, entry.status)
+    action = "withdrawn" if points else "skipped"
+    return Outcome(
+        model=str(entry.model),
+        recovery_point=points[0].recovery_point if points else None,
+        action=action,
+        reason=reason,
+    )
+
+
+def execution_name(record: Record) -> str:
+    """Return the name of an attempt's execution: unique, and the same for every message that means this attempt."""
+    return f"{record.model.name[:40]}-{record.recovery_point}-{record.attempt}"
+
+
+def task(record: Record) -> dict[str, object]:
+    """Return the input of an attempt's execution."""
+    return {"model": str(record.model), "recovery_point": record.recovery_point, "attempt": record.attempt}
+
+
+def _outcome(record: Record, action: str, reason: str) -> Outcome:
+    return Outcome(
+        model=str(record.model),
+        recovery_point=record.recovery_point,
+        action=action,
+        reason=reason,
+        warnings=record.warnings,
+    )

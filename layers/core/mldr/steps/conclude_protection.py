@@ -1,0 +1,35 @@
+"""Record how a protection ended and tell the bus."""
+
+from __future__ import annotations
+
+from mldr import events
+from mldr.domain.recovery_point import Phase
+from mldr.events import ProtectConclusion
+from mldr.ports import Bus, Catalog, Vault
+from mldr.steps.seal_recovery_point import read_manifest
+from mldr.steps.working_files import current_record
+
+
+def conclude_protection(task: ProtectConclusion, *, catalog: Catalog, vault: Vault, bus: Bus) -> str:
+    """Return the phase it ended in. A point that was sealed stays sealed, whatever failed after the seal."""
+    record = current_record(catalog, task.model, task.recovery_point, task.attempt)
+    if task.error is None:
+        if record.reason:
+            catalog.annotate(record.model, record.recovery_point, reason="")
+        bus.put(events.SEALED, events.sealed_detail(read_manifest(vault, record), record.target_arn))
+        return record.phase
+    # A Distributed Map names no cause; the batch that failed has noted it.
+    reason = record.reason if task.error.Error.startswith("States.") and record.reason else task.error.sentence
+    if record.phase is Phase.SEALED:
+        catalog.annotate(record.model, record.recovery_point, reason=reason)
+    else:
+        record = record.model_copy(update={"phase": Phase.FAILED, "reason": reason})
+        catalog.advance(record)
+    detail = {
+        "model": str(record.model),
+        "recovery_point": record.recovery_point,
+        "phase": record.phase,
+        "reason": reason,
+    }
+    bus.put(events.FAILED, detail)
+    return record.phase

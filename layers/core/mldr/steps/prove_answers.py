@@ -1,0 +1,42 @@
+"""Ask a restored endpoint the golden questions: once to warm it, once to prove it."""
+
+from __future__ import annotations
+
+from mldr.domain.golden import GoldenInference, Verdict, judge, parse_golden
+from mldr.errors import MissingArtifact, WrongAnswers
+from mldr.events import ClaimedTask
+from mldr.ports import Catalog, Serving, Vault
+from mldr.steps.restore_serving import claimed_manifest
+
+UNPROVEN = Verdict(equal=0, asked=0, reason="the policy names no golden inferences, so the answers are not proven")
+
+
+def warm_serving(task: ClaimedTask, *, catalog: Catalog, vault: Vault, serving: Serving) -> int:
+    """Return how many requests were sent, their answers unread: the first ones load what a container loads late."""
+    return len(
+        [serving.invoke(task.claim.endpoint, one.body(), one.content_type) for one in _golden(task, catalog, vault)]
+    )
+
+
+def verify_serving(task: ClaimedTask, *, catalog: Catalog, vault: Vault, serving: Serving) -> Verdict:
+    """Return the verdict when every answer is reproduced. Raises WrongAnswers naming the first that is not."""
+    golden = _golden(task, catalog, vault)
+    if not golden:
+        return UNPROVEN
+    answers = [serving.invoke(task.claim.endpoint, one.body(), one.content_type)[0] for one in golden]
+    verdict = judge(golden, answers)
+    if not verdict.passed:
+        raise WrongAnswers(f"{task.model}: {verdict.reason}; traffic stays where it is")
+    return verdict
+
+
+def _golden(task: ClaimedTask, catalog: Catalog, vault: Vault) -> tuple[GoldenInference, ...]:
+    named = claimed_manifest(task, catalog, vault).golden
+    if named is None:
+        return ()
+    content = vault.read(named.key, named.version_id)
+    if content is None:
+        raise MissingArtifact(
+            f"the golden inferences {vault.uri(named.key)} (version {named.version_id}) cannot be read"
+        )
+    return parse_golden(content)

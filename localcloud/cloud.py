@@ -1,0 +1,212 @@
+"""The whole local cloud: makes every part, connects them, starts and stops them together."""
+
+import os
+import shutil
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from moto.apigatewayv2.models import apigatewayv2_backends
+from moto.core.config import default_user_config
+
+from localcloud.admin import PREFIX, Admin
+from localcloud.buses import EventRouter
+from localcloud.calls import CallLog
+from localcloud.clock import Clock
+from localcloud.delivery_rights import DeliveryRights
+from localcloud.deploy.maker import client
+from localcloud.deploy.stack import Deployment, Stack
+from localcloud.edge.addresses import ACCOUNT, front_addresses
+from localcloud.edge.dns_server import DnsServer
+from localcloud.edge.endpoints import Endpoints
+from localcloud.edge.health_checks import HealthCheckers
+from localcloud.edge.http_apis import HttpApis, Route
+from localcloud.edge.http_front import HttpFront
+from localcloud.edge.zones import Zones
+from localcloud.gate import Gate
+from localcloud.lambda_runtime import LambdaRuntime
+from localcloud.moto_repairs.route53 import Route53Repairs
+from localcloud.moto_repairs.s3 import S3Repairs
+from localcloud.moto_repairs.sagemaker import SageMakerRepairs
+from localcloud.moto_repairs.sagemaker_endpoints import SageMakerEndpointRepairs
+from localcloud.moto_repairs.stepfunctions import StateMachines
+from localcloud.outage import Outage
+from localcloud.permissions import Permissions
+from localcloud.principals import access_key
+from localcloud.queues import EventSources
+from localcloud.schedules import Schedules
+from localcloud.server import Server, moto_application
+
+ROOT = Path(__file__).resolve().parent.parent
+DEFAULT_REGIONS = ("ap-southeast-1", "ap-southeast-3")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a local cloud is started with; port 0 takes a free one."""
+
+    port: int = 4566
+    dns_port: int = 5353
+    http_port: int = 8080
+    regions: tuple[str, ...] = DEFAULT_REGIONS
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    policy: Path | None = None
+    template: Path = ROOT / "template.yaml"
+    state: Path = Path(".mldr/local")
+
+
+class Part(Protocol):
+    """Something that runs beside the others."""
+
+    def start(self) -> None:
+        """Begin."""
+
+    def stop(self) -> None:
+        """End; leave no child process and no thread that blocks exit."""
+
+
+class Cloud:
+    """Two (or more) AWS regions in this process."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.outage, self.clock, self.calls = Outage(), Clock(), CallLog()
+        self.permissions = Permissions(ACCOUNT)
+        self.http_port = options.http_port or _free_port()
+        self.stacks: dict[str, Stack] = {}
+        gate = Gate(moto_application(), {PREFIX: Admin(self)}, self.outage, self.permissions, self.calls, ACCOUNT)
+        self.server = Server(gate, options.port)
+        self._edge()
+        self._runtime()
+        self._parts: list[Part] = [
+            S3Repairs(ACCOUNT),
+            SageMakerRepairs(ACCOUNT, self.router.emit),
+            SageMakerEndpointRepairs(self.endpoints),
+            Route53Repairs(self.checkers.observations),
+            StateMachines(ACCOUNT, self.server.url, self.outage, self.router),
+            self.functions,
+            self.endpoints,
+            self.router,
+            self.server,
+            self.dns,
+            self.front,
+            self.checkers,
+            EventSources(ACCOUNT, self.outage, self.clock, self.functions, self.rights.forbids_polling),
+            Schedules(ACCOUNT, self.outage, self.clock, self.router),
+        ]
+        self._started: list[Part] = []
+
+    def _edge(self) -> None:
+        fronts = front_addresses(self.options.regions)
+        self.apis = HttpApis()
+        self.checkers = HealthCheckers(self._address, fronts.values(), self.http_port)
+        self.zones = Zones(self.options.regions, self.checkers.healthy)
+        self.dns = DnsServer(self.zones, self.options.dns_port)
+
+    def _address(self, name: str) -> str | None:
+        # Zones and checkers ask each other; the zones are made second.
+        return self.zones.address(name)
+
+    def _runtime(self) -> None:
+        shutil.rmtree(self.options.state, ignore_errors=True)
+        self.options.state.mkdir(parents=True, exist_ok=True)
+        state = self.options.state.resolve()
+        overrides = {
+            "AWS_ENDPOINT_URL": self.server.url,
+            "DNS_RESOLVER": self.dns.address,
+            "GATEWAY_TRANSPORT": f"http:{self.http_port}",
+        }
+        self.functions = LambdaRuntime(ACCOUNT, self.outage, state, overrides)
+        self.rights = rights = DeliveryRights(ACCOUNT, self.permissions.role_refusal)
+        self.router = EventRouter(ACCOUNT, self.outage, self.clock, self.functions, rights.forbids_delivery)
+        self.endpoints = Endpoints(self.outage, self.router.emit, self._endpoint_environment, state)
+        self.front = HttpFront(self.options.regions, self.apis, self.functions, self.outage, self.http_port)
+
+    def _endpoint_environment(self, region: str, endpoint: str) -> dict[str, str]:
+        return {
+            "AWS_ENDPOINT_URL": self.server.url,
+            "AWS_ACCESS_KEY_ID": access_key("endpoint", region, endpoint),
+            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_REGION": region,
+            "AWS_DEFAULT_REGION": region,
+        }
+
+    def start(self) -> None:
+        """Start every part; nothing is deployed yet."""
+        # moto's in-process clients must never find a person's own credentials or the network.
+        os.environ.update(AWS_EC2_METADATA_DISABLED="true", MOTO_PORT=str(self.server.port))
+        default_user_config["iam"] = {"load_aws_managed_policies": True}
+        for part in self._parts:
+            part.start()
+            self._started.append(part)
+
+    def stop(self) -> None:
+        """Stop what was started, in the opposite order."""
+        while self._started:
+            self._started.pop().stop()
+
+    def deploy(self, region: str) -> Stack:
+        """Deploy the template into one region and open its HTTP APIs."""
+        options = self.options
+        peers = [peer for peer in options.regions if peer != region]
+        local = {"PeerRegion": peers[0], "DnsOwner": options.regions[0]} if peers else {}
+        deployment = Deployment(options.template, self.server.url, region, ACCOUNT, options.parameters, local)
+        stack = self.stacks[region] = deployment.run()
+        for kind, made in stack.resources.values():
+            if kind == "AWS::ApiGatewayV2::Api":
+                self.apis.register(region, made.ref, _routes(region, made.ref))
+        if options.policy and "PolicyLocation" in stack.outputs:
+            bucket, _, key = stack.outputs["PolicyLocation"].removeprefix("s3://").partition("/")
+            client(self.server.url, "s3", region).put_object(Bucket=bucket, Key=key, Body=options.policy.read_bytes())
+        return stack
+
+    def environment(self) -> dict[str, str]:
+        """What boto3, the AWS CLI and `mldr` need to reach this cloud, from the standby's side."""
+        return {
+            "AWS_ENDPOINT_URL": self.server.url,
+            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_DEFAULT_REGION": self.options.regions[-1],
+            "DNS_RESOLVER": self.dns.address,
+            "GATEWAY_TRANSPORT": f"http:{self.http_port}",
+        }
+
+    def outputs(self) -> dict[str, dict[str, str]]:
+        """The stacks' outputs by region."""
+        return {region: dict(stack.outputs) for region, stack in self.stacks.items()}
+
+    def status(self) -> dict[str, Any]:
+        """What stands and what is failed."""
+        regions = {
+            region: {
+                "failed": self.outage.failed(region),
+                "stack": self.stacks[region].name if region in self.stacks else None,
+            }
+            for region in self.options.regions
+        }
+        ready = len(self.stacks) == len(self.options.regions)
+        return {"ready": ready, "regions": regions, "failed": sorted(self.outage.regions()), "now": self.clock.now()}
+
+    def health_checks(self) -> dict[str, bool]:
+        """Every Route 53 health check's verdict."""
+        return self.checkers.statuses()
+
+
+def _free_port() -> int:
+    """One port for the fronts of all regions, which share it on addresses of their own."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
+def _routes(region: str, api_id: str) -> list[Route]:
+    """The routes of an HTTP API, each with the function behind it."""
+    api = apigatewayv2_backends[ACCOUNT][region].apis[api_id]
+    routes = []
+    for route in api.routes.values():
+        integration = api.integrations[str(route.target).rpartition("/")[2]]
+        method, _, path = route.route_key.rpartition(" ")
+        function = str(integration.integration_uri).partition(":function:")[2].split(":")[0]
+        routes.append(Route(method or "ANY", path, function))
+    return routes

@@ -1,0 +1,281 @@
+"""SageMaker endpoints that live: a container process per production variant, started, watched and stopped here.
+
+moto keeps models, endpoint configurations and endpoints; this gives an endpoint its states (Creating, InService,
+Updating, Failed), its events, and answers. A failed region's containers are killed; when it heals they start again.
+"""
+
+import queue
+import random
+import shutil
+import threading
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from moto.core.utils import unix_time_millis, utcnow
+from moto.sagemaker.models import FakeEndpoint, FakeEndpointConfig, SageMakerModelBackend
+
+from localcloud.edge.artifacts import artifact
+from localcloud.edge.container_process import Answer, ContainerProcess, Unreachable, Unservable
+from localcloud.outage import Outage
+
+CREATING, IN_SERVICE, UPDATING, FAILED, DELETING = "Creating", "InService", "Updating", "Failed", "Deleting"
+IN_PROGRESS = (CREATING, UPDATING)
+EVENT_STATUS = {
+    CREATING: "CREATING",
+    IN_SERVICE: "IN_SERVICE",
+    UPDATING: "UPDATING",
+    FAILED: "FAILED",
+    DELETING: "DELETING",
+}
+PING_SECONDS = 60.0
+Event = dict[str, Any]
+Environment = Callable[[str, str], Mapping[str, str]]
+
+
+class NoEndpoint(Exception):
+    """There is no such endpoint in service."""
+
+
+class NotReady(Exception):
+    """The endpoint's containers are being started again."""
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """The container's answer and the production variant that gave it."""
+
+    answer: Answer
+    variant: str
+
+
+@dataclass
+class Served:
+    """One endpoint: moto's record of it and the containers behind it."""
+
+    backend: SageMakerModelBackend
+    record: FakeEndpoint
+    config: str
+    turn: int = 0
+    starting: list[ContainerProcess] = field(default_factory=list)
+    running: dict[str, ContainerProcess] = field(default_factory=dict)
+
+
+class Endpoints:
+    """All endpoints of all regions; `environment` gives a container its AWS settings for (region, endpoint)."""
+
+    def __init__(
+        self,
+        outage: Outage,
+        emit: Callable[[str, Event], None],
+        environment: Environment,
+        state: Path,
+        ping_seconds: float = PING_SECONDS,
+    ) -> None:
+        self._outage, self._emit, self._environment = outage, emit, environment
+        self._state, self._ping_seconds = state / "endpoints", ping_seconds
+        self._served: dict[tuple[str, str], Served] = {}
+        self._lock = threading.RLock()
+        self._events: queue.SimpleQueue[tuple[str, Event] | None] = queue.SimpleQueue()
+        self._stopped = False
+        outage.subscribe(self._on_outage)
+
+    def start(self) -> None:
+        """Begin to announce; nothing else runs before the first endpoint is created."""
+        threading.Thread(target=self._announce, name="endpoint-events", daemon=True).start()
+
+    def stop(self) -> None:
+        """Kill every container."""
+        with self._lock:
+            self._stopped = True
+            for served in self._served.values():
+                self._kill(served)
+            self._served.clear()
+        self._events.put(None)
+
+    def create(self, backend: SageMakerModelBackend, record: FakeEndpoint) -> None:
+        """A new endpoint: Creating now, InService or Failed later."""
+        served = Served(backend, record, record.endpoint_config_name)
+        record.production_variants = _variants(record, backend.endpoint_configs[served.config])
+        with self._lock:
+            self._served[backend.region_name, record.endpoint_name] = served
+            self._become(served, CREATING)
+            self._launch_later(served)
+
+    def update(self, backend: SageMakerModelBackend, record: FakeEndpoint, config: str) -> None:
+        """Another configuration: the old containers serve until the new ones are well."""
+        with self._lock:
+            served = self._served[backend.region_name, record.endpoint_name]
+            served.config = config
+            self._become(served, UPDATING)
+            self._launch_later(served)
+
+    def delete(self, region: str, name: str) -> None:
+        """Stop the endpoint's containers."""
+        with self._lock:
+            served = self._served.pop((region, name), None)
+            if served is not None:
+                self._become(served, DELETING)
+                self._kill(served)
+
+    def invoke(self, region: str, name: str, body: bytes, kind: str, accept: str, variant: str | None) -> Predicted:
+        """One prediction by the wanted variant, or by one chosen by weight."""
+        with self._lock:
+            served = self._served.get((region, name))
+            if served is None or served.record.endpoint_status not in (IN_SERVICE, UPDATING):
+                raise NoEndpoint(name)
+            chosen = variant or _by_weight(served)
+            container = served.running.get(chosen)
+        if container is None:
+            raise NotReady(name)
+        try:
+            return Predicted(container.invoke(body, kind, accept), chosen)
+        except Unreachable:
+            self._revive(served, container)
+            raise
+
+    def pids(self, region: str) -> list[int]:
+        """The processes of the region's containers."""
+        with self._lock:
+            mine = [served for (where, _), served in self._served.items() if where == region]
+            return [one.pid for served in mine for one in (*served.running.values(), *served.starting) if one.alive]
+
+    def _launch_later(self, served: Served) -> None:
+        served.turn += 1
+        name = f"endpoint-{served.record.endpoint_name}"
+        threading.Thread(target=self._launch, args=(served, served.turn), name=name, daemon=True).start()
+
+    def _launch(self, served: Served, turn: int) -> None:
+        try:
+            started = self._containers(served, turn)
+            for container, seconds in started.values():
+                container.wait_ready(seconds)
+        except Unservable as fault:
+            self._settle(served, turn, {}, str(fault))
+        else:
+            self._settle(served, turn, {variant: container for variant, (container, _) in started.items()}, None)
+
+    def _containers(self, served: Served, turn: int) -> dict[str, tuple[ContainerProcess, float]]:
+        config = served.backend.endpoint_configs.get(served.config)
+        if config is None:
+            raise Unservable(f'Could not find endpoint configuration "{served.config}".')
+        region, name = served.backend.region_name, served.record.endpoint_name
+        started = {}
+        for variant in config.production_variants:
+            wanted = artifact(served.backend, variant["ModelName"])
+            place = self._state / region / name / f"{variant['VariantName']}-{uuid.uuid4().hex[:8]}"
+            with self._lock:
+                if served.turn != turn or self._stopped:
+                    raise Unservable("The endpoint was stopped while it started.")
+                container = ContainerProcess(wanted, place, self._environment(region, name), variant["VariantName"])
+                served.starting.append(container)
+            limit = float(variant.get("ContainerStartupHealthCheckTimeoutInSeconds") or self._ping_seconds)
+            started[variant["VariantName"]] = (container, min(limit, self._ping_seconds))
+        return started
+
+    def _settle(self, served: Served, turn: int, ready: dict[str, ContainerProcess], reason: str | None) -> None:
+        with self._lock:
+            if served.turn != turn:
+                return
+            status = served.record.endpoint_status
+            unused = served.starting if reason else list(served.running.values())
+            served.starting = []
+            for container in unused:
+                self._discard(container)
+            if not reason:
+                served.running = ready
+                if status == UPDATING:
+                    _reconfigure(served)
+            served.record.failure_reason = reason  # type: ignore[assignment]  # moto only ever has None
+            if status in IN_PROGRESS:
+                self._become(served, FAILED if reason and status == CREATING else IN_SERVICE)
+            if reason and status == UPDATING:
+                served.config = served.record.endpoint_config_name
+
+    def _revive(self, served: Served, container: ContainerProcess) -> None:
+        """A container that ended by itself is started again, as SageMaker does."""
+        with self._lock:
+            if container.alive or container not in served.running.values() or self._stopped:
+                return
+            self._kill(served)
+            self._launch_later(served)
+
+    def _on_outage(self, region: str, failed: bool) -> None:
+        with self._lock:
+            for (where, _), served in self._served.items():
+                if where != region:
+                    continue
+                if failed:
+                    self._kill(served)
+                elif served.record.endpoint_status != FAILED:
+                    self._launch_later(served)
+
+    def _kill(self, served: Served) -> None:
+        served.turn += 1
+        for container in (*served.running.values(), *served.starting):
+            self._discard(container)
+        served.running, served.starting = {}, []
+
+    def _discard(self, container: ContainerProcess) -> None:
+        container.kill()
+        shutil.rmtree(container.log.parent / "model", ignore_errors=True)
+
+    def _become(self, served: Served, status: str) -> None:
+        served.record.endpoint_status = status
+        served.record.last_modified_time = utcnow()
+        self._events.put((served.backend.region_name, state_change(served.backend, served.record, status)))
+
+    def _announce(self) -> None:
+        """Events leave in their order and outside the lock, because their receivers may call back."""
+        while (announced := self._events.get()) is not None:
+            self._emit(*announced)
+
+
+def state_change(backend: SageMakerModelBackend, record: FakeEndpoint, status: str) -> Event:
+    """SageMaker's event for an endpoint's new status."""
+    detail = {
+        "EndpointName": record.endpoint_name,
+        "EndpointArn": record.arn,
+        "EndpointConfigName": record.endpoint_config_name,
+        "ProductionVariants": [dict(variant) for variant in record.production_variants],
+        "EndpointStatus": EVENT_STATUS[status],
+        "CreationTime": unix_time_millis(record.creation_time),
+        "LastModifiedTime": unix_time_millis(record.last_modified_time),
+        "Tags": {tag["Key"]: tag["Value"] for tag in record.tags or ()},
+    }
+    reason: dict[str, Any] = {"FailureReason": record.failure_reason} if record.failure_reason else {}
+    return {
+        "version": "0",
+        "id": str(uuid.uuid4()),
+        "detail-type": "SageMaker Endpoint State Change",
+        "source": "aws.sagemaker",
+        "account": backend.account_id,
+        "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "region": backend.region_name,
+        "resources": [record.arn],
+        "detail": detail | reason,
+    }
+
+
+def _reconfigure(served: Served) -> None:
+    served.record.endpoint_config_name = served.config
+    served.record.production_variants = _variants(served.record, served.backend.endpoint_configs[served.config])
+
+
+def _variants(record: FakeEndpoint, config: FakeEndpointConfig) -> list[dict[str, Any]]:
+    """The variants as DescribeEndpoint shows them; moto loses a weight of zero and the default of one."""
+    variants = record._process_production_variants(config.production_variants)
+    for variant, wanted in zip(variants, config.production_variants, strict=True):
+        weight = wanted.get("InitialVariantWeight")
+        variant["CurrentWeight"] = variant["DesiredWeight"] = 1.0 if weight is None else float(weight)
+    return variants
+
+
+def _by_weight(served: Served) -> str:
+    variants = served.record.production_variants
+    weights = [float(variant.get("CurrentWeight", 1.0)) for variant in variants]
+    names = [str(variant["VariantName"]) for variant in variants]
+    return random.choices(names, weights if sum(weights) else None)[0]

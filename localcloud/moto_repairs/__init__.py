@@ -1,0 +1,1 @@
+"""One file per service: AWS behaviour that moto lacks and this product relies on."""

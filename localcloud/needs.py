@@ -1,0 +1,374 @@
+"""Which IAM actions on which resources a request needs: the parts of AWS's authorization reference in use here."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from moto.kms.models import kms_backends
+from moto.s3.models import s3_backends
+from moto.secretsmanager.models import secretsmanager_backends
+
+from localcloud.calls import Identity, bucket_and_key, copy_source, parameters
+from localcloud.policies import Need
+
+PREFIX = {"stepfunctions": "states", "sagemaker-runtime": "sagemaker", "apigatewayv2": "apigateway"}
+FREE = {("sts", "GetCallerIdentity")}
+RENAMED = {
+    ("lambda", "Invoke"): "InvokeFunction",
+    ("sns", "PublishBatch"): "Publish",
+    ("sqs", "ChangeMessageVisibilityBatch"): "ChangeMessageVisibility",
+    ("sqs", "DeleteMessageBatch"): "DeleteMessage",
+    ("sqs", "SendMessageBatch"): "SendMessage",
+}
+RESOURCES: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "apigatewayv2": (("ApiId", "arn:aws:apigateway:{region}::/apis/{value}"),),
+    "dynamodb": (("TableName", "arn:aws:dynamodb:{region}:{account}:table/{value}"),),
+    "ecr": (("repositoryName", "arn:aws:ecr:{region}:{account}:repository/{value}"),),
+    "lambda": (("FunctionName", "arn:aws:lambda:{region}:{account}:function:{value}"),),
+    "logs": (("logGroupName", "arn:aws:logs:{region}:{account}:log-group:{value}:log-stream:x"),),
+    "route53": (
+        ("HealthCheckId", "arn:aws:route53:::healthcheck/{value}"),
+        ("HostedZoneId", "arn:aws:route53:::hostedzone/{value}"),
+    ),
+    "sagemaker": (
+        ("EndpointName", "arn:aws:sagemaker:{region}:{account}:endpoint/{value}"),
+        ("EndpointConfigName", "arn:aws:sagemaker:{region}:{account}:endpoint-config/{value}"),
+        ("ModelName", "arn:aws:sagemaker:{region}:{account}:model/{value}"),
+        ("ModelPackageArn", "arn:aws:sagemaker:{region}:{account}:model-package/{value}"),
+        ("ModelPackageName", "arn:aws:sagemaker:{region}:{account}:model-package/{value}"),
+        ("ModelPackageGroupName", "arn:aws:sagemaker:{region}:{account}:model-package-group/{value}"),
+        ("ResourceArn", "{value}"),
+    ),
+    "sagemaker-runtime": (("EndpointName", "arn:aws:sagemaker:{region}:{account}:endpoint/{value}"),),
+    "sns": (("TopicArn", "{value}"), ("TargetArn", "{value}")),
+    "ssm": (
+        ("Name", "arn:aws:ssm:{region}:{account}:parameter/{value}"),
+        ("Path", "arn:aws:ssm:{region}:{account}:parameter/{value}"),
+    ),
+    "stepfunctions": (("stateMachineArn", "{value}"), ("executionArn", "{value}"), ("mapRunArn", "{value}")),
+}
+ROLES = ("ExecutionRoleArn", "RoleArn", "roleArn")
+TRANSACTED = {
+    "Put": "PutItem",
+    "Update": "UpdateItem",
+    "Delete": "DeleteItem",
+    "ConditionCheck": "ConditionCheckItem",
+    "Get": "GetItem",
+}
+OBJECT_READS = {
+    "GetObject": "GetObject",
+    "HeadObject": "GetObject",
+    "GetObjectTagging": "GetObjectTagging",
+    "GetObjectAcl": "GetObjectAcl",
+}
+OBJECT_WRITES = {
+    "PutObject",
+    "CopyObject",
+    "CreateMultipartUpload",
+    "UploadPart",
+    "UploadPartCopy",
+    "CompleteMultipartUpload",
+}
+S3_RENAMED = {
+    "DeleteBucketEncryption": "PutEncryptionConfiguration",
+    "GetBucketEncryption": "GetEncryptionConfiguration",
+    "GetBucketLifecycleConfiguration": "GetLifecycleConfiguration",
+    "GetBucketNotificationConfiguration": "GetBucketNotification",
+    "GetObjectLockConfiguration": "GetBucketObjectLockConfiguration",
+    "HeadBucket": "ListBucket",
+    "ListBuckets": "ListAllMyBuckets",
+    "ListMultipartUploads": "ListBucketMultipartUploads",
+    "ListObjectVersions": "ListBucketVersions",
+    "ListObjects": "ListBucket",
+    "ListObjectsV2": "ListBucket",
+    "ListParts": "ListMultipartUploadParts",
+    "PutBucketEncryption": "PutEncryptionConfiguration",
+    "PutBucketLifecycleConfiguration": "PutLifecycleConfiguration",
+    "PutBucketNotificationConfiguration": "PutBucketNotification",
+    "PutObjectLockConfiguration": "PutBucketObjectLockConfiguration",
+    "PutPublicAccessBlock": "PutBucketPublicAccessBlock",
+}
+Environ = Mapping[str, Any]
+
+
+def needs(identity: Identity, environ: Environ, account: str) -> list[Need]:
+    """Everything that the caller must be allowed to do."""
+    if (identity.service, identity.operation) in FREE:
+        return []
+    found = _s3(identity, environ, account) if identity.service == "s3" else _other(identity, environ, account)
+    common = (
+        ("aws:RequestedRegion", identity.region),
+        ("aws:PrincipalAccount", account),
+        ("aws:ResourceAccount", account),
+    )
+    return [Need(need.action, need.resources, (*need.context, *common)) for need in found]
+
+
+def _other(identity: Identity, environ: Environ, account: str) -> list[Need]:
+    given = parameters(environ, identity)
+    special = SPECIAL.get((identity.service, identity.operation)) or SPECIAL.get((identity.service, "*"))
+    if special:
+        found = special(identity, given, account)
+    else:
+        action = _action(identity.service, RENAMED.get((identity.service, identity.operation), identity.operation))
+        found = [Need(action, (_resource(identity, given, account),))]
+    for role in (given[name] for name in ROLES if isinstance(given.get(name), str)):
+        passed_to = f"{PREFIX.get(identity.service, identity.service)}.amazonaws.com"
+        found.append(Need("iam:PassRole", (role,), (("iam:PassedToService", passed_to),)))
+    return found
+
+
+def _action(service: str, operation: str) -> str:
+    return f"{PREFIX.get(service, service)}:{operation}"
+
+
+def _resource(identity: Identity, given: Mapping[str, Any], account: str) -> str:
+    for name, template in RESOURCES.get(identity.service, ()):
+        value = given.get(name)
+        if isinstance(value, str) and value:
+            return _arn(identity, template, value, account)
+    return "*"
+
+
+def _arn(identity: Identity, template: str, value: str, account: str) -> str:
+    if value.startswith("arn:"):
+        return value
+    short = value.lstrip("/") if identity.service == "ssm" else value
+    return template.format(region=identity.region, account=account, value=short)
+
+
+def _events(identity: Identity, given: Mapping[str, Any], account: str) -> list[Need]:
+    if identity.operation != "PutEvents":
+        return [Need(_action("events", identity.operation), ("*",))]
+    found = []
+    for entry in given.get("Entries", []):
+        bus = _arn(
+            identity,
+            "arn:aws:events:{region}:{account}:event-bus/{value}",
+            entry.get("EventBusName") or "default",
+            account,
+        )
+        found.append(Need("events:PutEvents", (bus,), (("events:source", entry.get("Source", "")),)))
+    return found
+
+
+def _queue(identity: Identity, given: Mapping[str, Any], account: str) -> list[Need]:
+    name = str(given.get("QueueUrl") or given.get("QueueName") or "*").rpartition("/")[2]
+    action = _action("sqs", RENAMED.get(("sqs", identity.operation), identity.operation))
+    return [Need(action, (f"arn:aws:sqs:{identity.region}:{account}:{name}",))]
+
+
+def _table_index(identity: Identity, given: Mapping[str, Any], account: str) -> list[Need]:
+    table = _resource(identity, given, account)
+    index = f"{table}/index/{given['IndexName']}" if given.get("IndexName") else table
+    return [Need(_action("dynamodb", identity.operation), (index,))]
+
+
+def _tables(identity: Identity, given: Mapping[str, Any], account: str) -> list[Need]:
+    tables = [_resource(identity, {"TableName": name}, account) for name in given.get("RequestItems", {})]
+    return [Need(_action("dynamodb", identity.operation), (table,)) for table in tables]
+
+
+def _transaction(identity: Identity, given: Mapping[str, Any], account: str) -> list[Need]:
+    return [
+        Need(_action("dynamodb", TRANSACTED[verb]), (_resource(identity, item, account),))
+        for step in given.get("TransactItems", [])
+        for verb, item in step.items()
+    ]
+
+
+def _create_package(identity: Identity, given: Mapping[str, Any], account: str) -> list[Need]:
+    group = given.get("ModelPackageGroupName")
+    if not group:
+        return [Need("sagemaker:CreateModelPackage", (_resource(identity, given, account),))]
+    name = str(group).rpartition("/")[2]
+    new = f"arn:aws:sagemaker:{identity.region}:{account}:model-package/{name}/1"
+    return [Need("sagemaker:CreateModelPackage", (new, _resource(identity, {"ModelPackageGroupName": group}, account)))]
+
+
+def _endpoint_and_config(identity: Identity, given: Mapping[str, Any], account: str) -> list[Need]:
+    action = _action("sagemaker", identity.operation)
+    return [
+        Need(action, (_resource(identity, {name: given[name]}, account),))
+        for name in ("EndpointName", "EndpointConfigName")
+        if name in given
+    ]
+
+
+def _endpoint_config(identity: Identity, given: Mapping[str, Any], account: str) -> list[Need]:
+    return [
+        Need(
+            "sagemaker:CreateEndpointConfig",
+            (_resource(identity, {"EndpointConfigName": given["EndpointConfigName"]}, account),),
+        )
+    ]
+
+
+def _secret(identity: Identity, given: Mapping[str, Any], account: str) -> list[Need]:
+    name = str(given.get("SecretId") or given.get("Name") or "*")
+    if not name.startswith("arn:") and name != "*":
+        stored = secretsmanager_backends[account][identity.region].secrets
+        name = next((secret.arn for secret in stored.values() if secret.name == name), name)
+        name = (
+            name
+            if name.startswith("arn:")
+            else f"arn:aws:secretsmanager:{identity.region}:{account}:secret:{name}-??????"
+        )
+    return [Need(_action("secretsmanager", identity.operation), (name,))]
+
+
+def _parameters(identity: Identity, given: Mapping[str, Any], account: str) -> list[Need]:
+    return [
+        Need("ssm:GetParameters", (_resource(identity, {"Name": name}, account),)) for name in given.get("Names", [])
+    ]
+
+
+def _key(identity: Identity, given: Mapping[str, Any], account: str) -> list[Need]:
+    return [
+        Need(_action("kms", identity.operation), (_key_arn(str(given.get("KeyId", "*")), identity.region, account),))
+    ]
+
+
+def _metrics(identity: Identity, given: Mapping[str, Any], account: str) -> list[Need]:
+    return [
+        Need(
+            _action("cloudwatch", identity.operation),
+            ("*",),
+            (("cloudwatch:namespace", str(given.get("Namespace", ""))),),
+        )
+    ]
+
+
+def _hosted(identity: Identity, given: Mapping[str, Any], account: str) -> list[Need]:
+    """Route 53 names zones by `Id` and tags by `ResourceType` and `ResourceId`."""
+    if "ResourceId" in given:
+        resource = f"arn:aws:route53:::{given.get('ResourceType')}/{given['ResourceId']}"
+    elif "Id" in given:
+        kind = "change" if identity.operation == "GetChange" else "hostedzone"
+        resource = f"arn:aws:route53:::{kind}/{given['Id']}"
+    else:
+        resource = _resource(identity, given, account)
+    return [Need(_action("route53", identity.operation), (resource,), _record_sets(str(given.get("xml", ""))))]
+
+
+def _record_sets(xml: str) -> tuple[tuple[str, str], ...]:
+    """The keys of ChangeResourceRecordSets, one per value."""
+    found = []
+    for tag, key in (("Name", "NormalizedRecordNames"), ("Type", "RecordTypes"), ("Action", "Actions")):
+        for value in re.findall(f"<{tag}>([^<]+)</{tag}>", xml):
+            plain = value.lower().rstrip(".") if tag == "Name" else value
+            found.append((f"route53:ChangeResourceRecordSets{key}", plain))
+    return tuple(found)
+
+
+Special = Callable[[Identity, Mapping[str, Any], str], list[Need]]
+SPECIAL: Mapping[tuple[str, str], Special] = {
+    ("cloudwatch", "*"): _metrics,
+    ("dynamodb", "BatchGetItem"): _tables,
+    ("dynamodb", "BatchWriteItem"): _tables,
+    ("dynamodb", "Query"): _table_index,
+    ("dynamodb", "Scan"): _table_index,
+    ("dynamodb", "TransactGetItems"): _transaction,
+    ("dynamodb", "TransactWriteItems"): _transaction,
+    ("events", "*"): _events,
+    ("kms", "*"): _key,
+    ("route53", "*"): _hosted,
+    ("sagemaker", "CreateEndpoint"): _endpoint_and_config,
+    ("sagemaker", "CreateEndpointConfig"): _endpoint_config,
+    ("sagemaker", "CreateModelPackage"): _create_package,
+    ("sagemaker", "UpdateEndpoint"): _endpoint_and_config,
+    ("secretsmanager", "*"): _secret,
+    ("sqs", "*"): _queue,
+    ("ssm", "GetParameters"): _parameters,
+}
+
+
+def _s3(identity: Identity, environ: Environ, account: str) -> list[Need]:
+    bucket, key = bucket_and_key(environ)
+    if identity.operation in OBJECT_WRITES:
+        return _writes(identity, environ, account)
+    if identity.operation in OBJECT_READS or identity.operation == "GetObjectAttributes":
+        version = _version(environ)
+        return _reads(identity, f"arn:aws:s3:::{bucket}/{key}", (bucket, key, version), account)
+    operation = S3_RENAMED.get(identity.operation, identity.operation)
+    if operation in ("DeleteObject", "DeleteObjects"):
+        named = "DeleteObjectVersion" if _version(environ) else "DeleteObject"
+        return [Need(f"s3:{named}", (f"arn:aws:s3:::{bucket}/{key or '*'}",), _lock_bypass(environ))]
+    resource = f"arn:aws:s3:::{bucket}/{key}" if key else f"arn:aws:s3:::{bucket}" if bucket else "*"
+    prefix = parameters(environ, identity).get("prefix", "") if operation.startswith("ListBucket") else ""
+    return [Need(f"s3:{operation}", (resource,), (("s3:prefix", prefix),))]
+
+
+def _lock_bypass(environ: Environ) -> tuple[tuple[str, str], ...]:
+    mode = str(environ.get("HTTP_X_AMZ_OBJECT_LOCK_MODE", ""))
+    return (("s3:object-lock-mode", mode),) if mode else ()
+
+
+def _reads(identity: Identity, arn: str, source: tuple[str, str, str | None], account: str) -> list[Need]:
+    action = OBJECT_READS.get(identity.operation, "GetObject")
+    pinned = "GetObjectVersion" + action.removeprefix("GetObject") if source[2] else action
+    found = [Need(f"s3:{pinned}", (arn,))]
+    if identity.operation == "GetObjectAttributes":
+        found.append(Need("s3:GetObjectVersionAttributes" if source[2] else "s3:GetObjectAttributes", (arn,)))
+    return found + _decryption(source, account)
+
+
+def _writes(identity: Identity, environ: Environ, account: str) -> list[Need]:
+    bucket, key = bucket_and_key(environ)
+    target = (f"arn:aws:s3:::{bucket}/{key}",)
+    found = [Need("s3:PutObject", target, _lock_bypass(environ))]
+    for header, action in (
+        ("HTTP_X_AMZ_OBJECT_LOCK_MODE", "s3:PutObjectRetention"),
+        ("HTTP_X_AMZ_OBJECT_LOCK_LEGAL_HOLD", "s3:PutObjectLegalHold"),
+        ("HTTP_X_AMZ_TAGGING", "s3:PutObjectTagging"),
+    ):
+        if environ.get(header):
+            found.append(Need(action, target, _lock_bypass(environ)))
+    if source := copy_source(environ):
+        reading = identity._replace(operation="GetObject")
+        found += _reads(reading, f"arn:aws:s3:::{source[0]}/{source[1]}", source, account)
+    return found + _encryption(identity, environ, bucket, account)
+
+
+def _version(environ: Environ) -> str | None:
+    query = str(environ.get("QUERY_STRING", ""))
+    return next(
+        (value for name, _, value in (pair.partition("=") for pair in query.split("&")) if name == "versionId"), None
+    )
+
+
+def _encryption(identity: Identity, environ: Environ, bucket: str, account: str) -> list[Need]:
+    """S3 asks KMS on the caller's behalf when the bucket or the request names a customer key."""
+    key = environ.get("HTTP_X_AMZ_SERVER_SIDE_ENCRYPTION_AWS_KMS_KEY_ID") or _bucket_key(bucket, account)
+    stored = s3_backends[account]["aws"].buckets.get(bucket)
+    if not key or not stored:
+        return []
+    multipart = identity.operation in ("UploadPart", "UploadPartCopy", "CompleteMultipartUpload")
+    action = "kms:Decrypt" if multipart else "kms:GenerateDataKey"
+    return [_kms(action, str(key), stored.region_name, account)]
+
+
+def _bucket_key(bucket: str, account: str) -> str | None:
+    stored = s3_backends[account]["aws"].buckets.get(bucket)
+    rule = (stored.encryption or {}).get("Rule", {}) if stored else {}
+    found: str | None = rule.get("ApplyServerSideEncryptionByDefault", {}).get("KMSMasterKeyID")
+    return found
+
+
+def _decryption(source: tuple[str, str, str | None], account: str) -> list[Need]:
+    stored = s3_backends[account]["aws"].buckets.get(source[0])
+    read = s3_backends[account]["aws"].get_object(source[0], source[1], version_id=source[2]) if stored else None
+    if stored is None or read is None or read.encryption != "aws:kms" or not read.kms_key_id:
+        return []
+    return [_kms("kms:Decrypt", read.kms_key_id, stored.region_name, account)]
+
+
+def _kms(action: str, key: str, region: str, account: str) -> Need:
+    return Need(action, (_key_arn(key, region, account),), (("kms:ViaService", f"s3.{region}.amazonaws.com"),))
+
+
+def _key_arn(key: str, region: str, account: str) -> str:
+    if "alias/" in key:
+        name = "alias/" + key.partition("alias/")[2]
+        key = kms_backends[account][region].get_key_id_from_alias(name) or key
+    return key if key.startswith("arn:") else f"arn:aws:kms:{region}:{account}:key/{key}"

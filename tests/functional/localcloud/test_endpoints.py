@@ -1,0 +1,386 @@
+"""SageMaker endpoints run the model's own code in a container process of their region."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import joblib
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from moto.core.models import botocore_stubber
+from moto.moto_api._internal.models import moto_api_backend
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
+
+from localcloud.edge.endpoints import Endpoints
+from localcloud.moto_repairs.sagemaker_endpoints import SageMakerEndpointRepairs
+from localcloud.outage import Outage
+from localcloud.server import Server, moto_application
+
+ROOT = Path(__file__).parents[3]
+HERE, THERE = "ap-southeast-1", "ap-southeast-3"
+ROLE = "arn:aws:iam::123456789012:role/any"
+MODEL, MODEL_THERE = f"s3://models-{HERE}/model.tar.gz", f"s3://models-{THERE}/model.tar.gz"
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+ECHO = """
+    import os
+
+    def model_fn(model_dir):
+        return open(os.path.join(model_dir, "word.txt")).read()
+
+    def input_fn(body, content_type):
+        if "explode" in body:
+            raise ValueError("the model cannot read this")
+        return body
+
+    def predict_fn(data, model):
+        return f"{model}:{data}"
+
+    def output_fn(prediction, accept):
+        return prediction, "text/plain"
+"""
+IRIS = """
+    import joblib, os
+
+    def model_fn(model_dir):
+        return joblib.load(os.path.join(model_dir, "model.joblib"))
+"""
+
+
+def image(region: str) -> str:
+    """The scikit-learn image as ECR names it in the region."""
+    return f"121021644041.dkr.ecr.{region}.amazonaws.com/sagemaker-scikit-learn:1.4-2-cpu-py3"
+
+
+def packed(script: str = ECHO, **files: bytes) -> bytes:
+    """A model.tar.gz."""
+    out = io.BytesIO()
+    contents = {"code/inference.py": textwrap.dedent(script).encode(), "word.txt": b"hello"} | files
+    with tarfile.open(fileobj=out, mode="w:gz") as archive:
+        for name, content in contents.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return out.getvalue()
+
+
+class Cloud:
+    """moto behind HTTP with living endpoints."""
+
+    def __init__(self, state: Path) -> None:
+        self.outage, self.events = Outage(), list[dict[str, Any]]()
+        self.clients: dict[tuple[str, str], Any] = {}
+        self.server = Server(moto_application(), 0)
+        environment = CREDENTIALS | {"AWS_ENDPOINT_URL": self.server.url}
+        self.endpoints = Endpoints(
+            self.outage, lambda _region, event: self.events.append(event), lambda _r, _n: environment, state, 20.0
+        )
+        self.repairs = SageMakerEndpointRepairs(self.endpoints)
+        for part in (self.server, self.endpoints, self.repairs):
+            part.start()
+        self.client("sagemaker"), self.client("sagemaker-runtime")
+        for region in (HERE, THERE):
+            where = {"LocationConstraint": region}
+            self.client("s3", region).create_bucket(Bucket=f"models-{region}", CreateBucketConfiguration=where)
+
+    def stock(self) -> None:
+        """The artifacts that the tests share, good and bad."""
+        scriptless = io.BytesIO()
+        with tarfile.open(fileobj=scriptless, mode="w:gz"):
+            pass
+        self.put(packed())
+        self.put(packed(), region=THERE)
+        self.put(b"no archive", "garbage")
+        self.put(packed("raise RuntimeError('boom')"), "broken.tar.gz")
+        self.put(packed(ECHO, **{"../outside.txt": b"x"}), "outside.tar.gz")
+        self.put(scriptless.getvalue(), "scriptless.tar.gz")
+
+    def stop(self) -> None:
+        """Stop every part."""
+        for part in (self.repairs, self.endpoints, self.server):
+            part.stop()
+
+    def client(self, service: str, region: str = HERE) -> Any:
+        """A client that does not retry."""
+        if (service, region) not in self.clients:
+            self.clients[service, region] = boto3.client(
+                service,
+                region,
+                endpoint_url=self.server.url,
+                aws_access_key_id="test",
+                aws_secret_access_key="test",
+                config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
+            )
+        return self.clients[service, region]
+
+    def put(self, body: bytes, key: str = "model.tar.gz", region: str = HERE) -> str:
+        """Upload an artifact."""
+        self.client("s3", region).put_object(Bucket=f"models-{region}", Key=key, Body=body)
+        return f"s3://models-{region}/{key}"
+
+    def endpoint(self, name: str, region: str = HERE, **container: Any) -> None:
+        """Model, configuration and endpoint of one name."""
+        sagemaker = self.client("sagemaker", region)
+        described = {"Image": image(region)} | container
+        sagemaker.create_model(ModelName=name, ExecutionRoleArn=ROLE, PrimaryContainer=described)
+        self.config(name, name, region)
+        sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
+
+    def config(self, name: str, model: str, region: str = HERE) -> None:
+        """A configuration of one variant."""
+        variant = {"VariantName": "main", "ModelName": model, "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
+        self.client("sagemaker", region).create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant])
+
+    def settled(self, name: str, region: str = HERE) -> dict[str, Any]:
+        """The endpoint's description once it is in service or has failed."""
+        sagemaker = self.client("sagemaker", region)
+        end = time.monotonic() + 20
+        while (described := sagemaker.describe_endpoint(EndpointName=name))["EndpointStatus"] in (
+            "Creating",
+            "Updating",
+        ):
+            assert time.monotonic() < end, "the endpoint never settled"
+            time.sleep(0.02)
+        return dict(described)
+
+    def ask(self, name: str, body: str | bytes, region: str = HERE, **options: Any) -> dict[str, Any]:
+        """Invoke the endpoint."""
+        runtime = self.client("sagemaker-runtime", region)
+        answer = runtime.invoke_endpoint(EndpointName=name, Body=body, **options)
+        return dict(answer) | {"Body": answer["Body"].read()}
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """One cloud for all tests; each takes names of its own."""
+    moto_api_backend.reset()
+    botocore_stubber.enabled = False
+    made = Cloud(tmp_path_factory.mktemp("state"))
+    made.stock()
+    yield made
+    made.stop()
+
+
+def until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
+    """What the condition returns once it is true."""
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.02)
+    return found
+
+
+def alive(pid: int) -> bool:
+    """Does the process run? One that only waits for its parent to notice does not."""
+    try:
+        os.kill(pid, 0)
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (ProcessLookupError, FileNotFoundError):
+        return False
+
+
+def test_a_real_classifier_answers_from_its_own_regions_bucket(cloud: Cloud) -> None:
+    data = load_iris()
+    model = LogisticRegression(max_iter=500).fit(data.data, data.target)
+    stored = io.BytesIO()
+    joblib.dump(model, stored)
+    url = cloud.put(packed(IRIS, **{"model.joblib": stored.getvalue()}), "iris.tar.gz")
+    cloud.endpoint("iris", ModelDataUrl=url)
+    described = cloud.settled("iris")
+    assert described["EndpointStatus"] == "InService"
+    rows = data.data[::10].tolist()
+    answer = cloud.ask("iris", json.dumps(rows), ContentType="application/json", Accept="application/json")
+    assert json.loads(answer["Body"]) == model.predict(rows).tolist()
+    assert (answer["ContentType"], answer["InvokedProductionVariant"]) == ("application/json", "main")
+    csv = "\n".join(",".join(map(str, row)) for row in rows)
+    answer = cloud.ask("iris", csv, ContentType="text/csv", Accept="text/csv")
+    assert [int(line) for line in answer["Body"].split()] == model.predict(rows).tolist()
+
+
+def test_an_endpoint_is_creating_first_and_announces_its_states(cloud: Cloud) -> None:
+    cloud.endpoint("announced", ModelDataUrl=MODEL)
+    status = cloud.client("sagemaker").describe_endpoint(EndpointName="announced")["EndpointStatus"]
+    assert status == "Creating"
+    with pytest.raises(ClientError, match=r"ValidationError.*not found"):
+        cloud.ask("announced", "x")
+    cloud.settled("announced")
+
+    def told() -> list[str]:
+        details = [event["detail"] for event in cloud.events if event["detail"]["EndpointName"] == "announced"]
+        return [detail["EndpointStatus"] for detail in details]
+
+    until(lambda: told() == ["CREATING", "IN_SERVICE"])
+    event = next(event for event in reversed(cloud.events) if event["detail"]["EndpointName"] == "announced")
+    assert (event["source"], event["detail-type"]) == ("aws.sagemaker", "SageMaker Endpoint State Change")
+    assert event["detail"]["EndpointConfigName"] == "announced"
+    assert event["detail"]["ProductionVariants"][0]["CurrentWeight"] == 1.0
+    assert event["region"] == HERE
+
+
+def test_the_script_decides_content_types_and_its_errors_are_model_errors(cloud: Cloud) -> None:
+    cloud.endpoint("script", ModelDataUrl=MODEL)
+    cloud.settled("script")
+    assert cloud.ask("script", "there", ContentType="text/csv")["Body"] == b"hello:there"
+    with pytest.raises(ClientError) as failed:
+        cloud.ask("script", "explode", ContentType="text/csv")
+    response: dict[str, Any] = dict(failed.value.response)
+    assert response["Error"]["Code"] == "ModelError"
+    assert response["OriginalStatusCode"] == 500
+    assert "the model cannot read this" in response["OriginalMessage"]
+
+
+def test_a_content_type_without_a_decoder_is_a_client_error(cloud: Cloud) -> None:
+    script = "def model_fn(model_dir):\n    return None\n"
+    cloud.endpoint("plain", ModelDataUrl=cloud.put(packed(script), "plain.tar.gz"))
+    cloud.settled("plain")
+    with pytest.raises(ClientError, match=r"client error \(415\)"):
+        cloud.ask("plain", b"\xff\x00", ContentType="image/png")
+
+
+def test_a_prefix_serves_as_well_as_an_archive(cloud: Cloud) -> None:
+    cloud.put(textwrap.dedent(ECHO).encode(), "loose/code/inference.py")
+    cloud.put(b"loose", "loose/word.txt")
+    source = {"S3Uri": f"s3://models-{HERE}/loose/", "S3DataType": "S3Prefix", "CompressionType": "None"}
+    cloud.endpoint("loose", ModelDataSource={"S3DataSource": source})
+    assert cloud.settled("loose")["EndpointStatus"] == "InService"
+    assert cloud.ask("loose", "x", ContentType="text/csv")["Body"] == b"loose:x"
+
+
+@pytest.mark.parametrize(
+    ("name", "container", "reason"),
+    [
+        ("missing", {"ModelDataUrl": f"s3://models-{HERE}/nothing.tar.gz"}, "Failed to download model data"),
+        ("elsewhere", {"ModelDataUrl": f"s3://models-{THERE}/model.tar.gz"}, "the bucket is in ap-southeast-3"),
+        ("image", {"ModelDataUrl": f"s3://models-{HERE}/model.tar.gz", "Image": image(THERE)}, "must be in the region"),
+        ("bucket", {"ModelDataUrl": "s3://no-such-bucket/model.tar.gz"}, "the bucket does not exist"),
+        ("garbage", {"ModelDataUrl": f"s3://models-{HERE}/garbage"}, "is a valid tar.gz archive"),
+        ("broken", {"ModelDataUrl": f"s3://models-{HERE}/broken.tar.gz"}, "did not pass the ping health check"),
+        ("outside", {"ModelDataUrl": f"s3://models-{HERE}/outside.tar.gz"}, "lies outside the model"),
+        ("scriptless", {"ModelDataUrl": f"s3://models-{HERE}/scriptless.tar.gz"}, "no code/inference.py"),
+    ],
+)
+def test_what_cannot_be_served_fails_with_its_reason(
+    cloud: Cloud, name: str, container: dict[str, str], reason: str
+) -> None:
+    cloud.endpoint(name, **container)
+    described = cloud.settled(name)
+    assert described["EndpointStatus"] == "Failed"
+    assert reason in described["FailureReason"]
+    with pytest.raises(ClientError, match="not found"):
+        cloud.ask(name, "x")
+
+
+def test_an_unknown_endpoint_is_not_found(cloud: Cloud) -> None:
+    with pytest.raises(ClientError, match="Endpoint nobody of account 123456789012 not found"):
+        cloud.ask("nobody", "x")
+
+
+def test_what_exists_is_not_created_again(cloud: Cloud) -> None:
+    cloud.endpoint("once", ModelDataUrl=MODEL)
+    sagemaker = cloud.client("sagemaker")
+    with pytest.raises(ClientError, match="Cannot create already existing model"):
+        cloud.endpoint("once", ModelDataUrl=MODEL)
+    with pytest.raises(ClientError, match="Cannot create already existing endpoint configuration"):
+        cloud.config("once", "once")
+    with pytest.raises(ClientError, match="Cannot create already existing endpoint"):
+        sagemaker.create_endpoint(EndpointName="once", EndpointConfigName="once")
+    with pytest.raises(ClientError, match="Cannot update in-progress endpoint"):
+        sagemaker.delete_endpoint(EndpointName="once")
+    cloud.settled("once")
+
+
+def test_a_deleted_endpoint_stops(cloud: Cloud) -> None:
+    before = set(cloud.endpoints.pids(HERE))
+    cloud.endpoint("gone", ModelDataUrl=MODEL)
+    cloud.settled("gone")
+    (pid,) = set(cloud.endpoints.pids(HERE)) - before
+    cloud.client("sagemaker").delete_endpoint(EndpointName="gone")
+    assert not alive(pid)
+    with pytest.raises(ClientError, match="not found"):
+        cloud.ask("gone", "x")
+
+
+def test_an_update_takes_over_when_it_is_well_and_not_before(cloud: Cloud) -> None:
+    cloud.endpoint("changing", ModelDataUrl=MODEL)
+    cloud.settled("changing")
+    sagemaker = cloud.client("sagemaker")
+    better = cloud.put(packed(**{"word.txt": b"better"}), "better.tar.gz")
+    for name, url in (("better", better), ("worse", f"s3://models-{HERE}/garbage")):
+        container = {"Image": image(HERE), "ModelDataUrl": url}
+        sagemaker.create_model(ModelName=name, ExecutionRoleArn=ROLE, PrimaryContainer=container)
+        cloud.config(name, name)
+    for name in ("worse", "better"):
+        sagemaker.update_endpoint(EndpointName="changing", EndpointConfigName=name)
+        assert cloud.ask("changing", "x", ContentType="text/csv")["Body"] == b"hello:x"
+        described = cloud.settled("changing")
+        assert described["EndpointStatus"] == "InService"
+        assert described["EndpointConfigName"] == ("better" if name == "better" else "changing")
+    assert cloud.ask("changing", "x", ContentType="text/csv")["Body"] == b"better:x"
+
+
+def test_an_outage_kills_the_regions_containers_and_healing_starts_them(cloud: Cloud) -> None:
+    cloud.endpoint("struck", THERE, Image=image(THERE), ModelDataUrl=MODEL_THERE)
+    cloud.settled("struck", THERE)
+    (pid,) = cloud.endpoints.pids(THERE)
+    here = cloud.endpoints.pids(HERE)
+    cloud.outage.fail(THERE)
+    assert not alive(pid)
+    assert cloud.endpoints.pids(THERE) == []
+    assert cloud.endpoints.pids(HERE) == here
+    with pytest.raises(ClientError, match="ServiceUnavailable"):
+        cloud.ask("struck", "x", THERE)
+    cloud.outage.heal(THERE)
+
+    def answer() -> bytes | None:
+        try:
+            return bytes(cloud.ask("struck", "x", THERE, ContentType="text/csv")["Body"])
+        except ClientError:
+            return None
+
+    assert until(answer) == b"hello:x"
+
+
+def test_a_container_that_ends_is_started_again(cloud: Cloud) -> None:
+    before = set(cloud.endpoints.pids(HERE))
+    cloud.endpoint("mortal", ModelDataUrl=MODEL)
+    cloud.settled("mortal")
+    (pid,) = set(cloud.endpoints.pids(HERE)) - before
+    os.kill(pid, 9)
+    with pytest.raises(ClientError, match="ModelError"):
+        cloud.ask("mortal", "x")
+
+    def answer() -> bytes | None:
+        try:
+            return bytes(cloud.ask("mortal", "x", ContentType="text/csv")["Body"])
+        except ClientError:
+            return None
+
+    assert until(answer) == b"hello:x"
+
+
+def test_a_container_dies_with_the_process_that_started_it(tmp_path: Path) -> None:
+    script = f"""
+        import pathlib, time
+        from localcloud.edge.container_process import Artifact, ContainerProcess
+        artifact = Artifact("{HERE}", "{MODEL}", "archive", {{}})
+        started = ContainerProcess(artifact, pathlib.Path("{tmp_path}"), {{}}, "main")
+        print(started.pid, flush=True)
+        time.sleep(60)
+    """
+    arguments = [sys.executable, "-c", textwrap.dedent(script)]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, cwd=ROOT, text=True) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        assert alive(pid)
+        parent.kill()
+        until(lambda: not alive(pid))

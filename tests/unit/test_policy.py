@@ -1,0 +1,257 @@
+"""The policy: every mistake named at once, and every model resolved."""
+
+import datetime as dt
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mldr.domain.durations import LONGEST, format_duration, parse_duration
+from mldr.domain.policy import Criticality, FailoverMode, ModelPolicy, Policy, RetentionMode, Tier
+from mldr.errors import BadPolicy
+
+SAMPLE = (Path(__file__).parents[2] / "samplecfg" / "policy.yaml").read_text()
+TEN_MISTAKES = """\
+version: 1
+regions: [ap-southeast-1, ap-southeast-33]
+defaults:
+  criticality: importent
+  rto: 15 minutes
+models:
+  - match: sagemaker/a
+    rpo: 0m
+    golden: {}
+  - match: churn
+    serving: {instance_type: m5.large}
+  - match: sagemaker/a
+    retenton: {period: 5d}
+  - match: sagemaker/sandbox-*
+    retention: {period: 5m}
+"""
+HEAD = "version: 1\nregions: [us-east-1, us-west-2]\n"
+
+
+def mistakes(text: str) -> list[str]:
+    with pytest.raises(BadPolicy) as caught:
+        Policy.parse(dedent(text))
+    return list(caught.value.mistakes)
+
+
+def parse(rest: str) -> Policy:
+    return Policy.parse(HEAD + dedent(rest))
+
+
+def test_ten_mistakes_give_ten_messages_in_the_order_of_the_file():
+    assert mistakes(TEN_MISTAKES) == [
+        "line 2: regions[1]: 'ap-southeast-33' is not an AWS region; did you mean ap-southeast-3?",
+        "line 4: defaults.criticality: 'importent' is not one of its values; did you mean important?",
+        "line 5: defaults.rto: '15 minutes' is not a duration; write a whole number and s, m, h or d, like 15m",
+        "line 8: models[0].rpo: 0m is not a usable duration; give more than 0 and at most 36500d",
+        "line 9: models[0].golden.uri: missing; write it like s3://bucket/golden.jsonl",
+        "line 10: models[1].match: 'churn' is not a pattern; write registry/model, like sagemaker/churn-*",
+        "line 11: models[1].serving.instance_type: 'm5.large' does not fit; write it like ml.m5.large",
+        "line 12: models[2].match: 'sagemaker/a' is never reached, 'sagemaker/a' on line 7 comes first; move it up",
+        "line 13: models[2].retenton: unknown field; did you mean retention?",
+        "line 15: models[3].retention.period: a retention of 5m is shorter than the rpo of 15m; keep points for longer",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "line 1: the policy is empty or not a list of fields; start from samplecfg/policy.yaml"),
+        ("- 1", "line 1: the policy is empty or not a list of fields; start from samplecfg/policy.yaml"),
+        ("a: [", "line 1: this is not YAML"),
+        ("a: \x01", "line 1: this is not YAML"),
+        ("[" * 3000, "line 1: this is not a policy: it is nested too deeply"),
+        ("a: &x 1\nb: *x", "line 2: an alias (*name) is not allowed here; write the value out"),
+        ("regions: [us-east-1, us-west-2]", "line 1: version: missing; add it"),
+        ("version: 1", "line 1: regions: missing; add it"),
+        ("version: 2\nregions: [us-east-1, us-west-2]", "line 1: version: 2 is not one of its values; it can be 1"),
+        ("version: 1\nregions: [us-east-1]", "line 2: regions: 1 given; write exactly 2"),
+        (
+            "version: 1\nregions: [us-east-1, us-east-1]",
+            "line 2: regions[1]: 'us-east-1' is its own standby; name two different regions",
+        ),
+        (HEAD + "regions: []", "line 3: regions: stands here a second time; keep one, the first is on line 2"),
+        (HEAD + "modles: []", "line 3: modles: unknown field; did you mean models?"),
+        (HEAD + "models: {}", "line 3: models: {} is not a list; write one item a line, each after a dash"),
+        (HEAD + "models: [5]", "line 3: models[0]: 5 is not a group of fields; indent them under it as name: value"),
+        (HEAD + "models: [{rto: 1h}]", "line 3: models[0].match: missing; add it"),
+        (HEAD + "defaults:", "line 3: defaults: nothing is not a group of fields; indent them under it as name: value"),
+        (
+            HEAD + "defaults: {rto: 1:30}",
+            "line 3: defaults.rto: '1:30' is not a duration; write a whole number and s, m, h or d, like 15m",
+        ),
+        (
+            HEAD + "defaults: {tier: [x]}",
+            "line 3: defaults.tier: ['x'] is not one of its values; it can be active-active, warm-standby, cold-sta",
+        ),
+        (HEAD + "defaults: {datasets: [1]}", "line 3: defaults.datasets[0]: 1 is not text; put it in quotes"),
+        (
+            HEAD + "defaults: {features: [x, y, x]}",
+            "line 3: defaults.features: x stands here more than once; name each once",
+        ),
+        (
+            HEAD + "defaults: {health: {consecutive_failures: 0}}",
+            "line 3: defaults.health.consecutive_failures: 0 does not fit; input should be greater than or equal to 1",
+        ),
+        (
+            HEAD + "defaults: {health: {consecutive_failures: true}}",
+            "line 3: defaults.health.consecutive_failures: true is not a whole number; write one without quotes",
+        ),
+        (
+            HEAD + "defaults: {golden: {uri: s3://b/g.csv}}",
+            "line 3: defaults.golden.uri: 's3://b/g.csv' does not fit; write it like s3://bucket/golden.jsonl",
+        ),
+        (HEAD + "models: [{match: 'sagmaker/*'}]", "line 3: models[0].match: 'sagmaker' is not a registry; did you"),
+        (HEAD + "models: [{match: 'x/*'}]", "line 3: models[0].match: 'x' is not a registry; the registries are "),
+    ],
+)
+def test_a_mistake_is_named_with_its_line_and_what_would_be_right(text, expected):
+    first, *others = mistakes(text)
+    assert first.startswith(expected)
+    assert not others
+
+
+def test_a_tag_of_yaml_is_not_obeyed():
+    assert mistakes(HEAD + "defaults: {rto: !!python/name:os.system x}")[0] == (
+        "line 3: defaults.rto: 'x' cannot be read; write plain text or a number"
+    )
+
+
+def test_a_mistake_in_the_defaults_is_named_once_however_many_models_inherit_it():
+    text = HEAD + "defaults: {rpo: soon}\nmodels: [{match: sagemaker/a}, {match: sagemaker/b, retention: {period: 1m}}]"
+    assert [one.split(":")[0] for one in mistakes(text)] == ["line 3"]
+
+
+def test_rules_that_only_clash_once_merged_are_named_where_the_model_says_so():
+    text = HEAD + "defaults: {rpo: 2d}\nmodels:\n  - match: sagemaker/a\n    retention: {period: 1d}"
+    assert mistakes(text) == [
+        "line 6: models[0].retention.period: a retention of 1d is shorter than the rpo of 2d; keep points for longer"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wider", "narrower", "covered"),
+    [
+        ("sagemaker/*", "sagemaker/a-*", True),
+        ("*/*", "mlflow/a", True),
+        ("sagemaker/a-*", "sagemaker/a-*-v2", True),
+        ("sagemaker/a*", "sagemaker/b*", False),
+        ("sagemaker/a?", "sagemaker/a*", False),
+        ("sagemaker/[ab]", "sagemaker/[ab]", True),
+        ("sagemaker/a-v2", "sagemaker/a-*", False),
+    ],
+)
+def test_a_pattern_behind_one_that_covers_it_is_a_mistake(wider, narrower, covered):
+    text = HEAD + f"models: [{{match: '{wider}'}}, {{match: '{narrower}'}}]"
+    if covered:
+        assert "is never reached" in mistakes(text)[0]
+    else:
+        assert len(Policy.parse(text).models) == 2
+
+
+def test_the_sample_covers_every_tier_criticality_and_way_to_fail_over():
+    policy = Policy.parse(SAMPLE)
+    rules = [policy.defaults, *(entry.rules for entry in policy.models)]
+    assert {one.tier for one in rules} == set(Tier)
+    assert {one.criticality for one in rules} == set(Criticality)
+    assert {one.failover.mode for one in rules} == set(FailoverMode)
+    assert {one.retention.mode for one in rules} == set(RetentionMode)
+
+
+def test_the_sample_speaks_of_the_model_of_the_demo():
+    found = Policy.parse(SAMPLE).for_model("sagemaker", "digits-classifier", {})
+    assert (found.criticality, found.tier) == (Criticality.REVENUE_CRITICAL, Tier.COLD_STANDBY)
+    assert found.rto == dt.timedelta(minutes=15)
+    assert found.golden is not None
+    assert found.golden.uri == "s3://mldr-demo-models/digits-classifier/golden.jsonl"
+    assert (found.serving.endpoint, found.matched) == ("digits-classifier", "sagemaker/digits-classifier")
+    assert found.warnings == ()
+
+
+def test_a_model_that_nothing_matches_gets_the_defaults_and_a_warning():
+    found = parse("defaults: {rpo: 1h}\nmodels: [{match: sagemaker/a}]").for_model("sagemaker", "b", {})
+    assert (found.rpo, found.matched) == (dt.timedelta(hours=1), None)
+    assert found.warnings == ("no entry of the policy matches sagemaker/b: the defaults apply; add one under models",)
+
+
+def test_the_first_match_wins_and_lies_over_the_defaults_field_by_field():
+    policy = parse("""
+        defaults: {retention: {period: 9d, mode: compliance}}
+        models:
+          - {match: sagemaker/a-1, retention: {period: 3d}}
+          - {match: sagemaker/a-*, retention: {period: 4d}}
+    """)
+    first, second = (policy.for_model("sagemaker", name, {}).retention for name in ("a-1", "a-2"))
+    assert (first.period.days, first.mode) == (3, RetentionMode.COMPLIANCE)
+    assert second.period.days == 4
+
+
+def test_a_star_does_not_reach_into_another_registry():
+    policy = parse("models: [{match: 'sagemaker/*'}]")
+    assert policy.for_model("mlflow", "a", {}).matched is None
+
+
+@pytest.mark.parametrize(
+    ("criticality", "minutes"), [("revenue-critical", 15), ("important", 120), ("non-critical", 1440)]
+)
+def test_the_rto_follows_the_criticality(criticality, minutes):
+    policy = parse(f"defaults: {{criticality: {criticality}}}")
+    assert policy.for_model("sagemaker", "a", {}).rto == dt.timedelta(minutes=minutes)
+
+
+def test_an_explicit_rto_stays_when_a_tag_changes_the_criticality():
+    tags = {"mldr:criticality": "non-critical", "mldr:tier": "warm-standby"}
+    explicit = parse("models: [{match: sagemaker/a, rto: 5m}]").for_model("sagemaker", "a", tags)
+    assert (explicit.criticality, explicit.tier) == (Criticality.NON_CRITICAL, Tier.WARM_STANDBY)
+    assert explicit.rto == dt.timedelta(minutes=5)
+    assert parse("models: [{match: sagemaker/a}]").for_model("sagemaker", "a", tags).rto == dt.timedelta(hours=24)
+
+
+def test_a_bad_tag_is_ignored_with_a_warning_that_names_it():
+    tags = {"mldr:tier": "hot", "mldr:teir": "x", "team": "fraud"}
+    found = parse("models: [{match: sagemaker/a}]").for_model("sagemaker", "a", tags)
+    assert found.tier is Tier.COLD_STANDBY
+    assert found.warnings == (
+        "tag mldr:teir is unknown and ignored; the tags are mldr:criticality, mldr:tier",
+        "tag mldr:tier: 'hot' is ignored; it can be active-active, warm-standby, cold-standby",
+    )
+
+
+def test_a_resolved_policy_survives_json():
+    policy = Policy.parse(SAMPLE)
+    for model in ("digits-classifier", "fraud-1", "recommender-1", "sandbox-1", "other"):
+        found = policy.for_model("sagemaker", model, {})
+        assert ModelPolicy.model_validate_json(found.model_dump_json()) == found
+
+
+@given(
+    st.timedeltas(dt.timedelta(seconds=1), LONGEST).map(lambda one: one - dt.timedelta(microseconds=one.microseconds))
+)
+def test_a_duration_survives_being_written(duration):
+    text = format_duration(duration)
+    assert parse_duration(text) == duration
+    assert format_duration(parse_duration(text)) == text
+
+
+@given(st.text() | st.integers() | st.none() | st.floats() | st.lists(st.integers()))
+def test_anything_else_is_refused_as_a_duration_and_nothing_else_is_raised(value):
+    try:
+        duration = parse_duration(value)
+    except ValueError:
+        return
+    assert dt.timedelta(0) < duration <= LONGEST
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_a_policy_or_a_list_of_mistakes(text):
+    found: tuple[str, ...] = ()
+    try:
+        Policy.parse(HEAD + "defaults:\n  " + text)
+    except BadPolicy as error:
+        found = error.mistakes
+    assert all(one.startswith("line ") for one in found)
