@@ -97,7 +97,9 @@ def _caller() -> str:
 
 def _asked(followed: Followed, as_json: bool) -> None:
     if as_json:
-        print_json({"model": str(followed.model), "failover_id": followed.failover_id, "region": followed.standby.region})
+        print_json(
+            {"model": str(followed.model), "failover_id": followed.failover_id, "region": followed.standby.region}
+        )
         return
     out.print(f"[green]✓[/] asked {followed.standby.region} to take over {followed.model}: {followed.failover_id}")
     out.print(f"  [dim]→ follow it with `mldr status {followed.model.name}`[/]")
@@ -107,8 +109,8 @@ def _follow(followed: Followed, deadline: float, *, quiet: bool) -> dict[str, An
     """Show each state once, until the execution has ended; returns its description."""
     states, shown = followed.standby.client("stepfunctions"), 0
     while True:
-        found = _execution(states, followed.execution)
-        names = _entered(states, followed.execution) if found else []
+        found = describe_execution(states, followed.execution)
+        names = entered(states, followed.execution) if found else []
         for name in () if quiet else names[shown:]:
             err.print(f"[cyan]{dt.datetime.now():%H:%M:%S}[/] {PHASES[name]}")  # noqa: DTZ005 - the operator's own clock
         shown = len(names)
@@ -120,7 +122,8 @@ def _follow(followed: Followed, deadline: float, *, quiet: bool) -> dict[str, An
         time.sleep(POLL)
 
 
-def _execution(states: Any, arn: str) -> dict[str, Any] | None:
+def describe_execution(states: Any, arn: str) -> dict[str, Any] | None:
+    """Return the execution; None while it has not started."""
     try:
         found: dict[str, Any] = states.describe_execution(executionArn=arn)
     except ClientError as error:
@@ -130,7 +133,7 @@ def _execution(states: Any, arn: str) -> dict[str, Any] | None:
     return found
 
 
-def _entered(states: Any, arn: str) -> list[str]:
+def entered(states: Any, arn: str) -> list[str]:
     """Return the phases in the order in which they were entered, each once."""
     pages = states.get_paginator("get_execution_history").paginate(executionArn=arn)
     history = [event for page in pages for event in page["events"]]
@@ -174,5 +177,7 @@ def _show(evidence: Evidence) -> None:
     for one in evidence.phases:
         table.add_row(one.name, seconds(one.seconds))
     out.print(table)
-    out.print(f"[dim]evidence {evidence_key(evidence.model, evidence.sequence)}, epoch {evidence.epoch}[/]", markup=True)
+    out.print(
+        f"[dim]evidence {evidence_key(evidence.model, evidence.sequence)}, epoch {evidence.epoch}[/]", markup=True
+    )
     out.print(escape(f"reason: {evidence.reason}"))

@@ -35,7 +35,9 @@ def up(
     port: Annotated[int, typer.Option(help="Where AWS's APIs answer; 0 takes a free one.")] = 4566,
     dns_port: Annotated[int, typer.Option(help="Where Route 53's name servers answer; 0 takes a free one.")] = 5353,
     http_port: Annotated[int, typer.Option(help="Where the regions' HTTP fronts listen: 127.0.0.11, .12, …")] = 8080,
-    regions: Annotated[str, typer.Option(help="Comma list; the last one is the standby.")] = "ap-southeast-1,ap-southeast-3",
+    regions: Annotated[
+        str, typer.Option(help="Comma list; the last one is the standby.")
+    ] = "ap-southeast-1,ap-southeast-3",
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A template parameter; repeat as needed.")
     ] = None,
@@ -72,7 +74,9 @@ def _regions(text: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     strange = [name for name in names if name not in REGIONS]
     if strange or len(set(names)) != len(names) or len(names) < 2:
-        raise bad_input(f"--regions {text!r}: give two or more different AWS regions, as in ap-southeast-1,ap-southeast-3")
+        raise bad_input(
+            f"--regions {text!r}: give two or more different AWS regions, as in ap-southeast-1,ap-southeast-3"
+        )
     return names
 
 
@@ -132,7 +136,9 @@ def status(as_json: AsJson = False) -> None:
     else:
         table = Table("region", "stack", "state", box=None, header_style="dim")
         for region, state in found["regions"].items():
-            table.add_row(region, state["stack"] or "[dim]deploying[/]", "[red]down[/]" if state["failed"] else "[green]up[/]")
+            table.add_row(
+                region, state["stack"] or "[dim]deploying[/]", "[red]down[/]" if state["failed"] else "[green]up[/]"
+            )
         out.print(table)
     if not found["ready"] or found["failed"]:
         raise typer.Exit(int(Exit.DOES_NOT_HOLD))
@@ -197,5 +203,7 @@ def _time(text: str) -> float:
     try:
         at = dt.datetime.fromisoformat(text)
     except ValueError:
-        raise bad_input(f"--since {text!r} is no time", "write 30s, 5m, 2026-01-31T12:00:00Z or seconds since 1970") from None
+        raise bad_input(
+            f"--since {text!r} is no time", "write 30s, 5m, 2026-01-31T12:00:00Z or seconds since 1970"
+        ) from None
     return (at if at.tzinfo else at.replace(tzinfo=dt.UTC)).timestamp()

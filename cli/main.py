@@ -54,5 +54,3 @@ app.command("status")(status.status)
 app.command("protect")(protect.protect)
 app.command("failover")(failover.failover)
 app.add_typer(policy.app, name="policy")
-
-

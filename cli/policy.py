@@ -21,7 +21,9 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="What ever
 
 @app.command()
 def check(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="For example samplecfg/policy.yaml.", show_default=False)],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="For example samplecfg/policy.yaml.", show_default=False)
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Validate a policy file whole; every mistake is named, with its line and what would be right.
@@ -63,4 +65,11 @@ def _show(file: Path, policy: Policy) -> None:
 
 def _row(rules: ModelRules) -> tuple[str, ...]:
     kept = f"{format_duration(rules.retention.period)} {rules.retention.mode}"
-    return rules.criticality, rules.tier, format_duration(rules.rto), format_duration(rules.rpo), kept, rules.failover.mode
+    return (
+        rules.criticality,
+        rules.tier,
+        format_duration(rules.rto),
+        format_duration(rules.rpo),
+        kept,
+        rules.failover.mode,
+    )

@@ -91,7 +91,9 @@ def protect(
 
 def _subject(model: ModelKey, arn: str | None, where: list[Place], region: str | None, bus: str) -> Subject:
     if arn and not re.fullmatch(PACKAGE_ARN, arn):
-        raise bad_input(f"--version {arn!r} is not the ARN of a model package", "see `aws sagemaker list-model-packages`")
+        raise bad_input(
+            f"--version {arn!r} is not the ARN of a model package", "see `aws sagemaker list-model-packages`"
+        )
     home, entry = _described(model, arn, [place for place in where if place.region != region])
     standbys = [place for place in where if place.region != home and region in (None, place.region)]
     if len(standbys) != 1:

@@ -129,7 +129,10 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
         ("withdrawn", escape(found["withdrawn"] or "")),
         ("would restore", found["recoverable"] if found["recoverable"] != found["recovery_point"] else ""),
         ("promoted", moment_of(found["promoted_at"])),
-        ("sealed", f"{moment_of(found['sealed_at'])}, {seconds(found['rpo_seconds'])} later" if found["sealed_at"] else ""),
+        (
+            "sealed",
+            f"{moment_of(found['sealed_at'])}, {seconds(found['rpo_seconds'])} later" if found["sealed_at"] else "",
+        ),
         ("holds", f"{found['objects']} objects, {size(found['bytes'])}"),
         ("attempt", str(found["attempt"]) if found["attempt"] > 1 else ""),
         ("registered as", found["target_arn"] or ""),

@@ -9,6 +9,7 @@ from urllib.parse import parse_qs
 from localcloud.calls import CallLog, as_json
 from localcloud.clock import Clock
 from localcloud.outage import Outage
+from localcloud.permissions import Permissions
 
 PREFIX = "/_local/"
 AWS_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
@@ -20,6 +21,7 @@ class Observed(Protocol):
     calls: CallLog
     outage: Outage
     clock: Clock
+    permissions: Permissions
 
     def outputs(self) -> dict[str, dict[str, str]]:
         """The stacks' outputs by region."""
@@ -61,6 +63,8 @@ class Admin:
                 return self._cloud.outputs()
             case "GET", "status":
                 return self._cloud.status()
+            case "GET", "permissions":
+                return self._cloud.permissions.report()
             case "GET", "health-checks":
                 return self._cloud.health_checks()
             case "POST", "fail" | "heal":

@@ -27,6 +27,7 @@ from localcloud.edge.http_front import HttpFront
 from localcloud.edge.zones import Zones
 from localcloud.gate import Gate
 from localcloud.lambda_runtime import LambdaRuntime
+from localcloud.moto_repairs.apigatewayv2 import DomainNameRepairs
 from localcloud.moto_repairs.route53 import Route53Repairs
 from localcloud.moto_repairs.s3 import S3Repairs
 from localcloud.moto_repairs.sagemaker import SageMakerRepairs
@@ -84,6 +85,7 @@ class Cloud:
             S3Repairs(ACCOUNT),
             SageMakerRepairs(ACCOUNT, self.router.emit),
             SageMakerEndpointRepairs(self.endpoints),
+            DomainNameRepairs(),
             Route53Repairs(self.checkers.observations),
             StateMachines(ACCOUNT, self.server.url, self.outage, self.router),
             self.functions,
@@ -151,7 +153,8 @@ class Cloud:
         """Deploy the template into one region and open its HTTP APIs."""
         options = self.options
         peers = [peer for peer in options.regions if peer != region]
-        local = {"PeerRegion": peers[0], "DnsOwner": options.regions[0]} if peers else {}
+        local = {"CertificateArn": f"arn:aws:acm:{region}:{ACCOUNT}:certificate/local"}
+        local |= {"PeerRegion": peers[0], "DnsOwner": options.regions[0]} if peers else {}
         deployment = Deployment(options.template, self.server.url, region, ACCOUNT, options.parameters, local)
         stack = self.stacks[region] = deployment.run()
         for kind, made in stack.resources.values():

@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from moto.awslambda.models import lambda_backends
@@ -67,10 +67,13 @@ class Permissions:
         )
         return frozenset(grant for statement in allowing for grant in grants(statement))
 
-    def role_of(self, kind_region_name: Principal) -> str | None:
-        """The name of the role that a function or state machine runs with."""
-        role = self._role(kind_region_name)
-        return str(role.name) if role else None
+    def report(self) -> dict[str, dict[str, list[tuple[str, str]]]]:
+        """For every role what it is granted, apart by whether it was ever used: (action, resource) patterns."""
+        found = {}
+        for role in [role.name for role in iam_backends[self._account]["aws"].roles.values()]:
+            granted, used = self.granted(role), self.used(role)
+            found[role] = {"used": _pairs(used), "unused": _pairs(granted - used)}
+        return found
 
     def role_refusal(self, role_arn: str, need: Need) -> str | None:
         """Why a role does not allow the need; None when it does."""
@@ -120,6 +123,10 @@ class Permissions:
         config = backend.endpoint_configs.get(endpoint.endpoint_config_name) if endpoint else None
         models = [backend._models.get(variant["ModelName"]) for variant in config.production_variants] if config else []
         return next((str(model.execution_role_arn) for model in models if model), None)
+
+
+def _pairs(found: Iterable[Grant]) -> list[tuple[str, str]]:
+    return sorted((grant.action, grant.resource) for grant in found)
 
 
 def _documents(role: Role) -> list[str]:

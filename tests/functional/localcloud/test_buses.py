@@ -114,9 +114,8 @@ def test_every_kind_of_target_must_let_eventbridge_in(cloud: SmallCloud) -> None
     policy = allowing("sns:Publish", topic, arn)
     cloud.client("sns").set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=policy)
     start = {"Effect": "Allow", "Action": "states:StartExecution", "Resource": machine}
-    cloud.client("iam").put_role_policy(
-        RoleName="starter", PolicyName="start", PolicyDocument=json.dumps({"Statement": [start]})
-    )
+    document = json.dumps({"Version": "2012-10-17", "Statement": [start]})
+    cloud.client("iam").put_role_policy(RoleName="starter", PolicyName="start", PolicyDocument=document)
     assert [rights.forbids_delivery(rule, target) for target in targets] == [None, None, None]
     local_bus = f"arn:aws:events:{HERE}:{ACCOUNT}:event-bus/mldr"
     assert rights.forbids_delivery(rule, {"Arn": local_bus}) is None

@@ -78,10 +78,16 @@ def test_the_real_template_stands_in_both_regions(cloud: Up) -> None:
 
 
 def test_a_function_of_the_stack_answers_in_a_process_of_its_own(cloud: Up) -> None:
-    event = {"version": "2.0", "rawPath": "/nowhere", "requestContext": {"http": {"method": "GET", "path": "/nowhere"}}}
-    invoke = cloud.client("lambda", STANDBY).invoke
-    answer = invoke(FunctionName="mldr-prod-predict-gateway", Payload=json.dumps(event).encode())
-    assert json.load(answer["Payload"])["statusCode"] == 404
+    host = cloud.ask("outputs")[STANDBY]["GatewayUrl"].removeprefix("https://")
+    port = cloud.environment["GATEWAY_TRANSPORT"].partition(":")[2]
+    question = urllib.request.Request(f"http://127.0.0.12:{port}/models/none/takeover", headers={"Host": host})
+    with pytest.raises(urllib.error.HTTPError) as answer:
+        urllib.request.urlopen(question)
+    assert answer.value.code == 404
+    log = cloud.ask("calls?since=0")
+    used = [grants["used"] for role, grants in cloud.ask("permissions").items() if "PredictGateway" in role]
+    assert any(action == "dynamodb:GetItem" for grants in used for action, _ in grants)
+    assert f"function:{STANDBY}:mldr-prod-predict-gateway" in {call["principal"] for call in log}
     assert _children(cloud.process.pid)
 
 

@@ -62,9 +62,7 @@ def test_a_bucket_fails_with_its_region_whatever_the_signature(endpoint: OneEndp
     assert refused(standby.copy_object, Bucket=vault, Key="copy", CopySource={"Bucket": lake, "Key": "model"})
     upload = standby.create_multipart_upload(Bucket=vault, Key="copy")["UploadId"]
     source = {"Bucket": lake, "Key": "model"}
-    assert refused(
-        standby.upload_part_copy, Bucket=vault, Key="copy", UploadId=upload, PartNumber=1, CopySource=source
-    )
+    assert refused(standby.upload_part_copy, Bucket=vault, Key="copy", UploadId=upload, PartNumber=1, CopySource=source)
     assert not refused(standby.put_object, Bucket=vault, Key="own", Body=b"x")
 
 

@@ -108,7 +108,11 @@ def test_a_customer_key_must_be_usable(endpoint: OneEndpoint) -> None:
 
 
 def test_a_passed_role_needs_pass_role(endpoint: OneEndpoint) -> None:
-    model = {"ModelName": "m", "PrimaryContainer": {"Image": "i"}, "ExecutionRoleArn": "arn:aws:iam::123456789012:role/x"}
+    model = {
+        "ModelName": "m",
+        "PrimaryContainer": {"Image": "i"},
+        "ExecutionRoleArn": "arn:aws:iam::123456789012:role/x",
+    }
     for_sagemaker = {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
     endpoint.function("worker", [allow("sagemaker:CreateModel")])
     endpoint.function("passer", [allow("sagemaker:CreateModel"), allow("iam:PassRole", **for_sagemaker)])

@@ -178,9 +178,8 @@ def test_a_function_whose_role_may_not_take_from_the_queue_is_not_fed(cloud: Sma
         time.sleep(1)
         assert fed.seen() == []
         allow = {"Effect": "Allow", "Action": "sqs:*", "Resource": "arn:aws:sqs:*:*:guarded"}
-        cloud.client("iam").put_role_policy(
-            RoleName="any", PolicyName="take", PolicyDocument=json.dumps({"Statement": [allow]})
-        )
+        document = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+        cloud.client("iam").put_role_policy(RoleName="any", PolicyName="take", PolicyDocument=document)
         wait_until(lambda: fed.seen() == ["waits"])
     finally:
         strict.stop()

@@ -57,7 +57,9 @@ def test_the_event_has_the_fields_of_the_documented_one(endpoint: OneEndpoint) -
     assert set(event) == {
         "version", "id", "detail-type", "source", "account", "time", "region", "resources", "detail",
     }  # fmt: skip
-    assert {"ModelPackageArn", "CreationTime", "ModelPackageStatus", "ModelPackageStatusDetails"} <= set(event["detail"])
+    assert {"ModelPackageArn", "CreationTime", "ModelPackageStatus", "ModelPackageStatusDetails"} <= set(
+        event["detail"]
+    )
     assert documented is None or documented["detail-type"] == event["detail-type"]
 
 

@@ -26,7 +26,7 @@ class PublicNetwork:
 
     def text(self, name: str) -> str | None:
         try:
-            return self._resolver.resolve(name, "TXT")[0].strings[0].decode()
+            return str(self._resolver.resolve(name, "TXT")[0].strings[0].decode())
         except dns.exception.DNSException:
             return None
 
