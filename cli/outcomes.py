@@ -42,25 +42,25 @@ def unreachable(sentence: str, advice: str = "") -> Ended:
 
 def from_error(error: Exception) -> Ended:
     """Return how a command ends for an error of ours or of the SDK; everything else is a defect and is raised again."""
+    sentence = str(error)
     match error:
         case Ended():
-            return error
+            ended = error
         case BadEvent() | BadPolicy():
-            return bad_input(str(error))
-        case NotAllowed() | Retryable():
-            return unreachable(str(error))
+            ended = bad_input(sentence)
+        case NotAllowed() | Retryable() | ClientError() | BotoCoreError():
+            ended = unreachable(sentence, _advice(error))
         case MldrError():
-            return Ended(Exit.DOES_NOT_HOLD, f"{type(error).__name__}: {error}")
-        case NoCredentialsError() | NoRegionError():
-            return unreachable(str(error), "export what `mldr local up` prints, or log in to AWS")
-        case ClientError():
-            return unreachable(f"AWS refused: {error}", _advice(error))
-        case BotoCoreError():
-            return unreachable(str(error), "check the network, AWS_ENDPOINT_URL and the region")
-    raise error
+            ended = Ended(Exit.DOES_NOT_HOLD, f"{type(error).__name__}: {sentence}")
+        case _:
+            raise error
+    return ended
 
 
-def _advice(error: ClientError) -> str:
-    if code(error) in ("ResourceNotFoundException", "StateMachineDoesNotExist"):
+def _advice(error: Exception) -> str:
+    cause = error.__cause__ if isinstance(error, MldrError) else error
+    if isinstance(cause, NoCredentialsError | NoRegionError):
+        return "export what `mldr local up` prints, or log in to AWS"
+    if isinstance(cause, ClientError) and code(cause) in ("ResourceNotFoundException", "StateMachineDoesNotExist"):
         return "is mldr deployed in that region, and is --env right?"
-    return "check the credentials, the region and --env"
+    return "check the network, AWS_ENDPOINT_URL, the credentials and the region"

@@ -36,7 +36,7 @@ def size(count: int) -> str:
 def seconds(span: float | None) -> str:
     """Return a time span as people read it."""
     if span is None:
-        return "–"
+        return "-"
     if abs(span) < 120:
         return f"{span:.1f} s"
     return str(dt.timedelta(seconds=round(span)))
@@ -44,7 +44,7 @@ def seconds(span: float | None) -> str:
 
 def moment(at: dt.datetime | None) -> str:
     """Return a time as people read it, in UTC."""
-    return f"{at:%Y-%m-%d %H:%M:%S} UTC" if at else "–"
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC" if at else "-"
 
 
 def phase(name: str) -> str:

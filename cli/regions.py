@@ -93,7 +93,7 @@ class Looked:
 
 
 def places(region: str | None, environment: str, *, others: bool = False) -> list[Place]:
-    """Return the regions to look at: the one given (`others`: and those known besides). Ends the command without any."""
+    """Return the regions to look at: the one given, with `others` also those known. Ends the command without any."""
     found = _configured() if others or not region else []
     if region and region not in found:
         found.append(region)

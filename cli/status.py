@@ -147,7 +147,7 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
 
 def moment_of(text: str | None) -> str:
     """Return an ISO time as people read it."""
-    return moment(dt.datetime.fromisoformat(text).astimezone(dt.UTC)) if text else "–"
+    return moment(dt.datetime.fromisoformat(text).astimezone(dt.UTC)) if text else "-"
 
 
 def _all(where: list[Place], as_json: bool) -> None:

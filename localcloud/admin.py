@@ -56,22 +56,21 @@ class Admin:
         return [body]
 
     def _answer(self, method: str, door: str, argument: str, query: dict[str, str]) -> Any:
-        match method, door:
-            case "GET", "calls":
-                return [as_json(call) for call in self._cloud.calls.since(_number(query.get("since", "0")))]
-            case "GET", "outputs":
-                return self._cloud.outputs()
-            case "GET", "status":
-                return self._cloud.status()
-            case "GET", "permissions":
-                return self._cloud.permissions.report()
-            case "GET", "health-checks":
-                return self._cloud.health_checks()
-            case "POST", "fail" | "heal":
-                return self._switch(door, argument)
-            case "POST", "clock":
-                self._cloud.clock.advance(_number(argument.removeprefix("advance/")))
-                return {"now": self._cloud.clock.now()}
+        cloud = self._cloud
+        shown: dict[str, Callable[[], Any]] = {
+            "calls": lambda: [as_json(call) for call in cloud.calls.since(_number(query.get("since", "0")))],
+            "health-checks": cloud.health_checks,
+            "outputs": cloud.outputs,
+            "permissions": cloud.permissions.report,
+            "status": cloud.status,
+        }
+        if method == "GET" and door in shown:
+            return shown[door]()
+        if method == "POST" and door in ("fail", "heal"):
+            return self._switch(door, argument)
+        if method == "POST" and door == "clock":
+            cloud.clock.advance(_number(argument.removeprefix("advance/")))
+            return {"now": cloud.clock.now()}
         raise BadRequest(f"{method} {PREFIX}{door}: no such door")
 
     def _switch(self, door: str, region: str) -> dict[str, Any]:

@@ -68,13 +68,18 @@ def main() -> None:
     """Ask until the parent closes stdin."""
     spec = json.loads(sys.stdin.readline())
     over = threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.read(), over.set()), daemon=True).start()
+    threading.Thread(target=_end_with_parent, args=(over,), daemon=True).start()
     with Path(spec["record"]).open("w", buffering=1, encoding="utf-8") as record, ThreadPoolExecutor(WORKERS) as pool:
         client, number, due = Client(spec, record), 0, time.monotonic()
         while not over.is_set():
             pool.submit(client.ask, number)
             number, due = number + 1, due + 1 / REQUESTS_PER_SECOND
             over.wait(max(0.0, due - time.monotonic()))
+
+
+def _end_with_parent(over: threading.Event) -> None:
+    sys.stdin.read()
+    over.set()
 
 
 if __name__ == "__main__":

@@ -44,7 +44,8 @@ class DemoCloud:
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "cli", "local", "up", *ports, *places, *sets],
-                stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True, preexec_fn=_die_with_parent,
+                stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True,
+                preexec_fn=_die_with_parent,  # noqa: PLW1509 - one system call, before any thread of ours exists
             )  # fmt: skip
         threading.Thread(target=self._read, daemon=True).start()
         _speak_to(self._wait_ready(say))

@@ -113,13 +113,19 @@ def _phases(report: Report) -> Table:
 def _laws(report: Report) -> Padding:
     client, point = report.client, report.recovery_point
     table = Table.grid(padding=(0, 1))
+    moved = f"answered by {client.region_before} before, by {client.region_after} after, also once it healed"
+    equal = f"{client.good_before} good answers before, {client.good_after} after, each equal to the recorded one"
+    calls, elsewhere = report.calls_to_failed_region, report.control_plane_calls
     rows = [
-        (point.phase == "SEALED", f"recovery point {point.id}: {point.objects} objects, {size(point.bytes)}, {point.phase}"),
-        (client.answers_equal, f"{client.good_before} good answers before, {client.good_after} after; equal, one by one, to the recorded ones"),
-        (client.region_before != client.region_after, f"answered by {client.region_before} before, by {client.region_after} after, also once it healed"),
-        (report.calls_to_failed_region == 0, f"{report.calls_to_failed_region} API calls to {ACTIVE} from its failure to the evidence"),
-        (report.control_plane_calls == 0, f"{report.control_plane_calls} calls that need a control plane elsewhere (Route 53 changes, IAM, buckets)"),
-    ]  # fmt: skip
+        (point.phase == "SEALED", f"{point.id} {point.phase}: {point.objects} objects, {size(point.bytes)}"),
+        (client.answers_equal, equal),
+        (client.region_before != client.region_after, moved),
+        (calls == 0, f"{calls} API calls to {ACTIVE} from its failure to the evidence"),
+        (
+            elsewhere == 0,
+            f"{elsewhere} calls to control planes elsewhere (Route 53 changes, IAM, bucket configuration)",
+        ),
+    ]
     for holds, sentence in rows:
         table.add_row(Text("✓", "green") if holds else Text("✗", "bold red"), sentence)
     return Padding(table, (1, 2, 0, 2))

@@ -15,6 +15,12 @@ from mldr.domain.policy import Policy
 
 ROLE = "digits-classifier-serving"
 PATIENCE = 60.0  # seconds for the endpoint to come into service
+READS_ITS_BUCKET = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Action": ["s3:GetObject", "s3:ListBucket"], "Resource": [
+        f"arn:aws:s3:::{BUCKET}", f"arn:aws:s3:::{BUCKET}/*",
+    ]}],
+}  # fmt: skip
 TRUST = {
     "Version": "2012-10-17",
     "Statement": [
@@ -70,7 +76,7 @@ def _container() -> dict[str, Any]:
 def serve() -> None:
     """Serve the model as anybody would, with no knowledge of mldr; returns when the endpoint answers."""
     sagemaker, name = _client("sagemaker"), MODEL.name
-    role = _client("iam").create_role(RoleName=ROLE, AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]["Arn"]
+    role = _role()
     sagemaker.create_model(ModelName=name, ExecutionRoleArn=role, PrimaryContainer=_container())
     variant = {
         "VariantName": "AllTraffic",
@@ -86,6 +92,13 @@ def serve() -> None:
             why = found.get("FailureReason", f"it is {found['EndpointStatus']}")
             raise Ended(Exit.DOES_NOT_HOLD, f"the endpoint in {ACTIVE} did not come into service: {why}")
         time.sleep(0.2)
+
+
+def _role() -> str:
+    iam = _client("iam")
+    role = iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument=json.dumps(TRUST))
+    iam.put_role_policy(RoleName=ROLE, PolicyName="read", PolicyDocument=json.dumps(READS_ITS_BUCKET))
+    return str(role["Role"]["Arn"])
 
 
 def record_golden(trained: Trained) -> list[dict[str, Any]]:

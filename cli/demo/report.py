@@ -24,7 +24,6 @@ class Observed(NamedTuple):
     approved_at: float
     failed_at: float
     healed_at: float
-    ended_at: float
     versions: dict[str, str]
 
 

@@ -1,4 +1,4 @@
-"""The acts of the demo, in order. mldr itself is asked for nothing: approving the version is all that its owner does."""
+"""The acts of the demo, in order. mldr is asked for nothing: its owner approves a version, and that is all."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cli.demo.scene import ACTIVE, GOOD_IN_A_ROW, HOST, STANDBY, WATCH_AFTER_HEA
 from cli.demo.screen import Say, Screen
 from cli.demo.standby import StandbyRegion
 from cli.demo.traffic import Traffic, good_in_a_row
-from cli.demo.train import Trained, train
+from cli.demo.train import train
 from cli.outcomes import Ended, Exit
 from cli.output import size
 from localcloud.edge.resolve import Resolver
@@ -54,7 +54,7 @@ class Demo:
             self._cloud.start(say)
             say(f"{ACTIVE} and {STANDBY}; AWS answers at {self._cloud.api.url}, DNS at {self._cloud.dns}")
         self._standby = StandbyRegion()
-        trained, arn, golden = self._publish()
+        arn, golden = self._publish()
         approved_at = time.time()
         record = self._protect(arn)
         self._onboard()
@@ -76,11 +76,10 @@ class Demo:
             approved_at,
             failed_at,
             healed_at,
-            time.time(),
             _versions(),
         )
 
-    def _publish(self) -> tuple[Trained, str, list[dict[str, object]]]:
+    def _publish(self) -> tuple[str, list[dict[str, object]]]:
         with self._screen.act("a classifier of handwritten digits is trained") as say:
             trained = train()
             say(f"{trained.images} images, {trained.accuracy:.1%} right on those it never saw")
@@ -93,7 +92,7 @@ class Demo:
             publish.serve()
             golden = publish.record_golden(trained)
             say(f"{len(golden)} golden inferences recorded from the live endpoint")
-        return trained, arn, golden
+        return arn, golden
 
     def _protect(self, arn: str) -> Record:
         with self._screen.act("its owner approves it; mldr makes a recovery point by itself") as say:

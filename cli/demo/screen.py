@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import TracebackType
 from typing import Self
 
 from rich.console import Console, Group, RenderableType
@@ -31,17 +30,15 @@ class Screen:
         self._done: list[tuple[str, str, float]] = []
         self._now: tuple[str, str, float] | None = None
         self._spinner = Spinner("dots", style="cyan")
-        self._live = Live(console=console, get_renderable=self._render, refresh_per_second=8, transient=False)
         self.traffic: Callable[[], list[Request]] | None = None
+        self._live = Live(console=console, get_renderable=self._render, refresh_per_second=8, transient=False)
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
             self._live.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         self._live.stop()
 
     @property

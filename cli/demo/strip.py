@@ -10,7 +10,7 @@ from cli.demo.scene import ACTIVE
 from cli.demo.traffic import Request
 
 LEVELS = "▁▂▃▄▅▆▇█"
-STYLES = {"active": ("█", "green"), "standby": ("▓", "cyan"), "failed": ("×", "bold red"), "none": (" ", "")}
+STYLES = {"active": ("█", "green"), "standby": ("▓", "cyan"), "failed": ("✗", "bold red"), "none": (" ", "")}
 
 
 def slices(requests: list[Request], start: float, end: float, width: int) -> list[list[Request]]:

@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from mldr.domain.evidence import Evidence, PhaseTime
 from mldr.domain.identity import ModelKey
-from mldr.domain.recovery_point import Manifest, PinnedObject, Retention
+from mldr.domain.recovery_point import Manifest, Phase, PinnedObject, Retention
 from mldr.errors import BadEvent
 
 SOURCE = "mldr"
@@ -218,16 +219,64 @@ class FailoverConclusion(FailoverTask):
     error: TaskError | None = None
 
 
-def sealed_detail(manifest: Manifest, target_arn: str | None) -> dict[str, Any]:
-    """Return the detail of `Recovery Point Sealed`."""
-    return {
-        "model": str(manifest.model),
-        "recovery_point": manifest.recovery_point,
-        "sealed_at": manifest.sealed_at.isoformat(),
-        "promoted_at": manifest.origin.promoted_at.isoformat(),
-        "rpo_seconds": round((manifest.sealed_at - manifest.origin.promoted_at).total_seconds(), 3),
-        "objects": len(manifest.objects),
-        "bytes": sum(item.size for item in manifest.objects),
-        "source_arn": manifest.origin.arn,
-        "target_arn": target_arn,
-    }
+class SealedDetail(Message):
+    """The detail of `Recovery Point Sealed`."""
+
+    model: Model
+    recovery_point: str
+    promoted_at: dt.datetime
+    sealed_at: dt.datetime
+    rpo_seconds: float
+    objects: int
+    bytes: int
+    source_arn: str
+    target_arn: str | None
+
+    @classmethod
+    def of(cls, manifest: Manifest, target_arn: str | None) -> Self:
+        """Return what a sealed manifest says."""
+        return cls(
+            model=manifest.model,
+            recovery_point=manifest.recovery_point,
+            promoted_at=manifest.origin.promoted_at,
+            sealed_at=manifest.sealed_at,
+            rpo_seconds=round((manifest.sealed_at - manifest.origin.promoted_at).total_seconds(), 3),
+            objects=len(manifest.objects),
+            bytes=sum(item.size for item in manifest.objects),
+            source_arn=manifest.origin.arn,
+            target_arn=target_arn,
+        )
+
+
+class FailedDetail(Message):
+    """The detail of `Recovery Point Failed`. The phase is SEALED when only what follows the seal failed."""
+
+    model: Model
+    recovery_point: str
+    phase: Phase
+    reason: str
+
+
+class FailoverCompletedDetail(Message):
+    """The detail of `Failover Completed`, whatever its outcome: the evidence, by its own words."""
+
+    model: Model
+    failover_id: str
+    outcome: Literal["completed", "refused", "failed"]
+    reason: str
+    region: str
+    epoch: int | None
+    recovery_point: str | None
+    phases: tuple[PhaseTime, ...]
+    recorded_at: dt.datetime
+
+    @classmethod
+    def of(cls, evidence: Evidence) -> Self:
+        """Return what a record of evidence says."""
+        return cls.model_validate({**evidence.model_dump(), "failover_id": evidence.id})
+
+
+def detail(message: Message) -> dict[str, Any]:
+    """Return a detail as it travels: a model is written `registry/name`."""
+    written = message.model_dump(mode="json")
+    return {**written, "model": f"{written['model']['registry']}/{written['model']['name']}"}

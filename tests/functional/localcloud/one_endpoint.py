@@ -31,7 +31,10 @@ class OneEndpoint:
         self.permissions = Permissions(ACCOUNT)
         self.events: list[tuple[str, dict[str, Any]]] = []
         self.server = Server(Gate(moto_application(), {}, self.outage, self.permissions, self.log, ACCOUNT), 0)
-        self.repairs = [S3Repairs(ACCOUNT), SageMakerRepairs(ACCOUNT, lambda *event: self.events.append(event))]
+        self.repairs: list[S3Repairs | SageMakerRepairs] = [
+            S3Repairs(ACCOUNT),
+            SageMakerRepairs(ACCOUNT, lambda *event: self.events.append(event)),
+        ]
 
     def client(self, service: str, region: str = STANDBY, key: str = "person", **config: Any) -> Any:
         """A boto3 client that never retries."""

@@ -100,8 +100,10 @@ def test_a_customer_key_must_be_usable(endpoint: OneEndpoint) -> None:
     rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}}
     encryption = {"Rules": [rule]}
     endpoint.client("s3").put_bucket_encryption(Bucket="vault", ServerSideEncryptionConfiguration=encryption)
-    through_s3 = {"StringEquals": {"kms:ViaService": f"s3.{STANDBY}.amazonaws.com"}}
-    endpoint.function("worker", [allow("s3:*", on=VAULT), allow("kms:GenerateDataKey", on=key, **through_s3)])
+    through_s3 = {"kms:ViaService": f"s3.{STANDBY}.amazonaws.com"}
+    endpoint.function(
+        "worker", [allow("s3:*", on=VAULT), allow("kms:GenerateDataKey", on=key, StringEquals=through_s3)]
+    )
     s3 = endpoint.client("s3", key=KEY)
     assert not denied(s3.put_object, Bucket="vault", Key="k", Body=b"x")
     assert f"kms:Decrypt on resource: {key}" in denied(s3.get_object, Bucket="vault", Key="k")
@@ -113,7 +115,7 @@ def test_a_passed_role_needs_pass_role(endpoint: OneEndpoint) -> None:
         "PrimaryContainer": {"Image": "i"},
         "ExecutionRoleArn": "arn:aws:iam::123456789012:role/x",
     }
-    for_sagemaker = {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
+    for_sagemaker: dict[str, Any] = {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
     endpoint.function("worker", [allow("sagemaker:CreateModel")])
     endpoint.function("passer", [allow("sagemaker:CreateModel"), allow("iam:PassRole", **for_sagemaker)])
     passer = endpoint.client("sagemaker", key=access_key("function", STANDBY, "passer"))
@@ -188,7 +190,7 @@ def test_an_explicit_deny_wins(endpoint: OneEndpoint) -> None:
 
 def test_a_bucket_policy_binds_people_too_and_tls_counts_as_used(endpoint: OneEndpoint) -> None:
     endpoint.bucket("vault")
-    not_tls = {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": VAULT}
+    not_tls: dict[str, Any] = {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": VAULT}
     not_tls["Condition"] = {"Bool": {"aws:SecureTransport": "false"}}
     keep = {"Effect": "Deny", "Principal": "*", "Action": "s3:DeleteObjectVersion", "Resource": VAULT}
     policy = {"Version": "2012-10-17", "Statement": [not_tls, keep]}

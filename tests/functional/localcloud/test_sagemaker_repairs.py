@@ -112,7 +112,7 @@ def test_version_numbers_are_never_given_twice(endpoint: OneEndpoint) -> None:
     third = register(endpoint)
     assert third.endswith("/3")
     assert sagemaker.describe_model_package(ModelPackageName=third)["ModelPackageVersion"] == 3
-    with pytest.raises(ClientError, match="does not exist|not found"):
+    with pytest.raises(ClientError, match=r"does not exist|not found"):
         sagemaker.describe_model_package(ModelPackageName=second)
     listed = sagemaker.list_model_packages(ModelPackageGroupName="churn")["ModelPackageSummaryList"]
     assert sorted(package["ModelPackageVersion"] for package in listed) == [1, 3]

@@ -28,10 +28,7 @@ def conclude_failover(
     epoch = catalog.epoch(task.model)
     if epoch and epoch.failover_id == task.failover_id and not epoch.concluded:
         catalog.conclude(task.model, epoch)
-    bus.put(
-        events.FAILOVER_COMPLETED,
-        {**record.model_dump(mode="json"), "model": str(record.model), "failover_id": task.failover_id},
-    )
+    bus.put(events.FAILOVER_COMPLETED, events.detail(events.FailoverCompletedDetail.of(record)))
     if record.outcome != "completed":
         pager.page(f"mldr: failover of {task.model} {record.outcome}", record.reason)
     return record

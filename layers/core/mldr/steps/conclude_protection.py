@@ -16,7 +16,8 @@ def conclude_protection(task: ProtectConclusion, *, catalog: Catalog, vault: Vau
     if task.error is None:
         if record.reason:
             catalog.annotate(record.model, record.recovery_point, reason="")
-        bus.put(events.SEALED, events.sealed_detail(read_manifest(vault, record), record.target_arn))
+        sealed = events.SealedDetail.of(read_manifest(vault, record), record.target_arn)
+        bus.put(events.SEALED, events.detail(sealed))
         return record.phase
     # A Distributed Map names no cause; the batch that failed has noted it.
     reason = record.reason if task.error.Error.startswith("States.") and record.reason else task.error.sentence
@@ -25,11 +26,8 @@ def conclude_protection(task: ProtectConclusion, *, catalog: Catalog, vault: Vau
     else:
         record = record.model_copy(update={"phase": Phase.FAILED, "reason": reason})
         catalog.advance(record)
-    detail = {
-        "model": str(record.model),
-        "recovery_point": record.recovery_point,
-        "phase": record.phase,
-        "reason": reason,
-    }
-    bus.put(events.FAILED, detail)
+    failed = events.FailedDetail(
+        model=record.model, recovery_point=record.recovery_point, phase=record.phase, reason=reason
+    )
+    bus.put(events.FAILED, events.detail(failed))
     return record.phase

@@ -1,0 +1,1 @@
+"""Measurements: each prints a table and leaves its results in bench/results. Nothing here is asserted in `make test`."""

@@ -1,0 +1,112 @@
+"""The catalog in memory: the same conditions as the table's, under one lock."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from mldr.domain.failover import Epoch, Takeover
+from mldr.domain.health import HealthState
+from mldr.domain.identity import ModelKey
+from mldr.domain.recovery_point import Phase, Record
+from mldr.domain.routing import Route
+from mldr.errors import EpochTaken, LostRace
+
+
+class FakeCatalog:
+    """Recovery points, epochs, switches, routes and health."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._records: dict[tuple[str, str], Record] = {}
+        self._models: dict[str, ModelKey] = {}
+        self._epochs: dict[str, Epoch] = {}
+        self._switches: dict[str, Takeover] = {}
+        self._routes: dict[str, Route] = {}
+        self._health: dict[str, HealthState] = {}
+        self.checks: dict[str, dict[str, str]] = {}
+
+    def begin(self, record: Record) -> Record:
+        with self._lock:
+            self._models[str(record.model)] = record.model
+            return self._records.setdefault((str(record.model), record.recovery_point), record)
+
+    def resume(self, record: Record, attempt: int) -> Record:
+        return self._replace(
+            record.model_copy(update={"attempt": attempt + 1, "phase": Phase.CAPTURING, "reason": ""}), attempt
+        )
+
+    def advance(self, record: Record) -> None:
+        self._replace(record, record.attempt)
+
+    def _replace(self, record: Record, attempt: int) -> Record:
+        with self._lock:
+            place = (str(record.model), record.recovery_point)
+            held = self._records.get(place)
+            if held is None or held.attempt != attempt or held.phase is Phase.SEALED:
+                raise LostRace(f"{record.recovery_point}: attempt {attempt} is over, or the point is sealed")
+            noted = {"withdrawn": held.withdrawn, "target_arn": held.target_arn}
+            self._records[place] = record.model_copy(update=noted)
+            return self._records[place]
+
+    def annotate(self, model: ModelKey, recovery_point: str, **fields: str | None) -> None:
+        with self._lock:
+            place = (str(model), recovery_point)
+            if place not in self._records:
+                raise LostRace(f"{recovery_point} is unknown")
+            values: dict[str, Any] = {
+                name: "" if name == "reason" and value is None else value for name, value in fields.items()
+            }
+            self._records[place] = self._records[place].model_copy(update=values)
+
+    def record(self, model: ModelKey, recovery_point: str) -> Record | None:
+        return self._records.get((str(model), recovery_point))
+
+    def records(self, model: ModelKey) -> list[Record]:
+        return [record for (name, _), record in sorted(self._records.items()) if name == str(model)]
+
+    def models(self) -> list[ModelKey]:
+        return [self._models[name] for name in sorted(self._models)]
+
+    def epoch(self, model: ModelKey) -> Epoch | None:
+        return self._epochs.get(str(model))
+
+    def claim(self, model: ModelKey, epoch: Epoch, previous: Epoch | None) -> None:
+        with self._lock:
+            if not _same(self._epochs.get(str(model)), previous):
+                raise LostRace(f"{model}: another failover claimed epoch {epoch.number} first")
+            self._epochs[str(model)] = epoch
+
+    def conclude(self, model: ModelKey, epoch: Epoch) -> None:
+        with self._lock:
+            if not _same(self._epochs.get(str(model)), epoch):
+                raise LostRace("a newer epoch was claimed")
+            self._epochs[str(model)] = epoch.model_copy(update={"concluded": True})
+
+    def flip(self, model: ModelKey, takeover: Takeover, epoch: Epoch) -> None:
+        with self._lock:
+            if not _same(self._epochs.get(str(model)), epoch):
+                raise EpochTaken(f"{model}: epoch {epoch.number} is over")
+            self._switches[str(model)] = takeover
+
+    def takeover(self, model: ModelKey) -> Takeover | None:
+        return self._switches.get(str(model))
+
+    def put_route(self, model: ModelKey, route: Route, checks: dict[str, str]) -> None:
+        self._routes[str(model)] = route
+        self.checks[str(model)] = checks
+
+    def route(self, model: ModelKey) -> Route | None:
+        return self._routes.get(str(model))
+
+    def health(self, model: ModelKey) -> HealthState:
+        return self._health.get(str(model), HealthState())
+
+    def put_health(self, model: ModelKey, state: HealthState) -> None:
+        self._health[str(model)] = state
+
+
+def _same(held: Epoch | None, wanted: Epoch | None) -> bool:
+    if held is None or wanted is None:
+        return held is wanted
+    return (held.number, held.failover_id) == (wanted.number, wanted.failover_id)

@@ -1,0 +1,76 @@
+"""A whole world in memory, with the attributes of wiring.World."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field
+
+from mldr.settings import Settings
+from tests.fakes.bus import FakeBus
+from tests.fakes.catalog import FakeCatalog
+from tests.fakes.clock import FakeClock
+from tests.fakes.dns import FakeDns
+from tests.fakes.evidence import FakeEvidence
+from tests.fakes.fronts import FakeFronts
+from tests.fakes.images import FakeImages
+from tests.fakes.objects import Buckets, FakeSources, FakeVault
+from tests.fakes.outside import FakeOutside
+from tests.fakes.pager import FakePager
+from tests.fakes.policies import FakePolicies
+from tests.fakes.registry import FakeRegistry
+from tests.fakes.serving import FakeServing
+from tests.fakes.tokens import FakeTokens
+from tests.fakes.workflows import FakeWorkflows
+
+ACTIVE, STANDBY = "ap-southeast-1", "ap-southeast-3"
+START = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
+POLICY = f"""\
+version: 1
+regions: [{ACTIVE}, {STANDBY}]
+models:
+  - match: sagemaker/churn
+    golden: {{uri: "s3://lake/churn/golden.jsonl"}}
+  - match: sagemaker/plain
+"""
+
+
+def settings() -> Settings:
+    """The standby region's settings, with everything that any function needs."""
+    return Settings(
+        aws_region=STANDBY,
+        environment_name="test",
+        peer_region=ACTIVE,
+        vault_bucket="vault",
+        vault_key_arn=f"arn:aws:kms:{STANDBY}:123456789012:key/vault",
+        catalog_table="catalog",
+        bus_name="mldr",
+        policy_location="s3://config/policy.yaml",
+        serving_role_arn="arn:aws:iam::123456789012:role/serve",
+        zone_name="models.example",
+    )
+
+
+@dataclass
+class FakeWorld:
+    """Everything that a step may touch."""
+
+    env: Settings = field(default_factory=settings)
+    buckets: Buckets = field(default_factory=Buckets)
+    clock: FakeClock = field(default_factory=lambda: FakeClock(START))
+    catalog: FakeCatalog = field(default_factory=FakeCatalog)
+    registry: FakeRegistry = field(default_factory=lambda: FakeRegistry(ACTIVE, STANDBY))
+    images: FakeImages = field(default_factory=FakeImages)
+    policies: FakePolicies = field(default_factory=lambda: FakePolicies(POLICY))
+    workflows: FakeWorkflows = field(default_factory=FakeWorkflows)
+    bus: FakeBus = field(default_factory=FakeBus)
+    pager: FakePager = field(default_factory=FakePager)
+    serving: FakeServing = field(default_factory=FakeServing)
+    dns: FakeDns = field(default_factory=FakeDns)
+    fronts: FakeFronts = field(default_factory=FakeFronts)
+    outside: FakeOutside = field(default_factory=FakeOutside)
+    evidence: FakeEvidence = field(default_factory=FakeEvidence)
+    tokens: FakeTokens = field(default_factory=FakeTokens)
+
+    def __post_init__(self) -> None:
+        self.sources = FakeSources(self.buckets)
+        self.vault = FakeVault(self.buckets, self.env.vault_bucket)
