@@ -17,7 +17,6 @@ from cli.status import point
 from mldr.domain.identity import ModelKey, recovery_point_id
 from mldr.domain.recovery_point import Phase, Record
 from mldr.domain.registry import RegistryEntry
-from mldr.errors import MissingArtifact
 from mldr.events import PromotedDetail
 from mldr.registries.sagemaker import SageMakerRegistry
 
@@ -126,10 +125,8 @@ def _described(model: ModelKey, arn: str | None, candidates: list[Place]) -> tup
 
 def _newest(model: ModelKey, place: Place) -> RegistryEntry | None:
     registry = _registry(place)
-    try:
-        return registry.describe(registry.newest_approved(model))
-    except MissingArtifact:
-        return None
+    arn = registry.newest_approved(model)
+    return registry.describe(arn) if arn else None
 
 
 def _registry(place: Place) -> SageMakerRegistry:

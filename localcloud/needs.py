@@ -7,6 +7,7 @@ from typing import Any
 from moto.kms.models import kms_backends
 from moto.s3.models import s3_backends
 from moto.secretsmanager.models import secretsmanager_backends
+from moto.sns.models import sns_backends
 
 from localcloud.calls import Identity, bucket_and_key, copy_source, parameters
 from localcloud.policies import Need
@@ -112,6 +113,8 @@ def _other(identity: Identity, environ: Environ, account: str) -> list[Need]:
     else:
         action = _action(identity.service, RENAMED.get((identity.service, identity.operation), identity.operation))
         found = [Need(action, (_resource(identity, given, account),))]
+    if identity.service == "sagemaker" and identity.operation.startswith("Create") and given.get("Tags"):
+        found.append(Need("sagemaker:AddTags", found[0].resources))
     for role in (given[name] for name in ROLES if isinstance(given.get(name), str)):
         passed_to = f"{PREFIX.get(identity.service, identity.service)}.amazonaws.com"
         found.append(Need("iam:PassRole", (role,), (("iam:PassedToService", passed_to),)))
@@ -150,6 +153,18 @@ def _events(identity: Identity, given: Mapping[str, Any], account: str) -> list[
         )
         found.append(Need("events:PutEvents", (bus,), (("events:source", entry.get("Source", "")),)))
     return found
+
+
+def _topic(identity: Identity, given: Mapping[str, Any], account: str) -> list[Need]:
+    """Publishing to a topic with a customer key takes the key, too."""
+    action = _action("sns", RENAMED.get(("sns", identity.operation), identity.operation))
+    arn = _resource(identity, given, account)
+    topic = sns_backends[account][identity.region].topics.get(arn)
+    key = topic.kms_master_key_id if topic and action == "sns:Publish" else None
+    named = _key_arn(key, identity.region, account) if key else ""
+    through = (("kms:ViaService", f"sns.{identity.region}.amazonaws.com"),)
+    keys = [Need(f"kms:{use}", (named,), through) for use in ("GenerateDataKey", "Decrypt")] if named else []
+    return [Need(action, (arn,)), *keys]
 
 
 def _queue(identity: Identity, given: Mapping[str, Any], account: str) -> list[Need]:
@@ -278,6 +293,7 @@ SPECIAL: Mapping[tuple[str, str], Special] = {
     ("sagemaker", "CreateModelPackage"): _create_package,
     ("sagemaker", "UpdateEndpoint"): _endpoint_and_config,
     ("secretsmanager", "*"): _secret,
+    ("sns", "*"): _topic,
     ("sqs", "*"): _queue,
     ("ssm", "GetParameters"): _parameters,
 }

@@ -14,10 +14,8 @@ from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
 from localcloud.calls import Identity, bucket_and_key
 from localcloud.needs import needs
-from localcloud.policies import Grant, Need, grants, judge, refuse_unknown_conditions, statements
+from localcloud.policies import Grant, Need, grants, judge, statements
 from localcloud.principals import Principal, principal
-
-__all__ = ["Permissions", "refuse_unknown_conditions"]
 
 
 class Permissions:

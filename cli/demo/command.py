@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import shutil
+import threading
 import time
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
+from rich.console import Console
 
-from cli.demo.scene import HOME, PARAMETERS
-from cli.outcomes import Ended, Exit
-from cli.output import AsJson, err, out, print_json, seconds
+from cli.demo.scene import HOME, MODEL, PARAMETERS
+from cli.outcomes import Exit
+from cli.output import AsJson, print_json, seconds
+
+if TYPE_CHECKING:
+    from cli.demo.report import Report
+    from cli.demo.run import Demo
 
 REPORT = HOME / "report.json"
 
@@ -33,38 +40,46 @@ def demo(
 
     Exit codes: 0 recovered, with equal answers and no call that law 1 forbids; 1 not so.
     """
-    # Imported here because scikit-learn and moto take seconds to load, which no other command should cost.
-    from cli.demo.picture import draw
-    from cli.demo.report import compute
+    console, began = Console(highlight=False, stderr=as_json), time.monotonic()
+    shutil.rmtree(HOME, ignore_errors=True)
+    HOME.mkdir(parents=True)
+    said = ", ".join(f"{name}={value}" for name, value in PARAMETERS.items() if name != "CertificateArn")
+    console.print(f"[bold]mldr demo[/]\n[dim]The stack runs with {said} and samplecfg/policy.yaml.[/]\n")
+    # Imported here because scikit-learn takes a second to load, which no other command should cost.
     from cli.demo.run import Demo
-    from cli.demo.screen import Screen
 
-    console, began = err if as_json else out, time.monotonic()
-    _prepare(as_json)
-    with Screen(console) as screen:
-        play = Demo(HOME.resolve(), screen)
-        try:
-            seen = play.play()
-        except Ended as ended:
-            raise Ended(ended.exit_code, f"{screen.act_name}: {ended}", ended.advice or f"logs: {play.logs}") from ended
-        finally:
-            if not keep:
-                play.close()
-    report = compute(seen)
-    REPORT.write_text(json.dumps(report.model_dump(mode="json"), indent=2) + "\n", encoding="utf-8")
-    draw(console, report, seen)
-    console.print(
-        f"  [dim]figures: {escape(str(REPORT))}   the whole demo took {seconds(time.monotonic() - began)}[/]\n"
-    )
-    if as_json:
-        print_json(report.model_dump(mode="json"))
+    play = Demo(HOME.resolve(), console)
+    try:
+        report = _report(play, console)
+        console.print(f"  [dim]figures: {REPORT}   the whole demo took {seconds(time.monotonic() - began)}[/]\n")
+        if as_json:
+            print_json(report.model_dump(mode="json"))
+        if keep:
+            _keep(console)
+    finally:
+        play.close()
     if report.shortcomings:
         raise typer.Exit(int(Exit.DOES_NOT_HOLD))
 
 
-def _prepare(as_json: bool) -> None:
-    shutil.rmtree(HOME, ignore_errors=True)
-    HOME.mkdir(parents=True)
-    if not as_json:
-        said = ", ".join(f"{name}={value}" for name, value in PARAMETERS.items() if name != "CertificateArn")
-        out.print(f"[bold]mldr demo[/]  [dim]the stack runs with {said}; policy samplecfg/policy.yaml[/]\n")
+def _report(play: Demo, console: Console) -> Report:
+    """Play, and draw and write what came of it."""
+    from cli.demo.picture import draw
+    from cli.demo.report import compute
+
+    seen = play.play()
+    report = compute(seen)
+    REPORT.write_text(json.dumps(report.model_dump(mode="json"), indent=2) + "\n", encoding="utf-8")
+    draw(console, report, seen)
+    return report
+
+
+def _keep(console: Console) -> None:
+    """Stay until Ctrl-C."""
+    names = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION", "DNS_RESOLVER")
+    console.print("The local cloud stays until Ctrl-C. In another terminal:\n")
+    for name in names:
+        console.print(f"export {name}={os.environ[name]}", markup=False, soft_wrap=True)
+    console.print(f"mldr status {MODEL.name}\n")
+    with contextlib.suppress(KeyboardInterrupt):
+        threading.Event().wait()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.panel import Panel
 from rich.rule import Rule
@@ -15,14 +15,15 @@ from cli.demo.scene import ACTIVE, MODEL, STANDBY
 from cli.output import seconds, size
 
 WIDEST = 96
+BAR = 26
 MEANINGS = {
-    "detect": "from the first lost request to the decision: several vantage points, several rounds in a row",
-    "decide": "claim the epoch, choose the newest sealed recovery point",
-    "restore": "model, endpoint configuration and endpoint, from the vault",
-    "warm": "golden requests, so that clients do not meet a cold model",
+    "detect": "several vantage points, several rounds in a row",
+    "decide": "epoch claimed, newest sealed point chosen",
+    "restore": "endpoint made from the vault, in service",
+    "warm": "asked once, so that no client meets a cold model",
     "verify": "every golden answer reproduced",
-    "switch": "flip the takeover switch: one conditional write",
-    "confirm": "Route 53's checkers see the switch, DNS answers the standby, clients outside are served",
+    "switch": "one conditional write",
+    "confirm": "Route 53 saw it; clients outside are served",
 }
 
 
@@ -31,9 +32,9 @@ def draw(console: Console, report: Report, seen: Observed) -> None:
     width = min(console.width, WIDEST)
     console.print()
     console.print(_headline(report), width=width)
-    _timeline(console, report, seen, width - 4)
-    console.print(_phases(report))
-    console.print(_laws(report))
+    console.print(_timeline(report, seen, width - 4), width=width)
+    console.print(_phases(report), width=width)
+    console.print(_laws(report), width=width)
     console.print(Padding(_small_print(report), (1, 2)), width=width)
 
 
@@ -41,48 +42,46 @@ def _headline(report: Report) -> Panel:
     wrong = report.shortcomings
     if wrong:
         text = Text(f"{MODEL.name} was not recovered as it should be\n\n", "bold red")
-        text.append("\n".join(f"✗ {sentence}" for sentence in wrong))
+        text.append("\n".join(f"✗ {sentence}" for sentence in wrong), "red")
         return Panel(text, border_style="red", padding=(1, 3))
-    text = Text(f"{MODEL.name} survived the loss of {ACTIVE}\n\n", "bold green")
-    text.append("clients were without answers for  ").append(seconds(report.rto_seconds), "bold")
-    text.append("   (RTO, first lost request to good answers that continue)\n", "dim")
-    text.append("an approved version was safe after ").append(seconds(report.rpo_seconds), "bold")
-    text.append("   (RPO, approval to sealed recovery point)\n", "dim")
-    text.append("calls to the failed region         ").append(str(report.calls_to_failed_region), "bold")
-    text.append("   and to remote control planes ").append(str(report.control_plane_calls), "bold")
-    return Panel(text, border_style="green", padding=(1, 3))
+    figures = Table.grid(padding=(0, 2))
+    figures.add_column(justify="right", style="bold", no_wrap=True)
+    figures.add_column()
+    figures.add_row(
+        seconds(report.rto_seconds), "without answers: first lost request to good answers that continue (RTO)"
+    )
+    figures.add_row(seconds(report.rpo_seconds), "from its approval to a sealed, verified recovery point (RPO)")
+    figures.add_row(str(report.calls_to_failed_region), "API calls to the failed region while it was recovered")
+    figures.add_row(str(report.control_plane_calls), "calls to control planes elsewhere")
+    title = Text(f"{MODEL.name} survived the loss of {ACTIVE}\n", "bold green")
+    return Panel(Group(title, figures), border_style="green", padding=(1, 3))
 
 
-def _timeline(console: Console, report: Report, seen: Observed, width: int) -> None:
+def _timeline(report: Report, seen: Observed, width: int) -> RenderableType:
     if not seen.requests:
-        return
+        return Text("the client sent nothing", "red")
     start, end = max(seen.requests[0].at, seen.failed_at - 15), seen.requests[-1].ended
     columns = strip.slices(seen.requests, start, end, width)
     speed, top = strip.latency(columns)
     client = report.client
-    console.print(
-        Rule(
-            f"[bold]the client's {client.requests} requests[/], {client.failed} of them failed",
-            align="left",
-            style="dim",
-        ),
-        width=width + 4,
-    )
-    console.print(Padding(strip.availability(columns), (0, 2)))
-    for line in strip.marks(_moments(seen), start, end, width):
-        console.print(Padding(Text(line, "dim"), (0, 2)))
-    console.print(
-        Padding(speed + Text(f"\nlatency, median per column; the highest is {top * 1000:.0f} ms", "dim"), (0, 2))
-    )
-    legend = Text()
-    for name, label in (
-        ("active", f"{ACTIVE} answers"),
-        ("failed", "a request failed"),
-        ("standby", f"{STANDBY} answers"),
-    ):
+    title = f"[bold]the client's {client.requests} requests[/], {client.failed} of them failed"
+    lines = [
+        strip.availability(columns),
+        *(Text(line, "dim") for line in strip.marks(_moments(seen), start, end, width)),
+        speed,
+        Text(f"latency, median per column; the highest is {top * 1000:.0f} ms", "dim"),
+        _legend(),
+    ]
+    return Group(Rule(title, align="left", style="dim"), Padding(Group(*lines), (0, 2, 1, 2)))
+
+
+def _legend() -> Text:
+    labels = {"active": f"{ACTIVE} answers", "failed": "a request failed", "standby": f"{STANDBY} answers"}
+    text = Text()
+    for name, label in labels.items():
         glyph, style = strip.STYLES[name]
-        legend.append(f"{glyph} ", style).append(f"{label}   ", "dim")
-    console.print(Padding(legend, (0, 2, 1, 2)))
+        text.append(f"{glyph} ", style).append(f"{label}   ", "dim")
+    return text
 
 
 def _moments(seen: Observed) -> list[tuple[float, str]]:
@@ -97,17 +96,24 @@ def _moments(seen: Observed) -> list[tuple[float, str]]:
     return found + ([(lasting.ended, "good again")] if lasting else [])
 
 
-def _phases(report: Report) -> Table:
-    table = Table(box=None, header_style="dim", padding=(0, 2), title="where the time went", title_justify="left")
-    table.add_column("phase")
-    table.add_column("took", justify="right")
-    table.add_column("")
-    table.add_column("what happened", style="dim", overflow="fold")
-    longest = max((phase.seconds for phase in report.phases), default=1.0) or 1.0
+def _phases(report: Report) -> RenderableType:
+    table = Table(box=None, header_style="dim", padding=(0, 1), pad_edge=False)
+    table.add_column("phase", no_wrap=True)
+    table.add_column("took", justify="right", no_wrap=True)
+    table.add_column("one after the other", no_wrap=True)
+    table.add_column("", style="dim")
+    total = sum(phase.seconds for phase in report.phases) or 1.0
+    begun = 0.0
     for phase in report.phases:
-        bar = Text("█" * max(1, round(phase.seconds / longest * 20)), "cyan")
+        left, right = (round(at / total * BAR) for at in (begun, begun + phase.seconds))
+        bar = Text(" " * min(left, BAR - 1) + "█" * max(1, right - left), "cyan")
         table.add_row(phase.name, seconds(phase.seconds), bar, MEANINGS.get(phase.name, ""))
-    return table
+        begun += phase.seconds
+    rest = (report.rto_seconds or 0.0) - begun
+    when = f"{seconds(abs(rest))} {'after' if rest >= 0 else 'before'} the last phase ended"
+    title = Rule("[bold]where the time went[/]", align="left", style="dim")
+    said = Text(f"together {seconds(begun)}; the client had good answers {when}", "dim")
+    return Group(title, Padding(Group(table, said), (0, 2)))
 
 
 def _laws(report: Report) -> Padding:

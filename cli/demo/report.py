@@ -78,8 +78,8 @@ class Report(Frozen):
             "good answers did not come back for good": self.rto_seconds is None or client.good_after == 0,
             "answers differ from those before": not client.answers_equal,
             "the traffic did not move": client.region_before == client.region_after,
-            f"{self.calls_to_failed_region} calls went to the failed region": self.calls_to_failed_region > 0,
-            f"{self.control_plane_calls} calls needed a remote control plane": self.control_plane_calls > 0,
+            f"calls to the failed region: {self.calls_to_failed_region}": self.calls_to_failed_region > 0,
+            f"calls to control planes elsewhere: {self.control_plane_calls}": self.control_plane_calls > 0,
         }
         return [sentence for sentence, wrong in checks.items() if wrong]
 

@@ -9,6 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
 
+from rich.console import Console
+
 from cli.demo import publish
 from cli.demo.cloud import DemoCloud
 from cli.demo.report import Observed
@@ -17,7 +19,7 @@ from cli.demo.screen import Say, Screen
 from cli.demo.standby import StandbyRegion
 from cli.demo.traffic import Traffic, good_in_a_row
 from cli.demo.train import train
-from cli.outcomes import Ended, Exit
+from cli.outcomes import Ended, Exit, from_error
 from cli.output import size
 from localcloud.edge.resolve import Resolver
 from mldr.domain.evidence import Evidence
@@ -32,15 +34,10 @@ T = TypeVar("T")
 class Demo:
     """One performance. `close` ends every process that it started."""
 
-    def __init__(self, home: Path, screen: Screen) -> None:
-        self._home, self._screen = home, screen
+    def __init__(self, home: Path, console: Console) -> None:
+        self._home, self._screen = home, Screen(console)
         self._cloud = DemoCloud(home)
         self._traffic: Traffic | None = None
-
-    @property
-    def logs(self) -> Path:
-        """Where the local cloud and its functions write."""
-        return self._cloud.state
 
     def close(self) -> None:
         """Stop the client and the local cloud."""
@@ -49,10 +46,19 @@ class Demo:
         self._cloud.stop()
 
     def play(self) -> Observed:
-        """Play all acts; returns what was seen."""
+        """Play all acts; returns what was seen. Raises Ended with the act that went wrong, and where the logs are."""
+        with self._screen:
+            try:
+                return self._play()
+            except Exception as error:
+                ended = from_error(error)
+                advice = f"look into {self._cloud.log} and {self._cloud.state}"
+                raise Ended(ended.exit_code, f"{self._screen.act_name}: {ended}", ended.advice or advice) from error
+
+    def _play(self) -> Observed:
         with self._screen.act("two AWS regions start on this machine, from template.yaml") as say:
             self._cloud.start(say)
-            say(f"{ACTIVE} and {STANDBY}; AWS answers at {self._cloud.api.url}, DNS at {self._cloud.dns}")
+            say(f"AWS at {self._cloud.api.url}, DNS at {self._cloud.dns}")
         self._standby = StandbyRegion()
         arn, golden = self._publish()
         approved_at = time.time()
@@ -67,17 +73,8 @@ class Demo:
         asked = self._standby.asked(failover_id)
         calls = self._cloud.api.get(f"calls?since={failed_at}")
         traffic.stop()
-        return Observed(
-            record,
-            evidence,
-            asked,
-            traffic.requests(),
-            calls,
-            approved_at,
-            failed_at,
-            healed_at,
-            _versions(),
-        )
+        requests = traffic.requests()
+        return Observed(record, evidence, asked, requests, calls, approved_at, failed_at, healed_at, _versions())
 
     def _publish(self) -> tuple[str, list[dict[str, object]]]:
         with self._screen.act("a classifier of handwritten digits is trained") as say:
@@ -111,12 +108,10 @@ class Demo:
         return record if record.phase is Phase.SEALED else None
 
     def _onboard(self) -> None:
-        with self._screen.act("it is given a name, health checks and a watch") as say:
+        with self._screen.act("it is given a name and health checks") as say:
             say("waiting for Route 53's checkers to report")
             self._wait(self._named, SOON, f"{HOST} was not made")
-            say(f"{HOST} resolves; waiting for the standby's first look at it")
-            health = self._wait(self._standby.health, SOON, "the standby does not watch")
-            say(f"{HOST}, {health.verdict} as the standby sees it")
+            say(HOST)
 
     def _named(self) -> str | None:
         record = self._standby.record()
@@ -126,12 +121,17 @@ class Demo:
 
     def _ask_by_name(self, golden: list[dict[str, object]]) -> Traffic:
         spec = {"dns": self._cloud.dns, "port": self._cloud.http_port, "token": self._standby.token(), "golden": golden}
-        with self._screen.act(f"a client asks {HOST} for predictions") as say:
+        with self._screen.act("a client asks for predictions, by that name") as say:
             self._traffic = traffic = Traffic(spec, self._home / "requests.jsonl")
             self._screen.traffic = traffic.requests
             address, ttl = Resolver(self._cloud.dns).resolve(HOST)
-            self._wait(lambda: self._good(traffic, ACTIVE, 3 * GOOD_IN_A_ROW), SOON, f"{ACTIVE} does not answer")
-            say(f"good answers from {ACTIVE} ({address}, which the client keeps for {ttl:.0f} s)")
+            self._wait(lambda: self._good(traffic, ACTIVE, 2 * GOOD_IN_A_ROW), SOON, f"{ACTIVE} does not answer")
+            say(f"good answers from {ACTIVE}, at {address} for the next {ttl:.0f} s")
+        with self._screen.act(f"{STANDBY} watches it") as say:
+            say("waiting for its first look; it looks on the minute")
+            health = self._wait(self._standby.health, SOON, "the standby does not watch")
+            say(f"{health.verdict}, seen from two vantage points")
+            self._wait(lambda: self._good(traffic, ACTIVE, GOOD_IN_A_ROW), SOON, f"{ACTIVE} does not answer")
         return traffic
 
     def _good(self, traffic: Traffic, region: str, count: int) -> bool:

@@ -74,9 +74,9 @@ class Screen:
 
     def _render(self) -> RenderableType:
         table = Table.grid(padding=(0, 1), expand=False)
-        for _ in range(3):
-            table.add_column(no_wrap=True, overflow="ellipsis")
-        table.columns[2].justify = "right"
+        table.add_column(width=1)
+        table.add_column(no_wrap=True, overflow="ellipsis")
+        table.add_column(width=8, justify="right", no_wrap=True)
         for title, said, took in self._done:
             table.add_row(Text("✓", "green"), _line(title, said, "dim"), Text(seconds(took), "dim"))
         if self._now:

@@ -5,13 +5,14 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from mldr import wiring
+from mldr.events import WatchTask
 from mldr.steps.watch_models import watch_models
 from mldr.telemetry import logger
 
 
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    world = wiring.world()
+    world, task = wiring.world(), WatchTask.parse(event)
     watched = watch_models(
         catalog=world.catalog,
         vault=world.vault,
@@ -23,4 +24,4 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     )
     for one in watched:
         logger.info(one.reason, model=one.model, action=one.action)
-    return {"round": int(event["round"]) + 1, "rounds": int(event["rounds"]), "pause": int(event["pause"])}
+    return task.model_copy(update={"round": task.round + 1}).model_dump()

@@ -43,7 +43,7 @@ def invocations(model: str) -> Response[Any]:
         tokens=world.tokens,
         catalog=world.catalog,
         policies=world.policies,
-        serving=world.serving,
+        serving=world.front_serving,
     )
     return respond(answer)
 
@@ -56,7 +56,7 @@ def health(model: str) -> Response[Any]:
         region=world.env.aws_region,
         catalog=world.catalog,
         policies=world.policies,
-        serving=world.serving,
+        serving=world.front_serving,
     )
     return respond(answer)
 

@@ -14,6 +14,7 @@ from mldr.domain.recovery_point import Manifest, Phase, PinnedObject, Retention
 from mldr.errors import BadEvent
 
 SOURCE = "mldr"
+PROMOTED = "Model Promoted"
 SEALED = "Recovery Point Sealed"
 FAILED = "Recovery Point Failed"
 FAILOVER_REQUESTED = "Failover Requested"
@@ -46,12 +47,13 @@ class Message(BaseModel):
             raise BadEvent(f"{cls.__name__}: {found}; see events/ for working ones") from error
 
 
+PackageArn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:sagemaker:[a-z0-9-]+:\d{12}:model-package/.+/\d+$")]
+
+
 class PackageDetail(Message):
     """The part of a SageMaker model package event that we trust; all else is described anew."""
 
-    arn: str = Field(
-        alias="ModelPackageArn", pattern=r"^arn:aws[a-z-]*:sagemaker:[a-z0-9-]+:\d{12}:model-package/.+/\d+$"
-    )
+    arn: PackageArn = Field(alias="ModelPackageArn")
     group: str = Field(alias="ModelPackageGroupName", min_length=1)
     status: str = Field(alias="ModelApprovalStatus")
 
@@ -60,7 +62,7 @@ class PromotedDetail(Message):
     """A promotion told by hand or by another registry. Without an ARN the newest approved version is meant."""
 
     model: Model
-    arn: str | None = None
+    arn: PackageArn | None = None
 
 
 class Envelope(Message):
@@ -172,6 +174,14 @@ class ProtectConclusion(ProtectTask):
     """How *protect* ended; `error` only when it failed."""
 
     error: TaskError | None = None
+
+
+class WatchTask(Message):
+    """One look of *watch*: how many there were, how many there are to be, and the seconds between them."""
+
+    round: int
+    rounds: int
+    pause: int
 
 
 class FailoverTask(Message):

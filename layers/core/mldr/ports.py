@@ -152,8 +152,11 @@ class Registry(Protocol):
     def describe(self, arn: str) -> RegistryEntry:
         """Return a version of the active region. Raises MissingArtifact."""
 
-    def newest_approved(self, model: ModelKey) -> str:
-        """Return the ARN of the newest approved version in the active region. Raises MissingArtifact."""
+    def models(self) -> Iterator[ModelKey]:
+        """Yield every model of the active region."""
+
+    def newest_approved(self, model: ModelKey) -> str | None:
+        """Return the ARN of the newest approved version in the active region, or None."""
 
     def register(self, entry: RegistryEntry, recovery_point: str) -> str:
         """Register a version in the standby region and return its ARN there. Registering twice gives the same ARN."""

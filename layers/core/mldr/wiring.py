@@ -109,6 +109,14 @@ class World:
         return SageMakerServing(lambda: self._client("sagemaker"), lambda: self._client("sagemaker-runtime"))
 
     @cached_property
+    def front_serving(self) -> Serving:
+        """What the gateway asks: Route 53's checkers are many, SageMaker's control plane answers few."""
+        from mldr.aws.serving import GLANCE, SageMakerServing
+
+        clients = (lambda: self._client("sagemaker"), lambda: self._client("sagemaker-runtime"))
+        return SageMakerServing(*clients, glance=GLANCE)
+
+    @cached_property
     def dns(self) -> Dns:
         from mldr.aws.dns import Route53Dns
 

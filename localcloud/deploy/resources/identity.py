@@ -1,7 +1,7 @@
 """Makers of roles and their policies; conditions that the local cloud cannot judge are refused here."""
 
 from localcloud.deploy.maker import Made, Place, Properties, makes, only, text
-from localcloud.permissions import refuse_unknown_conditions
+from localcloud.policies import refuse_unknown_conditions
 
 
 @makes(

@@ -4,6 +4,7 @@ from typing import Any
 
 from localcloud.deploy.errors import UnknownInTemplate
 from localcloud.deploy.maker import Made, Place, Properties, location, makes, only, tags, text, without
+from localcloud.policies import refuse_unknown_conditions
 
 
 @makes(
@@ -101,7 +102,8 @@ def _notification(place: Place, named: str, properties: Properties) -> None:
 
 @makes("AWS::S3::BucketPolicy", "Bucket", "PolicyDocument")
 def bucket_policy(place: Place, name: str, properties: Properties) -> Made:
-    """The policy of a bucket."""
+    """The policy of a bucket; conditions that the local cloud cannot judge are refused."""
+    refuse_unknown_conditions(name, properties["PolicyDocument"])
     place.call("s3", "put_bucket_policy", Bucket=properties["Bucket"], Policy=text(properties["PolicyDocument"]))
     return Made(properties["Bucket"])
 

@@ -109,6 +109,25 @@ def test_a_customer_key_must_be_usable(endpoint: OneEndpoint) -> None:
     assert f"kms:Decrypt on resource: {key}" in denied(s3.get_object, Bucket="vault", Key="k")
 
 
+def test_an_encrypted_topic_takes_its_key(endpoint: OneEndpoint) -> None:
+    key = endpoint.client("kms").create_key()["KeyMetadata"]
+    create = endpoint.client("sns").create_topic
+    topic = create(Name="pages", Attributes={"KmsMasterKeyId": key["KeyId"]})["TopicArn"]
+    endpoint.function("worker", [allow("sns:Publish")])
+    endpoint.function("keyed", [allow("sns:Publish"), allow("kms:GenerateDataKey", "kms:Decrypt", on=key["Arn"])])
+    keyed = endpoint.client("sns", key=access_key("function", STANDBY, "keyed"))
+    assert "kms:GenerateDataKey" in denied(endpoint.client("sns", key=KEY).publish, TopicArn=topic, Message="m")
+    assert not denied(keyed.publish, TopicArn=topic, Message="m")
+
+
+def test_tags_at_creation_need_add_tags(endpoint: OneEndpoint) -> None:
+    endpoint.function("worker", [allow("sagemaker:CreateModelPackageGroup")])
+    create = endpoint.client("sagemaker", key=KEY).create_model_package_group
+    assert not denied(create, ModelPackageGroupName="plain")
+    tags = [{"Key": "mldr:tier", "Value": "cold-standby"}]
+    assert "sagemaker:AddTags" in denied(create, ModelPackageGroupName="tagged", Tags=tags)
+
+
 def test_a_passed_role_needs_pass_role(endpoint: OneEndpoint) -> None:
     model = {
         "ModelName": "m",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
 
 MISSING = "Missing"
+GLANCE = 3.0  # seconds for which a gateway answers its many health checkers from one look
 _TAGS: Any = [{"Key": "mldr:owner", "Value": "mldr"}]
 
 
@@ -24,8 +26,15 @@ class SageMakerServing:
     on the serving role, and sagemaker:InvokeEndpoint.
     """
 
-    def __init__(self, sagemaker: Callable[[], SageMakerClient], runtime: Callable[[], SageMakerRuntimeClient]) -> None:
-        self._sagemaker, self._runtime = sagemaker, runtime
+    def __init__(
+        self,
+        sagemaker: Callable[[], SageMakerClient],
+        runtime: Callable[[], SageMakerRuntimeClient],
+        *,
+        glance: float = 0.0,
+    ) -> None:
+        self._sagemaker, self._runtime, self._glance = sagemaker, runtime, glance
+        self._seen: dict[str, tuple[float, tuple[str, str]]] = {}
 
     def restore(self, plan: ServingPlan) -> None:
         client = self._sagemaker()
@@ -82,6 +91,13 @@ class SageMakerServing:
         return True
 
     def status(self, endpoint: str) -> tuple[str, str]:
+        at, seen = self._seen.get(endpoint, (0.0, ("", "")))
+        if time.monotonic() - at >= self._glance:
+            seen = self._describe(endpoint)
+            self._seen[endpoint] = (time.monotonic(), seen)
+        return seen
+
+    def _describe(self, endpoint: str) -> tuple[str, str]:
         try:
             with translated(f"describe endpoint {endpoint}"):
                 found = self._sagemaker().describe_endpoint(EndpointName=endpoint)

@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict
 
 from mldr.errors import BadEvent
 
-_MODEL_NAME = re.compile(r"^[A-Za-z0-9](-*[A-Za-z0-9]){0,62}$")
+_MODEL_NAME = re.compile(r"[A-Za-z0-9](-*[A-Za-z0-9]){0,62}")
+_REGISTRY = re.compile(r"[a-z]{1,32}")
 
 
 class Frozen(BaseModel):
@@ -32,9 +33,11 @@ class ModelKey(Frozen):
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read `registry/name`, or `name` alone for SageMaker. Raises BadEvent."""
-        registry, _, name = text.rpartition("/")
-        if not _MODEL_NAME.match(name):
+        registry, slash, name = text.rpartition("/")
+        if not _MODEL_NAME.fullmatch(name):
             raise BadEvent(f"model: {text!r} is not a model name; give letters, digits and hyphens, 63 at the most")
+        if slash and not _REGISTRY.fullmatch(registry):
+            raise BadEvent(f"model: {text!r} does not begin with a registry; write it like sagemaker/{name}")
         return cls(registry=registry or "sagemaker", name=name)
 
     @property

@@ -56,6 +56,8 @@ _BY_FIELD = {
 # Maps whose keys the user chooses: environment variables reach the container, metadata does not.
 _USERS_METADATA = "CustomerMetadataProperties"
 _ENVIRONMENT = "Environment"
+# What S3 and ECR say of the source's copy; the vault's copy has its own.
+_OF_THE_SOURCE = {"ModelDataETag", "ETag", "ManifestEtag", "ImageDigest"}
 
 
 def parse_s3(uri: str, path: str) -> tuple[str, str]:
@@ -122,12 +124,16 @@ def _bound(value: str) -> bool:
 
 
 def rewrite_document(document: Mapping[str, Any], rewrites: tuple[Rewrite, ...]) -> dict[str, Any]:
-    """Return the record as it reads in the standby region: each rewritten path has its target, all else is the same."""
+    """Return the record as it reads in the standby region: each rewritten path has its target, all else is the same.
+
+    ETags and image digests of the source are left out: they are not those of the copies.
+    """
     targets = {rewrite.path: rewrite.target for rewrite in rewrites}
 
     def copy(node: Any, path: str) -> Any:
         if isinstance(node, Mapping):
-            return {name: copy(value, f"{path}.{name}" if path else name) for name, value in node.items()}
+            kept = {name: value for name, value in node.items() if name not in _OF_THE_SOURCE}
+            return {name: copy(value, f"{path}.{name}" if path else name) for name, value in kept.items()}
         if isinstance(node, list):
             return [copy(value, f"{path}[{index}]") for index, value in enumerate(node)]
         return targets.get(path, node)

@@ -32,7 +32,8 @@ _NOT_CARRIED = {
 
 
 class SageMakerRegistry:
-    """Needs sagemaker:DescribeModelPackage, DescribeModelPackageGroup, ListModelPackages and ListTags in both regions;
+    """Needs sagemaker:DescribeModelPackage, DescribeModelPackageGroup, ListModelPackages, ListModelPackageGroups and
+    ListTags in both regions;
     in the standby also CreateModelPackageGroup, CreateModelPackage, UpdateModelPackage and AddTags.
     """
 
@@ -71,15 +72,18 @@ class SageMakerRegistry:
             arn = self._active.describe_model_package_group(ModelPackageGroupName=group)["ModelPackageGroupArn"]
             return {tag["Key"]: tag["Value"] for tag in self._active.list_tags(ResourceArn=arn).get("Tags", [])}
 
-    def newest_approved(self, model: ModelKey) -> str:
-        absent = MissingArtifact(
-            f"{model} has no approved version in the active region; approve one, it is then protected by itself"
-        )
-        with translated(f"list the versions of {model}", ValidationException=absent, ResourceNotFound=absent):
-            newest = next(self._versions(self._active, model.name, ModelApprovalStatus="Approved"), None)
-        if newest is None:
-            raise absent
-        return newest
+    def models(self) -> Iterator[ModelKey]:
+        with translated("list the model package groups of the active region"):
+            for page in self._active.get_paginator("list_model_package_groups").paginate():
+                for group in page["ModelPackageGroupSummaryList"]:
+                    yield ModelKey(registry="sagemaker", name=group["ModelPackageGroupName"])
+
+    def newest_approved(self, model: ModelKey) -> str | None:
+        try:
+            with translated(f"list the versions of {model}", **self._absent(model.name)):
+                return next(self._versions(self._active, model.name, ModelApprovalStatus="Approved"), None)
+        except MissingArtifact:
+            return None
 
     def _versions(self, client: SageMakerClient, group: str, **only: Any) -> Iterator[str]:
         pages = client.get_paginator("list_model_packages").paginate(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from mldr.domain.identity import Frozen, recovery_point_id
+from mldr.domain.identity import Frozen, ModelKey, recovery_point_id
 from mldr.domain.recovery_point import Origin, Phase, Record
 from mldr.domain.registry import Capture, RegistryEntry
-from mldr.errors import BadEvent
+from mldr.errors import BadEvent, MissingArtifact
 from mldr.events import Promotion
 from mldr.ports import Catalog, Clock, PolicyStore, Registry, Vault, Workflows
 from mldr.steps.working_files import keep_capture
@@ -33,7 +33,7 @@ def begin_protection(
     clock: Clock,
 ) -> Outcome:
     """Describe the version as it is now, whatever the event said, and act on that. Telling it again is harmless."""
-    arn = promotion.arn or registry.newest_approved(promotion.model)
+    arn = promotion.arn or _newest(promotion.model, registry)
     region = arn.split(":")[3]
     if region != peer_region:
         raise BadEvent(f"detail.ModelPackageArn: {arn} is in {region}, but this region stands by for {peer_region}")
@@ -65,6 +65,13 @@ def begin_protection(
             )
         )
     return _continue(known, promotion, catalog, registry, workflows)
+
+
+def _newest(model: ModelKey, registry: Registry) -> str:
+    arn = registry.newest_approved(model)
+    if arn is None:
+        raise MissingArtifact(f"{model} has no approved version in the active region; approve one to protect it")
+    return arn
 
 
 def _continue(

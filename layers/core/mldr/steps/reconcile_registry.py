@@ -1,0 +1,32 @@
+"""Find what events missed: approved versions without a sealed recovery point, and approvals taken back in silence."""
+
+from __future__ import annotations
+
+from mldr import events
+from mldr.domain.identity import ModelKey
+from mldr.domain.recovery_point import newest_restorable
+from mldr.ports import Bus, Catalog, Registry
+
+
+def reconcile_registry(*, registry: Registry, catalog: Catalog, bus: Bus) -> list[str]:
+    """Return the versions that were told again. Harmless: the capture describes each as it is now (law 5)."""
+    told = []
+    for model in registry.models():
+        for arn in _forgotten(model, registry, catalog):
+            bus.put(events.PROMOTED, {"model": str(model), "arn": arn})
+            told.append(arn)
+    return told
+
+
+def _forgotten(model: ModelKey, registry: Registry, catalog: Catalog) -> list[str]:
+    approved = registry.newest_approved(model)
+    records = catalog.records(model)
+    finished = {record.origin.arn for record in records if record.restorable and not record.reason}
+    newest = newest_restorable(records)
+    forgotten = []
+    if approved and approved not in finished and not registry.describe(approved).copied_from:
+        forgotten.append(approved)
+    if newest and newest.origin.arn != approved:
+        # Recovery would choose a version that the registry no longer calls the newest approved one.
+        forgotten.append(newest.origin.arn)
+    return forgotten

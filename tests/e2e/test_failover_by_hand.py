@@ -1,0 +1,72 @@
+"""A person moves a healthy model; the epoch has one holder; a model that answers wrongly takes no traffic."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tests.e2e.cloud import ACTIVE, ROOT, STANDBY, key, wait_for
+from tests.e2e.owner import QUESTIONS, answer, question
+
+PHASES = ["decide", "restore", "warm", "verify", "switch", "confirm"]
+
+
+def entry_for(name):
+    """The repository's own event file, as an operator edits it."""
+    (entry,) = json.loads((ROOT / Path("events/failover_requested.json")).read_text())
+    detail = json.loads(entry["Detail"])
+    return {**entry, "Detail": json.dumps({**detail, "model": f"sagemaker/{name}"})}
+
+
+def test_a_model_moves_by_hand_while_its_region_is_healthy(cloud, events, protected):
+    protected("pricing")
+    wait_for("the active region serves", lambda: cloud.ask("pricing", question(QUESTIONS[0]))[2] == ACTIVE)
+    assert cloud.aws("events").put_events(Entries=[entry_for("pricing")])["FailedEntryCount"] == 0
+    (told, *_) = events.wait("Failover Completed", "pricing", seconds=90)
+    assert told["outcome"] == "completed", told["reason"]
+    assert (told["epoch"], told["region"]) == (1, STANDBY)
+    assert [phase["name"] for phase in told["phases"]] == PHASES
+    wait_for("the standby serves", lambda: cloud.ask("pricing", question(QUESTIONS[0]))[2] == STANDBY)
+    assert [cloud.ask("pricing", question(asked))[:2] for asked in QUESTIONS] == [
+        (200, answer(asked)) for asked in QUESTIONS
+    ]
+
+
+def test_of_two_failovers_at_once_one_wins_the_epoch_and_the_other_says_so(cloud, events, pages, protected):
+    protected("auction")
+
+    def request(failover_id):
+        detail = {"model": "sagemaker/auction", "reason": "exercise", "failover_id": failover_id}
+        cloud.tell("Failover Requested", detail)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(request, ("left", "right")))
+    told = {one["outcome"]: one for one in events.wait("Failover Completed", "auction", count=2, seconds=90)}
+    assert sorted(told) == ["completed", "refused"]
+    winner, loser = told["completed"], told["refused"]
+    epoch = cloud.catalog.epoch(key("auction"))
+    assert (epoch.number, epoch.failover_id, epoch.concluded) == (1, winner["failover_id"], True)
+    assert loser["epoch"] is None
+    assert loser["reason"].startswith(("EpochTaken: epoch 1 is held by", "AlreadyServing: "))
+    assert pages.wait("auction", "refused")["Message"] == loser["reason"]
+    assert cloud.catalog.takeover(key("auction")).epoch == 1
+
+
+def test_a_failover_told_twice_runs_once(cloud, events, protected):
+    protected("pricing")
+    done = events.wait("Failover Completed", "pricing", seconds=90)
+    cloud.tell("Failover Requested", {"model": "sagemaker/pricing", "reason": "again"})
+    told = events.wait("Failover Completed", "pricing", count=len(done) + 1)[-1]
+    assert told["outcome"] == "refused"
+    assert "serves sagemaker/pricing since" in told["reason"]
+    assert cloud.catalog.epoch(key("pricing")).number == 1
+
+
+def test_a_restored_model_that_answers_wrongly_takes_no_traffic(cloud, events, pages, protected):
+    protected("liar")
+    cloud.tell("Failover Requested", {"model": "sagemaker/liar", "reason": "exercise"})
+    (told, *_) = events.wait("Failover Completed", "liar", seconds=90)
+    assert told["outcome"] == "failed"
+    assert told["reason"].startswith("WrongAnswers: ")
+    assert cloud.catalog.takeover(key("liar")) is None
+    assert cloud.target("liar") == ACTIVE
+    assert pages.wait("liar", "failed")["Message"] == told["reason"]

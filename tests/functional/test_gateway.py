@@ -1,0 +1,137 @@
+"""The regional gateway: predictions, deep health and the takeover switch, over API Gateway's payload format 2.0."""
+
+import base64
+import json
+
+import pytest
+
+from functions.predict_gateway import app
+from mldr.errors import Throttled
+from tests.fakes.serving import Endpoint
+from tests.fakes.world import STANDBY
+from tests.functional.story import CHURN, clients_follow, fail_over, promoted, protect
+
+TOKEN = {"authorization": "Bearer right-token"}
+
+
+@pytest.fixture
+def call(world, context):
+    """Ask the gateway; returns (status, body, headers)."""
+    world.serving.endpoints["churn"] = Endpoint()
+
+    def ask(method, path, *, body="", headers=TOKEN, is_base64=False):
+        event = {
+            "version": "2.0",
+            "routeKey": "$default",
+            "rawPath": path,
+            "rawQueryString": "",
+            "headers": headers,
+            "requestContext": {"http": {"method": method, "path": path}, "stage": "$default"},
+            "body": body,
+            "isBase64Encoded": is_base64,
+        }
+        answer = app.handler(event, context)
+        content = answer["body"]
+        return answer["statusCode"], base64.b64decode(content) if answer["isBase64Encoded"] else content, answer["headers"]
+
+    return ask
+
+
+def test_a_prediction_comes_from_the_endpoint_that_the_policy_names(call, world):
+    status, body, headers = call("POST", "/models/churn/invocations", body="[1, 2]")
+    assert (status, body) == (200, "[1, 2]")
+    assert (headers["x-mldr-region"], headers["x-mldr-endpoint"]) == (STANDBY, "churn")
+    assert world.serving.asked == [("churn", b"[1, 2]", "application/json", "")]
+
+
+def test_a_binary_request_and_a_binary_answer_pass_unchanged(call, world):
+    raw = bytes(range(256))
+    world.serving.answer = lambda body: body[::-1]
+    headers = {**TOKEN, "content-type": "application/x-npy", "accept": "application/x-npy"}
+    status, body, answered = call(
+        "POST", "/models/churn/invocations", body=base64.b64encode(raw).decode(), headers=headers, is_base64=True
+    )
+    assert (status, body) == (200, raw[::-1])
+    assert answered["Content-Type"] == "application/x-npy"
+    assert world.serving.asked[0][2:] == ("application/x-npy", "application/x-npy")
+
+
+def test_an_answer_in_json_is_not_encoded_twice(call, world):
+    world.serving.answer = lambda body: b'{"predictions": ["\xc3\xa4"]}'
+    assert call("POST", "/models/churn/invocations", body="{}")[1] == '{"predictions": ["ä"]}'
+
+
+@pytest.mark.parametrize("headers", [{}, {"authorization": "Bearer wrong"}, {"authorization": ""}])
+def test_without_the_right_token_nothing_is_asked(call, world, headers):
+    status, body, _ = call("POST", "/models/churn/invocations", body="[]", headers=headers)
+    assert status == 401
+    assert "Authorization: Bearer" in json.loads(body)["message"]
+    assert world.serving.asked == []
+
+
+def test_a_model_that_is_not_served_here_is_503_and_says_where_it_was_asked(call, world):
+    world.serving.endpoints.clear()
+    status, body, headers = call("POST", "/models/churn/invocations", body="[]")
+    assert status == 503
+    assert f"sagemaker/churn is not served in {STANDBY}" in json.loads(body)["message"]
+    assert headers["x-mldr-endpoint"] == "churn"
+
+
+def test_health_is_200_while_the_endpoint_is_in_service(call):
+    status, body, _ = call("GET", "/models/churn/health", headers={})
+    assert (status, json.loads(body)["status"]) == (200, "InService")
+
+
+@pytest.mark.parametrize("state", ["Creating", "Failed", "Deleting"])
+def test_health_is_503_with_the_reason_otherwise(call, world, state):
+    world.serving.endpoints["churn"].statuses = [(state, "out of capacity")]
+    status, body, _ = call("GET", "/models/churn/health", headers={})
+    assert (status, json.loads(body)["reason"]) == (503, "out of capacity")
+
+
+def test_health_is_503_when_nobody_can_say(call, world, monkeypatch):
+    def throttled(endpoint):
+        raise Throttled("describe: slow down")
+
+    monkeypatch.setattr(world.serving, "status", throttled)
+    status, body, _ = call("GET", "/models/churn/health", headers={})
+    assert (status, json.loads(body)["message"]) == (503, "Throttled: describe: slow down")
+
+
+def test_health_is_503_with_a_policy_that_has_mistakes(call, world):
+    world.policies.text = "version: 9"
+    status, body, _ = call("GET", "/models/churn/health", headers={})
+    assert status == 503
+    assert "BadPolicy" in json.loads(body)["message"]
+
+
+def test_the_takeover_switch_is_404_until_it_is_flipped(call, world, context):
+    assert call("GET", "/models/churn/takeover", headers={})[0] == 404
+    protect(world, context, promoted(world))
+    clients_follow(world)
+    fail_over(world, context)
+    status, body, _ = call("GET", "/models/churn/takeover", headers={})
+    assert (status, json.loads(body)["epoch"]) == (200, 1)
+
+
+def test_after_a_failover_the_restored_endpoint_answers_without_a_policy(call, world, context):
+    protect(world, context, promoted(world))
+    clients_follow(world)
+    fail_over(world, context)
+    world.policies.text = None
+    restored = world.catalog.takeover(CHURN).endpoint
+    status, _, headers = call("POST", "/models/churn/invocations", body="[1]")
+    assert (status, headers["x-mldr-endpoint"]) == (200, restored)
+    assert call("GET", "/models/churn/health", headers={})[0] == 200
+
+
+@pytest.mark.parametrize("path", ["/models/bad_name!/health", "/models/-/takeover", f"/models/{'x' * 64}/health"])
+def test_a_name_that_is_none_is_400(call, path):
+    status, body, _ = call("GET", path, headers={})
+    assert status == 400
+    assert "is not a model name" in json.loads(body)["message"]
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/"), ("DELETE", "/models/churn/health"), ("GET", "/models")])
+def test_anything_else_is_404(call, method, path):
+    assert call(method, path)[0] == 404
