@@ -12,10 +12,9 @@ from typing import Annotated, Any
 import typer
 from botocore.exceptions import ClientError
 from rich.markup import escape
-from rich.table import Table
 
 from cli.outcomes import Ended, Exit
-from cli.output import AsJson, err, out, print_json, seconds
+from cli.output import AsJson, err, out, print_json, print_table, seconds, table
 from cli.protect import ModelName, Timeout, Wait
 from cli.regions import Bus, Environment, Place, Region, places, standby_of
 from mldr.domain.evidence import Evidence, evidence_key
@@ -173,10 +172,10 @@ def _cause(execution: dict[str, Any]) -> str:
 
 def _show(evidence: Evidence) -> None:
     out.print(f"[green]✓[/] {evidence.region} serves {evidence.model} from {evidence.recovery_point}")
-    table = Table("phase", "took", box=None, header_style="dim")
+    rows = table("phase", "took")
     for one in evidence.phases:
-        table.add_row(one.name, seconds(one.seconds))
-    out.print(table)
+        rows.add_row(one.name, seconds(one.seconds))
+    print_table(rows)
     out.print(
         f"[dim]evidence {evidence_key(evidence.model, evidence.sequence)}, epoch {evidence.epoch}[/]", markup=True
     )

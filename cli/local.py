@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from cli.local_api import LocalApi
 from cli.outcomes import EXIT_CODES, Exit, bad_input
-from cli.output import AsJson, out, print_json
+from cli.output import AsJson, out, print_json, print_table, table
 from mldr.domain.regions import REGIONS
 
 SAMPLE_POLICY = Path(__file__).resolve().parent.parent / "samplecfg" / "policy.yaml"
@@ -134,12 +133,12 @@ def status(as_json: AsJson = False) -> None:
     if as_json:
         print_json(found)
     else:
-        table = Table("region", "stack", "state", box=None, header_style="dim")
+        rows = table("region", "stack", "state")
         for region, state in found["regions"].items():
-            table.add_row(
+            rows.add_row(
                 region, state["stack"] or "[dim]deploying[/]", "[red]down[/]" if state["failed"] else "[green]up[/]"
             )
-        out.print(table)
+        print_table(rows)
     if not found["ready"] or found["failed"]:
         raise typer.Exit(int(Exit.DOES_NOT_HOLD))
 
@@ -180,10 +179,10 @@ def calls(
     if as_json:
         print_json(found)
         return
-    table = Table("time", "region", "operation", "caller", "status", box=None, header_style="dim")
+    rows = table("time", "region", "operation", "caller", "status")
     for call in found:
-        table.add_row(*_row(call))
-    out.print(table)
+        rows.add_row(*_row(call))
+    print_table(rows)
 
 
 def _row(call: dict[str, Any]) -> tuple[str, ...]:

@@ -4,18 +4,34 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import sys
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
+PIPED = 200  # columns: what goes into a pipe or a file is not folded at the width of a terminal that is not there
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, and nothing else there.")]
 
 PHASE_COLOURS = {"SEALED": "green", "FAILED": "red", "withdrawn": "yellow"}
+
+
+def table(*headers: str) -> Table:
+    """Return an empty table that loses no letter, however narrow the terminal."""
+    made = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
+    for header in headers:
+        made.add_column(header, overflow="fold")
+    return made
+
+
+def print_table(made: Table) -> None:
+    """Print a table as wide as the terminal, or as wide as it likes where there is none."""
+    out.print(made, width=None if out.is_terminal or "COLUMNS" in os.environ else PIPED)
 
 
 def print_json(value: Any) -> None:

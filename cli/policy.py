@@ -7,10 +7,9 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from cli.outcomes import Exit, bad_input
-from cli.output import AsJson, err, out, print_json
+from cli.output import AsJson, err, out, print_json, print_table, table
 from mldr.domain.durations import format_duration
 from mldr.domain.model_rules import ModelRules
 from mldr.domain.policy import Policy
@@ -56,11 +55,11 @@ def _read(file: Path) -> tuple[list[str], Policy | None]:
 
 def _show(file: Path, policy: Policy) -> None:
     out.print(f"[green]✓[/] {escape(str(file))} is valid; regions {' and '.join(policy.regions)}")
-    table = Table("models", "criticality", "tier", "RTO", "RPO", "kept", "failover", box=None, header_style="dim")
+    rows = table("models", "criticality", "tier", "RTO", "RPO", "kept", "failover")
     for entry in policy.models:
-        table.add_row(entry.match, *_row(entry.rules))
-    table.add_row("[dim]all others[/]", *_row(policy.defaults))
-    out.print(table)
+        rows.add_row(entry.match, *_row(entry.rules))
+    rows.add_row("[dim]all others[/]", *_row(policy.defaults))
+    print_table(rows)
 
 
 def _row(rules: ModelRules) -> tuple[str, ...]:

@@ -141,7 +141,11 @@ def look(where: Sequence[Place], question: Callable[[Place], Any]) -> Looked:
 
 
 def _reasons(silent: dict[str, Ended]) -> str:
-    return "; ".join(f"{region}: {ended}" for region, ended in silent.items())
+    """Say each reason once, with the regions that gave it."""
+    regions: dict[str, list[str]] = {}
+    for region, ended in silent.items():
+        regions.setdefault(str(ended), []).append(region)
+    return "; ".join(f"{' and '.join(names)}: {reason}" for reason, names in regions.items())
 
 
 def silence(looked: Looked) -> str:

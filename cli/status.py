@@ -7,10 +7,9 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from cli.outcomes import Ended, Exit
-from cli.output import AsJson, err, moment, out, phase, print_json, seconds, size
+from cli.output import AsJson, err, moment, out, phase, print_json, print_table, seconds, size, table
 from cli.regions import Environment, Looked, Place, Region, look, places, silence
 from mldr.domain.identity import ModelKey
 from mldr.domain.recovery_point import Record, newest_restorable
@@ -113,11 +112,12 @@ def _complain(looked: Looked) -> None:
 def _show(found: dict[str, Any]) -> None:
     verdict = "[green]can be recovered[/]" if found["recoverable"] else "[red]cannot be recovered[/]"
     out.print(f"[bold]{found['model']}[/] {verdict} in {found['region']}")
-    table = Table(box=None, show_header=False, padding=(0, 2))
+    rows = table("", "")
+    rows.show_header = False
     for name, value in _lines(found):
         if value:
-            table.add_row(f"[dim]{name}[/]", value)
-    out.print(table)
+            rows.add_row(f"[dim]{name}[/]", value)
+    print_table(rows)
 
 
 def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
@@ -137,7 +137,7 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
         ("attempt", str(found["attempt"]) if found["attempt"] > 1 else ""),
         ("registered as", found["target_arn"] or ""),
         ("name", found["name"] or "[yellow]not onboarded: no traffic can be switched yet[/]"),
-        ("peer's health", f"{health['verdict']} [dim]{escape(health['reason'])}[/]"),
+        ("peer's health", "" if takeover else f"{health['verdict']} [dim]{escape(health['reason'])}[/]"),
         ("epoch", f"{epoch['number']}, failover {epoch['failover_id']}" if epoch else ""),
         ("taken over", f"since {moment_of(takeover['flipped_at'])} by {takeover['endpoint']}" if takeover else ""),
         ("older points", f"{len(others)} more can be restored" if others else ""),
@@ -166,9 +166,9 @@ def _table(found: list[dict[str, Any]]) -> None:
     if not found:
         out.print("no model was captured yet; approve a version in the registry, or run `mldr protect MODEL`")
         return
-    table = Table("model", "standby", "phase", "recovery point", "sealed", "holds", box=None, header_style="dim")
+    rows = table("model", "standby", "phase", "recovery point", "sealed", "holds")
     for model in sorted(found, key=lambda model: model["model"]):
         held = f"{model['objects']} objects, {size(model['bytes'])}"
         row = (model["recovery_point"], moment_of(model["sealed_at"]), held)
-        table.add_row(model["model"], model["region"], phase(model["phase"]), *row)
-    out.print(table)
+        rows.add_row(model["model"], model["region"], phase(model["phase"]), *row)
+    print_table(rows)

@@ -343,7 +343,22 @@ def _writes(identity: Identity, environ: Environ, account: str) -> list[Need]:
     if source := copy_source(environ):
         reading = identity._replace(operation="GetObject")
         found += _reads(reading, f"arn:aws:s3:::{source[0]}/{source[1]}", source, account)
+        found += _copied_tags(identity, environ, source, target, account)
     return found + _encryption(identity, environ, bucket, account)
+
+
+def _copied_tags(
+    identity: Identity, environ: Environ, source: tuple[str, str, str | None], target: tuple[str, ...], account: str
+) -> list[Need]:
+    """CopyObject carries the source's tags, if it has any and is not told to replace them."""
+    if identity.operation != "CopyObject" or environ.get("HTTP_X_AMZ_TAGGING_DIRECTIVE") == "REPLACE":
+        return []
+    backend = s3_backends[account]["aws"]
+    read = backend.get_object(source[0], source[1], version_id=source[2]) if source[0] in backend.buckets else None
+    if read is None or not backend.tagger.get_tag_dict_for_resource(read.arn):
+        return []
+    action = "s3:GetObjectVersionTagging" if source[2] else "s3:GetObjectTagging"
+    return [Need(action, (f"arn:aws:s3:::{source[0]}/{source[1]}",)), Need("s3:PutObjectTagging", target)]
 
 
 def _version(environ: Environ) -> str | None:

@@ -28,6 +28,6 @@ PARAMETERS = {
     "CertificateArn": f"arn:aws:acm:{ACTIVE}:{ACCOUNT}:certificate/demo",
 }
 REQUESTS_PER_SECOND = 8
-TIMEOUT = 1.5  # seconds that the client gives a request
+TIMEOUT = 2.0  # seconds that the client gives a request
 GOOD_IN_A_ROW = 20
 WATCH_AFTER_HEAL = 8.0  # seconds

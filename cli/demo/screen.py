@@ -73,9 +73,9 @@ class Screen:
             self._console.print(f"{time.monotonic() - self._began:6.1f} s  {line}", markup=False, highlight=False)
 
     def _render(self) -> RenderableType:
-        table = Table.grid(padding=(0, 1), expand=False)
+        table = Table.grid(padding=(0, 1), expand=True)
         table.add_column(width=1)
-        table.add_column(no_wrap=True, overflow="ellipsis")
+        table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
         table.add_column(width=8, justify="right", no_wrap=True)
         for title, said, took in self._done:
             table.add_row(Text("✓", "green"), _line(title, said, "dim"), Text(seconds(took), "dim"))

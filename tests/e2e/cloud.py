@@ -27,7 +27,11 @@ from mldr.domain.recovery_point import Record
 
 ROOT = Path(__file__).parents[2]
 ACTIVE, STANDBY, GLOBAL = "ap-southeast-1", "ap-southeast-3", "us-east-1"
-QUICK = {"FailureThreshold": 1, "RecordTtl": 1, "ProbeInterval": 2, "ProbeRounds": 25, "EndpointPollSeconds": 1}
+RECONCILE_MINUTES = 600  # only when a test pushes the clock so far
+QUICK = {
+    "FailureThreshold": 1, "RecordTtl": 1, "ProbeInterval": 2, "ProbeRounds": 25, "EndpointPollSeconds": 1,
+    "ReconcileMinutes": RECONCILE_MINUTES, "SourceBuckets": "e2e-models",
+}  # fmt: skip
 START_WITHIN = 90.0  # seconds
 
 
@@ -64,7 +68,8 @@ class LocalCloud:
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "cli", "local", "up", *ports, *places, *sets], cwd=ROOT, text=True,
-                stdout=subprocess.PIPE, stderr=log, start_new_session=True, env=outsiders_environment(),
+                stdout=subprocess.PIPE, stderr=log, start_new_session=True,
+                env={**outsiders_environment(), "PYTHONFAULTHANDLER": "1"},
             )  # fmt: skip
         self._wait_ready(self.process)
 
@@ -157,6 +162,23 @@ class LocalCloud:
         ]
         assert self.aws("events").put_events(Entries=entries)["FailedEntryCount"] == 0
 
+    def waiting(self, queue_name: str) -> tuple[int, int]:
+        """How many messages a queue of the standby holds: visible, and being handled."""
+        url = self.aws("sqs").get_queue_url(QueueName=queue_name)["QueueUrl"]
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        found = self.aws("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+        return int(found[names[0]]), int(found[names[1]])
+
+    def settle(self) -> None:
+        """Wait until every message was handled and every protection has ended."""
+        machine = self.outputs(STANDBY)["ProtectStateMachineArn"]
+
+        def idle() -> bool:
+            running = self.aws("stepfunctions").list_executions(stateMachineArn=machine, statusFilter="RUNNING")
+            return self.waiting("mldr-prod-capture") == (0, 0) and not running["executions"]
+
+        wait_for("nothing is being protected", idle, 90, self.story)
+
     # clients of a model
 
     def resolver(self) -> dns.resolver.Resolver:
@@ -173,7 +195,7 @@ class LocalCloud:
             host = str(self.resolver().resolve(name, "CNAME")[0].target).rstrip(".")
         except dns.exception.DNSException:
             return None
-        return next((region for region in (ACTIVE, STANDBY) if host in self.outputs(region)["GatewayUrl"]), host)
+        return host.partition(".execute-api.")[2].partition(".")[0]
 
     def ask(self, model: str, body: bytes) -> tuple[int, Any, str | None]:
         """A prediction as any client asks for it: by name, wherever that leads. Status, answer, region."""

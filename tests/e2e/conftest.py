@@ -77,8 +77,12 @@ def _stories(owner: Owner) -> list[Callable[[], object]]:
         owner.upload("foreign")
         owner.promote("foreign", image=DOCKER_HUB)
 
+    def retired() -> None:
+        owner.upload_with_care("retired")
+        owner.promote("retired")
+
     whole = [lambda name=name: publish(name) for name in (*SERVED, "auction", "liar")]
-    return [*whole, lambda: owner.promote("ghost"), scoring, foreign]
+    return [*whole, lambda: owner.promote("ghost"), scoring, foreign, retired]
 
 
 @pytest.fixture(scope="session")

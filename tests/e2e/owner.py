@@ -71,10 +71,15 @@ class Owner:
         iam.create_role(RoleName="e2e-serving", AssumeRolePolicyDocument=json.dumps(TRUST))
         iam.put_role_policy(RoleName="e2e-serving", PolicyName="read", PolicyDocument=json.dumps(READ))
 
-    def upload(self, name: str, body: bytes | None = None) -> str:
+    def upload(self, name: str, body: bytes | None = None, **how: str) -> str:
         """Put the artifact; its version."""
         body = artifact() if body is None else body
-        return str(self._s3.put_object(Bucket=BUCKET, Key=f"{name}/model.tar.gz", Body=body)["VersionId"])
+        return str(self._s3.put_object(Bucket=BUCKET, Key=f"{name}/model.tar.gz", Body=body, **how)["VersionId"])
+
+    def upload_with_care(self, name: str) -> str:
+        """Put the artifact, tagged and encrypted with a key of the team's own; its version."""
+        key = self._cloud.aws("kms", ACTIVE).create_key(Description=name)["KeyMetadata"]["Arn"]
+        return self.upload(name, ServerSideEncryption="aws:kms", SSEKMSKeyId=key, Tagging="team=risk")
 
     def record_golden(self, name: str, *, lie: bool = False) -> None:
         """Write down questions and answers; a lie is what somebody made of them since."""
@@ -88,7 +93,9 @@ class Owner:
         """Register a version, not yet approved; its ARN."""
         groups = self._sagemaker.list_model_package_groups()["ModelPackageGroupSummaryList"]
         if name not in [group["ModelPackageGroupName"] for group in groups]:
-            self._sagemaker.create_model_package_group(ModelPackageGroupName=name)
+            self._sagemaker.create_model_package_group(
+                ModelPackageGroupName=name, Tags=[{"Key": "mldr:criticality", "Value": "important"}]
+            )
         container = {"Image": image, "Environment": {"SAGEMAKER_REGION": ACTIVE}, **(data or self._tarball(name))}
         specification = {
             "Containers": [container],
@@ -107,6 +114,10 @@ class Owner:
     def approve(self, arn: str) -> None:
         """Say that this version is in production."""
         self._sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Approved")
+
+    def reject(self, arn: str) -> None:
+        """Take an approval back."""
+        self._sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Rejected")
 
     def promote(self, name: str, **given: Any) -> str:
         """Register and approve; the ARN."""

@@ -16,14 +16,6 @@ NEIGHBOUR = {
 RECEIVES = 4
 
 
-def waiting(cloud, queue):
-    """Messages of a queue: (visible, being handled)."""
-    url = cloud.aws("sqs").get_queue_url(QueueName=queue)["QueueUrl"]
-    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-    found = cloud.aws("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
-    return tuple(int(found[name]) for name in names)
-
-
 def dead_letters(cloud, queue):
     """The bodies in a dead letter queue, which stay there for the next reader."""
     url = next(one for one in cloud.outputs(STANDBY)["DeadLetterQueueUrls"].split(",") if one.endswith(queue))
@@ -38,10 +30,10 @@ def let_it_fail(cloud, queue, bad, timeout):
     for _ in range(RECEIVES):
         wait_for(
             f"only the {bad} bad messages are left in {queue}",
-            lambda: waiting(cloud, queue) == (0, bad), 60, lambda: f"{waiting(cloud, queue)}\n{cloud.story()}",
+            lambda: cloud.waiting(queue) == (0, bad), 60, lambda: f"{cloud.waiting(queue)}\n{cloud.story()}",
         )  # fmt: skip
         cloud.door(f"clock/advance/{timeout + 1}", "POST")
-    wait_for(f"{queue} is empty", lambda: waiting(cloud, queue) == (0, 0), 60, cloud.story)
+    wait_for(f"{queue} is empty", lambda: cloud.waiting(queue) == (0, 0), 60, cloud.story)
 
 
 def test_a_bad_promotion_is_kept_for_a_person_and_its_neighbours_are_handled(cloud, failed):
@@ -49,7 +41,7 @@ def test_a_bad_promotion_is_kept_for_a_person_and_its_neighbours_are_handled(clo
     url = cloud.aws("sqs").get_queue_url(QueueName="mldr-prod-capture")["QueueUrl"]
     batch = [GARBAGE, json.dumps(ALIEN), json.dumps(NEIGHBOUR)]
     entries = [{"Id": str(number), "MessageBody": body} for number, body in enumerate(batch)]
-    assert "Failed" not in cloud.aws("sqs").send_message_batch(QueueUrl=url, Entries=entries)
+    assert not cloud.aws("sqs").send_message_batch(QueueUrl=url, Entries=entries).get("Failed")
     cloud.tell("Model Promoted", {"model": 7, "marker": "no model"})
     cloud.tell("Model Praised", {"model": "sagemaker/churn", "marker": "nobody's business"})
     assert failed("foreign", attempt=before + 1).attempt == before + 1

@@ -1,12 +1,15 @@
 """What cannot be protected fails at capture, with the reason, and is protected once it is mended."""
 
+import json
+
 import pytest
 
 from mldr.domain.recovery_point import Phase
-from tests.e2e.cloud import ACTIVE, STANDBY, key, wait_for
+from tests.e2e.cloud import ACTIVE, STANDBY, key
 from tests.e2e.conftest import DOCKER_HUB, OUR_IMAGE
 
-IMAGE_MANIFEST = '{"schemaVersion": 2, "config": {"digest": "sha256:7"}, "layers": []}'
+IMAGE_TYPE = "application/vnd.oci.image.manifest.v1+json"
+IMAGE_MANIFEST = json.dumps({"schemaVersion": 2, "mediaType": IMAGE_TYPE, "layers": [{"digest": "sha256:7"}]})
 
 
 def resealed(cloud, events, name):
@@ -43,7 +46,7 @@ def test_an_image_of_our_own_must_have_been_replicated(cloud, events, failed):
     assert OUR_IMAGE in failed("scoring").reason
     push(cloud, ACTIVE)
     cloud.tell("Model Promoted", {"model": "sagemaker/scoring"})
-    assert "ImageNotReplicated" in failed("scoring", attempt=2).reason
+    assert failed("scoring", attempt=2).reason.startswith("ImageNotReplicated: ")
     push(cloud, STANDBY)
     point = resealed(cloud, events, "scoring")
     copy = cloud.aws("sagemaker").describe_model_package(ModelPackageName=point.target_arn)

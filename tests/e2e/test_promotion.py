@@ -75,6 +75,7 @@ def test_an_approval_told_again_changes_nothing(cloud, owner, protected):
     before = protected("churn")
     owner.approve(before.origin.arn)
     cloud.tell("Model Promoted", {"model": "sagemaker/churn"}, {"model": "sagemaker/churn"})
+    cloud.settle()
     assert cloud.catalog.records(key("churn")) == [before]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from mldr.domain.identity import ModelKey
@@ -52,11 +53,12 @@ class FakeRegistry:
             raise MissingArtifact(f"{arn} does not exist in the active region")
         return self.entries[arn]
 
-    def newest_approved(self, model: ModelKey) -> str:
+    def models(self) -> Iterator[ModelKey]:
+        yield from dict.fromkeys(entry.model for entry in self.entries.values())
+
+    def newest_approved(self, model: ModelKey) -> str | None:
         approved = [arn for arn, entry in self.entries.items() if entry.model == model and entry.approved]
-        if not approved:
-            raise MissingArtifact(f"{model} has no approved version in the active region")
-        return approved[-1]
+        return approved[-1] if approved else None
 
     def register(self, entry: RegistryEntry, recovery_point: str) -> str:
         place = (entry.arn, recovery_point)

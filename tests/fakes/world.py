@@ -74,3 +74,8 @@ class FakeWorld:
     def __post_init__(self) -> None:
         self.sources = FakeSources(self.buckets)
         self.vault = FakeVault(self.buckets, self.env.vault_bucket)
+
+    @property
+    def front_serving(self) -> FakeServing:
+        """What the gateway asks: the same endpoints."""
+        return self.serving

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from functions.predict_gateway import app
-from mldr.errors import Throttled
+from mldr.errors import NotAllowed, RegionUnreachable, Throttled
 from tests.fakes.serving import Endpoint
 from tests.fakes.world import STANDBY
 from tests.functional.story import CHURN, clients_follow, fail_over, promoted, protect
@@ -89,20 +89,44 @@ def test_health_is_503_with_the_reason_otherwise(call, world, state):
     assert (status, json.loads(body)["reason"]) == (503, "out of capacity")
 
 
-def test_health_is_503_when_nobody_can_say(call, world, monkeypatch):
-    def throttled(endpoint):
-        raise Throttled("describe: slow down")
+def raising(error):
+    """A port that answers with an error."""
 
-    monkeypatch.setattr(world.serving, "status", throttled)
+    def fail(*_):
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [(RegionUnreachable("no answer"), 503), (Throttled("slow down"), 424), (NotAllowed("forbidden"), 424)],
+)
+def test_health_that_cannot_be_told_is_not_down_but_a_silent_region_is(call, world, monkeypatch, error, expected):
+    """Law 6: the prober takes a 4xx for unknown, which pages, and a 5xx for down, which fails over."""
+    monkeypatch.setattr(world.serving, "status", raising(error))
     status, body, _ = call("GET", "/models/churn/health", headers={})
-    assert (status, json.loads(body)["message"]) == (503, "Throttled: describe: slow down")
+    assert (status, json.loads(body)["message"]) == (expected, f"{type(error).__name__}: {error}")
 
 
-def test_health_is_503_with_a_policy_that_has_mistakes(call, world):
+def test_a_policy_with_mistakes_makes_no_model_look_down(call, world):
     world.policies.text = "version: 9"
     status, body, _ = call("GET", "/models/churn/health", headers={})
-    assert status == 503
+    assert status == 424
     assert "BadPolicy" in json.loads(body)["message"]
+
+
+def test_a_policy_with_mistakes_stops_no_prediction(call, world):
+    world.policies.text = "version: 9"
+    assert call("POST", "/models/churn/invocations", body="[1]")[:2] == (200, "[1]")
+
+
+@pytest.mark.parametrize("error", [RegionUnreachable("no answer"), Throttled("slow down"), NotAllowed("forbidden")])
+def test_an_endpoint_that_cannot_be_asked_is_503_with_the_reason(call, world, monkeypatch, error):
+    monkeypatch.setattr(world.serving, "invoke", raising(error))
+    status, body, headers = call("POST", "/models/churn/invocations", body="[1]")
+    assert (status, headers["x-mldr-region"]) == (503, STANDBY)
+    assert str(error) in json.loads(body)["message"]
 
 
 def test_the_takeover_switch_is_404_until_it_is_flipped(call, world, context):

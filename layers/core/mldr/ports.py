@@ -104,7 +104,10 @@ class Catalog(Protocol):
         """Take the next attempt of an unfinished point: attempt + 1, CAPTURING. Raises LostRace when another did."""
 
     def advance(self, record: Record) -> None:
-        """Write a record of the same attempt. Raises LostRace when the attempt is over or the point is sealed."""
+        """Write a record of the same attempt, but for `target_arn` and `withdrawn`, which only `annotate` sets.
+
+        Raises LostRace when the attempt is over or the point is sealed.
+        """
 
     def annotate(self, model: ModelKey, recovery_point: str, **fields: str | None) -> None:
         """Set `target_arn`, `withdrawn` or `reason`, whatever the phase. Raises LostRace when there is no record."""

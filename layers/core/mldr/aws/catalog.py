@@ -52,22 +52,31 @@ class DynamoCatalog:
 
     def resume(self, record: Record, attempt: int) -> Record:
         again = record.model_copy(update={"attempt": attempt + 1, "phase": Phase.CAPTURING, "reason": ""})
-        self._replace(again, attempt)
-        return again
+        return self._replace(again, attempt)
 
     def advance(self, record: Record) -> None:
         self._replace(record, record.attempt)
 
-    def _replace(self, record: Record, attempt: int) -> None:
+    def _replace(self, record: Record, attempt: int) -> Record:
+        """Write all but what others may have noted since the record was read: a withdrawal must not be lost."""
         lost = LostRace(f"{record.recovery_point}: attempt {attempt} is over, or the point is sealed")
+        fields = {**_fields(record), "reason": {"S": record.reason}}
+        written = {name: value for name, value in fields.items() if name not in ("withdrawn", "target_arn")}
         with translated("write a recovery point", ConditionalCheckFailedException=lost):
-            self._put(
-                _pk(record.model),
-                _POINT + record.recovery_point,
-                _fields(record),
-                "attempt = :attempt AND phase <> :sealed",
-                {":attempt": {"N": str(attempt)}, ":sealed": {"S": Phase.SEALED}},
-            )
+            item = self._dynamodb.update_item(
+                TableName=self._table,
+                Key=_key(_pk(record.model), _POINT + record.recovery_point),
+                UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in written),
+                ConditionExpression="#attempt = :current AND #phase <> :sealed",
+                ExpressionAttributeNames={f"#{name}": name for name in written},
+                ExpressionAttributeValues={
+                    **{f":{name}": value for name, value in written.items()},
+                    ":current": {"N": str(attempt)},
+                    ":sealed": {"S": Phase.SEALED},
+                },
+                ReturnValues="ALL_NEW",
+            )["Attributes"]
+        return _record(item)
 
     def annotate(self, model: ModelKey, recovery_point: str, **fields: str | None) -> None:
         sets = ", ".join(f"#{name} = :{name}" for name in fields)

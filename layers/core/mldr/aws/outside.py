@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import socket
 
 import dns.exception
 import dns.resolver
@@ -33,7 +34,7 @@ class PublicNetwork:
     def probe(self, host: str, path: str) -> Observation:
         try:
             status = self._get(host, path)
-        except dns.exception.DNSException as error:
+        except (dns.exception.DNSException, socket.gaierror) as error:
             return _seen(Sight.UNKNOWN, f"{host} does not resolve: {error}")
         except (OSError, http.client.HTTPException) as error:
             return _seen(Sight.UNHEALTHY, f"{host}: {type(error).__name__} {error}")

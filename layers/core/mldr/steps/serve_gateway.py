@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from mldr.domain.identity import Frozen, ModelKey
-from mldr.errors import EndpointFailed, MldrError
+from mldr.errors import BadPolicy, MldrError, RegionUnreachable
 from mldr.ports import Catalog, PolicyStore, Serving, Tokens
 from mldr.steps.restore_serving import IN_SERVICE
 
@@ -35,22 +35,25 @@ def predict(
     """Return the endpoint's answer, 401 without the right token, 503 while this region does not serve the model."""
     if not tokens.valid(token):
         return _error(401, "send the gateway token of Secrets Manager as `Authorization: Bearer …`")
-    endpoint = _endpoint(model, catalog, policies)
-    headers = {"x-mldr-region": region, "x-mldr-endpoint": endpoint}
+    headers = {"x-mldr-region": region}
     try:
+        headers["x-mldr-endpoint"] = endpoint = _likely_endpoint(model, catalog, policies)
         answer, answered_type = serving.invoke(endpoint, body, content_type, accept)
-    except EndpointFailed as error:
+    except MldrError as error:
         return _error(503, f"{model} is not served in {region}: {error}", headers)
     return Answer(status=200, body=answer, content_type=answered_type, headers=headers)
 
 
 def health(model: ModelKey, *, region: str, catalog: Catalog, policies: PolicyStore, serving: Serving) -> Answer:
-    """Return 200 while the model's endpoint in this region is in service, else 503 with the reason."""
+    """Return 200 while the model's endpoint in this region is in service, 503 with the reason while it is not.
+
+    424 when that cannot be told (a policy with mistakes, a lost permission): not down, so no reason to fail over.
+    """
     try:
         endpoint = _endpoint(model, catalog, policies)
         status, reason = serving.status(endpoint)
     except MldrError as error:
-        return _error(503, f"{type(error).__name__}: {error}")
+        return _error(503 if isinstance(error, RegionUnreachable) else 424, f"{type(error).__name__}: {error}")
     body = {"model": str(model), "region": region, "endpoint": endpoint, "status": status, "reason": reason}
     return Answer(status=200 if status == IN_SERVICE else 503, body=json.dumps(body).encode())
 
@@ -75,6 +78,14 @@ def _endpoint(model: ModelKey, catalog: Catalog, policies: PolicyStore) -> str:
         return switch.endpoint
     policy, _ = policies.load()
     return policy.for_model(model.registry, model.name, {}).serving.endpoint or model.name
+
+
+def _likely_endpoint(model: ModelKey, catalog: Catalog, policies: PolicyStore) -> str:
+    """A mistake in the policy must not stop predictions: an endpoint has its model's name unless a policy says more."""
+    try:
+        return _endpoint(model, catalog, policies)
+    except BadPolicy:
+        return model.name
 
 
 def _error(status: int, message: str, headers: dict[str, str] | None = None) -> Answer:

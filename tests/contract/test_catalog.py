@@ -1,0 +1,290 @@
+"""Every Catalog keeps the same promises, on memory and on DynamoDB: conditions above all."""
+
+import datetime as dt
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from mldr.aws.catalog import DynamoCatalog
+from mldr.domain.failover import Epoch, Takeover
+from mldr.domain.health import HealthState, Sight
+from mldr.domain.identity import ModelKey
+from mldr.domain.recovery_point import Origin, Phase, Record
+from mldr.domain.routing import CheckTimes, Front, plan_route
+from mldr.errors import EpochTaken, LostRace, RegionUnreachable
+from tests.fakes.catalog import FakeCatalog
+
+NOW = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
+CHURN = ModelKey(registry="sagemaker", name="churn")
+OTHER = ModelKey(registry="sagemaker", name="churn-2")
+ORIGIN = Origin(region="ap-southeast-1", version="1", arn="arn:aws:x", promoted_at=NOW)
+RECORD = Record(
+    model=CHURN, recovery_point="v1-abc", phase=Phase.CAPTURING, attempt=0, origin=ORIGIN, started_at=NOW, warnings=("w",)
+)
+FIRST = Epoch(number=1, failover_id="first", region="ap-southeast-3", claimed_at=NOW)
+SECOND = Epoch(number=2, failover_id="second", region="ap-southeast-3", claimed_at=NOW)
+SWITCH = Takeover(epoch=1, endpoint="churn-e1", recovery_point="v1-abc", flipped_at=NOW)
+
+
+def table(moto):
+    """The table as template.yaml has it."""
+    moto.client("dynamodb").create_table(
+        TableName="catalog",
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+    )
+    return DynamoCatalog(moto.client("dynamodb"), table="catalog")
+
+
+@pytest.fixture(params=["memory", "moto"])
+def catalog(request):
+    return FakeCatalog() if request.param == "memory" else table(request.getfixturevalue("moto"))
+
+
+def in_phase(phase, record=RECORD, **changes):
+    return record.model_copy(update={"phase": phase, **changes})
+
+
+def outcomes(action, count=8):
+    """What `count` threads got at once: a result, or the error that they lost by."""
+
+    def one(number):
+        try:
+            return action(number)
+        except (LostRace, EpochTaken) as error:
+            return error
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(one, range(count)))
+
+
+# recovery points
+
+
+def test_a_begun_record_is_read_back_whole(catalog):
+    assert catalog.begin(RECORD) == RECORD
+    assert catalog.record(CHURN, "v1-abc") == RECORD
+    assert catalog.records(CHURN) == [RECORD]
+
+
+def test_nothing_is_known_of_what_nobody_began(catalog):
+    assert catalog.record(CHURN, "v1-abc") is None
+    assert (catalog.records(CHURN), catalog.models()) == ([], [])
+    assert (catalog.epoch(CHURN), catalog.takeover(CHURN), catalog.route(CHURN)) == (None, None, None)
+
+
+def test_beginning_again_returns_what_is_there(catalog):
+    catalog.begin(RECORD)
+    resumed = catalog.resume(RECORD, 0)
+    assert catalog.begin(in_phase(Phase.CAPTURING, started_at=NOW + dt.timedelta(hours=1))) == resumed
+
+
+def test_of_eight_beginnings_all_see_the_same_record(catalog):
+    seen = outcomes(lambda number: catalog.begin(in_phase(Phase.CAPTURING, reason=str(number))))
+    assert len({record.reason for record in seen}) == 1
+    assert catalog.records(CHURN) == [seen[0]]
+
+
+def test_models_and_points_are_kept_apart(catalog):
+    other = RECORD.model_copy(update={"model": OTHER})
+    second = RECORD.model_copy(update={"recovery_point": "v2-def"})
+    for record in (RECORD, other, second):
+        catalog.begin(record)
+    assert catalog.models() == [CHURN, OTHER]
+    assert catalog.records(CHURN) == [RECORD, second]
+    assert catalog.records(OTHER) == [other]
+
+
+def test_many_points_are_all_listed(catalog):
+    for number in range(120):
+        catalog.begin(RECORD.model_copy(update={"recovery_point": f"v{number:03d}", "warnings": ("x" * 9000,)}))
+    assert len(catalog.records(CHURN)) == 120
+
+
+def test_a_resumed_attempt_counts_up_and_forgets_the_reason(catalog):
+    catalog.begin(RECORD)
+    failed = in_phase(Phase.FAILED, reason="it broke")
+    catalog.advance(failed)
+    again = catalog.resume(failed, 0)
+    assert (again.attempt, again.phase, again.reason) == (1, Phase.CAPTURING, "")
+    assert catalog.record(CHURN, "v1-abc") == again
+
+
+def test_of_eight_resumptions_one_wins(catalog):
+    catalog.begin(RECORD)
+    got = outcomes(lambda number: catalog.resume(RECORD, 0))
+    assert sum(isinstance(one, LostRace) for one in got) == 7
+    assert catalog.record(CHURN, "v1-abc").attempt == 1
+
+
+def test_a_stale_attempt_is_refused(catalog):
+    catalog.begin(RECORD)
+    current = catalog.resume(RECORD, 0)
+    with pytest.raises(LostRace, match="attempt 0 is over"):
+        catalog.advance(in_phase(Phase.SEALED))
+    assert catalog.record(CHURN, "v1-abc") == current
+
+
+def test_a_record_that_nobody_began_cannot_be_advanced(catalog):
+    with pytest.raises(LostRace):
+        catalog.advance(RECORD)
+    assert catalog.record(CHURN, "v1-abc") is None
+
+
+def test_a_sealed_record_is_never_written_again(catalog):
+    catalog.begin(RECORD)
+    sealed = in_phase(Phase.SEALED, sealed_at=NOW, manifest_version="m1", objects=2, bytes=9)
+    catalog.advance(sealed)
+    for write in (lambda: catalog.advance(in_phase(Phase.FAILED)), lambda: catalog.resume(sealed, 0)):
+        with pytest.raises(LostRace, match="sealed"):
+            write()
+    assert catalog.record(CHURN, "v1-abc") == sealed
+
+
+def test_an_annotation_changes_one_field_in_any_phase(catalog):
+    catalog.begin(RECORD)
+    catalog.advance(in_phase(Phase.SEALED, sealed_at=NOW))
+    catalog.annotate(CHURN, "v1-abc", target_arn="arn:target")
+    catalog.annotate(CHURN, "v1-abc", withdrawn="the registry says Rejected", reason="why")
+    noted = catalog.record(CHURN, "v1-abc")
+    assert (noted.target_arn, noted.withdrawn, noted.reason) == ("arn:target", "the registry says Rejected", "why")
+    assert (noted.phase, noted.restorable) == (Phase.SEALED, False)
+
+
+def test_an_annotation_is_taken_back(catalog):
+    catalog.begin(RECORD)
+    catalog.annotate(CHURN, "v1-abc", withdrawn="Rejected", reason="why")
+    catalog.annotate(CHURN, "v1-abc", withdrawn=None, reason="")
+    assert catalog.record(CHURN, "v1-abc") == RECORD
+
+
+def test_an_unknown_record_cannot_be_annotated(catalog):
+    with pytest.raises(LostRace, match="unknown"):
+        catalog.annotate(CHURN, "v1-abc", reason="why")
+    assert catalog.records(CHURN) == []
+
+
+def test_a_withdrawal_noted_meanwhile_survives_the_next_write(catalog):
+    """A step that read the record before the rejection writes it after: the rejected point must not be restorable."""
+    catalog.begin(RECORD)
+    catalog.annotate(CHURN, "v1-abc", withdrawn="Rejected", target_arn="arn:target")
+    catalog.advance(in_phase(Phase.SEALED, sealed_at=NOW))
+    noted = catalog.record(CHURN, "v1-abc")
+    assert (noted.phase, noted.withdrawn, noted.target_arn) == (Phase.SEALED, "Rejected", "arn:target")
+
+
+def test_a_withdrawal_that_was_taken_back_stays_taken_back(catalog):
+    """The record was read while it was withdrawn, and written by the attempt that the new approval began."""
+    catalog.begin(RECORD)
+    catalog.annotate(CHURN, "v1-abc", withdrawn="Rejected")
+    read = catalog.record(CHURN, "v1-abc")
+    catalog.annotate(CHURN, "v1-abc", withdrawn=None)
+    assert catalog.resume(read, 0).withdrawn is None
+    assert catalog.record(CHURN, "v1-abc").withdrawn is None
+
+
+# who serves
+
+
+def test_a_claimed_epoch_is_read_back(catalog):
+    catalog.claim(CHURN, FIRST, None)
+    assert catalog.epoch(CHURN) == FIRST
+    catalog.claim(CHURN, SECOND, FIRST)
+    assert (catalog.epoch(CHURN), catalog.epoch(OTHER)) == (SECOND, None)
+
+
+@pytest.mark.parametrize("previous", [None, SECOND, FIRST.model_copy(update={"failover_id": "x"})])
+def test_a_claim_over_anything_but_the_current_epoch_is_lost(catalog, previous):
+    catalog.claim(CHURN, FIRST, None)
+    with pytest.raises(LostRace, match="claimed epoch 2 first"):
+        catalog.claim(CHURN, SECOND, previous)
+    assert catalog.epoch(CHURN) == FIRST
+
+
+def test_a_claim_over_an_epoch_that_never_was_is_lost(catalog):
+    with pytest.raises(LostRace):
+        catalog.claim(CHURN, SECOND, FIRST)
+    assert catalog.epoch(CHURN) is None
+
+
+@pytest.mark.parametrize("previous", [None, FIRST])
+def test_of_eight_claims_at_once_one_wins(catalog, previous):
+    if previous:
+        catalog.claim(CHURN, previous, None)
+    got = outcomes(
+        lambda number: catalog.claim(CHURN, SECOND.model_copy(update={"failover_id": f"f-{number}"}), previous)
+    )
+    winners = [number for number, one in enumerate(got) if one is None]
+    assert len(winners) == 1
+    assert catalog.epoch(CHURN).failover_id == f"f-{winners[0]}"
+
+
+def test_an_epoch_is_concluded_by_its_holder_only(catalog):
+    catalog.claim(CHURN, FIRST, None)
+    catalog.conclude(CHURN, FIRST)
+    assert catalog.epoch(CHURN).concluded
+    catalog.claim(CHURN, SECOND, FIRST)
+    with pytest.raises(LostRace, match="newer epoch"):
+        catalog.conclude(CHURN, FIRST)
+    assert catalog.epoch(CHURN) == SECOND
+
+
+def test_the_switch_flips_while_the_epoch_is_current(catalog):
+    catalog.claim(CHURN, FIRST, None)
+    catalog.flip(CHURN, SWITCH, FIRST)
+    assert (catalog.takeover(CHURN), catalog.takeover(OTHER)) == (SWITCH, None)
+
+
+@pytest.mark.parametrize("held", [None, SECOND])
+def test_the_switch_refuses_an_old_epoch(catalog, held):
+    if held:
+        catalog.claim(CHURN, FIRST, None)
+        catalog.claim(CHURN, held, FIRST)
+    with pytest.raises(EpochTaken, match="epoch 1 is over"):
+        catalog.flip(CHURN, SWITCH, FIRST)
+    assert catalog.takeover(CHURN) is None
+
+
+def test_a_flip_that_races_a_claim_never_leaves_an_old_switch_behind(catalog):
+    catalog.claim(CHURN, FIRST, None)
+
+    def race(number):
+        return catalog.claim(CHURN, SECOND, FIRST) if number == 3 else catalog.flip(CHURN, SWITCH, FIRST)
+
+    outcomes(race)
+    assert catalog.epoch(CHURN) == SECOND
+    with pytest.raises(EpochTaken):
+        catalog.flip(CHURN, SWITCH.model_copy(update={"endpoint": "late"}), FIRST)
+    assert catalog.takeover(CHURN) in (None, SWITCH)
+
+
+# routes and health
+
+
+def test_a_route_is_read_back(catalog):
+    fronts = [Front(region=name, host=f"h.{name}", target=f"t.{name}") for name in ("ap-southeast-1", "ap-southeast-3")]
+    times = CheckTimes(interval=10, threshold=3, ttl=30)
+    route = plan_route(CHURN, "models.example", active=fronts[0], standby=fronts[1], times=times)
+    catalog.put_route(CHURN, route, {"endpoint": "id-1"})
+    assert (catalog.route(CHURN), catalog.route(OTHER)) == (route, None)
+
+
+def test_health_is_remembered(catalog):
+    assert catalog.health(CHURN) == HealthState()
+    state = HealthState(verdict=Sight.UNHEALTHY, unhealthy_rounds=2, first_unhealthy_at=NOW, paged=True, reason="x")
+    catalog.put_health(CHURN, state)
+    assert (catalog.health(CHURN), catalog.health(OTHER)) == (state, HealthState())
+
+
+def test_a_region_that_does_not_answer_is_unreachable(moto, monkeypatch):
+    from botocore.exceptions import EndpointConnectionError
+
+    catalog = table(moto)
+
+    def cut_off(**_):
+        raise EndpointConnectionError(endpoint_url="https://dynamodb")
+
+    monkeypatch.setattr(moto.client("dynamodb"), "get_item", cut_off)
+    with pytest.raises(RegionUnreachable, match="tried again"):
+        catalog.epoch(CHURN)

@@ -1,0 +1,163 @@
+"""Every Dns and every Fronts keep the same promises, on memory and on Route 53 and SSM."""
+
+import json
+
+import pytest
+
+from mldr.aws.dns import Route53Dns
+from mldr.aws.fronts import ParameterFronts
+from mldr.domain.identity import ModelKey
+from mldr.domain.routing import CheckTimes, Front, plan_route
+from mldr.errors import ZoneMissing
+from tests.contract.conftest import ACTIVE, STANDBY
+from tests.fakes.dns import FakeDns
+from tests.fakes.fronts import FakeFronts
+
+CHURN = ModelKey(registry="sagemaker", name="Churn")
+TIMES = CheckTimes(interval=10, threshold=3, ttl=30)
+FRONTS = [Front(region=name, host=f"h.{name}.example", target=f"t.{name}.example") for name in (ACTIVE, STANDBY)]
+ROUTE = plan_route(CHURN, "models.example", active=FRONTS[0], standby=FRONTS[1], times=TIMES)
+
+
+class OnRoute53:
+    def __init__(self, moto, *, zone=True, owner="mldr-test-ap-southeast-3"):
+        self.route53 = moto.client("route53", "us-east-1")
+        self.zone = ""
+        if zone:
+            made = self.route53.create_hosted_zone(Name="models.example", CallerReference="zone")
+            self.zone = made["HostedZone"]["Id"]
+        self.dns = Route53Dns(self.route53, zone="models.example", transport="https:443", owner=owner)
+
+    def check_count(self):
+        return len(self.route53.list_health_checks()["HealthChecks"])
+
+    def records(self):
+        found = self.route53.list_resource_record_sets(HostedZoneId=self.zone)["ResourceRecordSets"]
+        return {
+            (one["Name"].rstrip("."), one["Failover"]): (
+                one["ResourceRecords"][0]["Value"].strip('"'), one["TTL"], one.get("HealthCheckId"),
+            )
+            for one in found
+            if "Failover" in one
+        }  # fmt: skip
+
+
+class InMemory:
+    def __init__(self):
+        self.dns = FakeDns()
+
+    def check_count(self):
+        return len(self.dns.checks)
+
+    def records(self):
+        return {place: (record.value, ttl, check) for place, (record, ttl, check) in self.dns.records.items()}
+
+
+@pytest.fixture(params=["memory", "moto"])
+def place(request):
+    return InMemory() if request.param == "memory" else OnRoute53(request.getfixturevalue("moto"))
+
+
+def test_every_check_is_made_once(place):
+    ids = place.dns.ensure_checks(CHURN, ROUTE)
+    assert set(ids) == {"endpoint", "takeover", "primary", "secondary"}
+    assert len(set(ids.values())) == 4
+    assert place.dns.ensure_checks(CHURN, ROUTE) == ids
+    assert place.check_count() == 4
+
+
+def test_another_model_has_checks_of_its_own(place):
+    other = ModelKey(registry="sagemaker", name="fraud")
+    first = place.dns.ensure_checks(CHURN, ROUTE)
+    second = place.dns.ensure_checks(other, plan_route(other, "models.example", active=FRONTS[0], standby=FRONTS[1], times=TIMES))
+    assert set(first.values()).isdisjoint(second.values())
+
+
+def test_other_times_make_other_endpoint_checks(place):
+    first = place.dns.ensure_checks(CHURN, ROUTE)
+    slower = ROUTE.model_copy(update={"times": CheckTimes(interval=30, threshold=3, ttl=30)})
+    assert place.dns.ensure_checks(CHURN, slower)["endpoint"] != first["endpoint"]
+
+
+def test_records_are_written_with_their_checks(place):
+    ids = place.dns.ensure_checks(CHURN, ROUTE)
+    place.dns.ensure_records(ROUTE.canaries, 30, ids)
+    place.dns.ensure_records(ROUTE.records, 30, ids)
+    place.dns.ensure_records(ROUTE.records, 30, ids)
+    assert place.records() == {
+        ("churn.models.example", "PRIMARY"): (f"t.{ACTIVE}.example", 30, ids["primary"]),
+        ("churn.models.example", "SECONDARY"): (f"t.{STANDBY}.example", 30, ids["secondary"]),
+        ("_health.churn.models.example", "PRIMARY"): ("healthy", 30, ids["endpoint"]),
+        ("_health.churn.models.example", "SECONDARY"): ("unhealthy", 30, None),
+        ("_switch.churn.models.example", "PRIMARY"): ("off", 30, ids["takeover"]),
+        ("_switch.churn.models.example", "SECONDARY"): ("on", 30, None),
+    }
+
+
+def test_records_are_corrected(place):
+    ids = place.dns.ensure_checks(CHURN, ROUTE)
+    place.dns.ensure_records(ROUTE.records, 30, ids)
+    place.dns.ensure_records(ROUTE.records, 5, ids)
+    assert {ttl for _, ttl, _ in place.records().values()} == {5}
+
+
+def test_a_missing_zone_is_named(moto):
+    place = OnRoute53(moto, zone=False)
+    ids = place.dns.ensure_checks(CHURN, ROUTE)
+    with pytest.raises(ZoneMissing, match="no hosted zone models.example"):
+        place.dns.ensure_records(ROUTE.records, 30, ids)
+
+
+def test_a_zone_that_only_sorts_next_is_not_ours(moto):
+    moto.client("route53", "us-east-1").create_hosted_zone(Name="models.example2", CallerReference="other")
+    place = OnRoute53(moto, zone=False)
+    with pytest.raises(ZoneMissing):
+        place.dns.ensure_records(ROUTE.records, 30, place.dns.ensure_checks(CHURN, ROUTE))
+
+
+def test_the_checks_are_what_the_route_says(moto):
+    place = OnRoute53(moto)
+    ids = place.dns.ensure_checks(CHURN, ROUTE)
+
+    def config(role):
+        return place.route53.get_health_check(HealthCheckId=ids[role])["HealthCheck"]["HealthCheckConfig"]
+
+    endpoint, takeover = config("endpoint"), config("takeover")
+    assert (endpoint["Type"], endpoint["FullyQualifiedDomainName"], endpoint["Port"]) == ("HTTPS", f"h.{ACTIVE}.example", 443)
+    assert (endpoint["ResourcePath"], endpoint["RequestInterval"], endpoint["FailureThreshold"]) == (
+        "/models/Churn/health", 10, 3,
+    )  # fmt: skip
+    assert (endpoint["Inverted"], takeover["Inverted"]) == (False, True)
+    assert (takeover["FullyQualifiedDomainName"], takeover["ResourcePath"]) == (f"h.{STANDBY}.example", "/models/Churn/takeover")
+    primary, secondary = config("primary"), config("secondary")
+    assert (primary["Type"], set(primary["ChildHealthChecks"]), primary["HealthThreshold"], primary["Inverted"]) == (
+        "CALCULATED", {ids["endpoint"], ids["takeover"]}, 2, False,
+    )  # fmt: skip
+    assert (secondary["ChildHealthChecks"], secondary["HealthThreshold"], secondary["Inverted"]) == ([ids["takeover"]], 1, True)
+
+
+def test_two_stacks_never_share_a_caller_reference(moto):
+    """The peer onboards the same name the other way round; a shared reference would be refused by Route 53."""
+    one, two = OnRoute53(moto), OnRoute53(moto, zone=False, owner="mldr-test-ap-southeast-1")
+    assert set(one.dns.ensure_checks(CHURN, ROUTE).values()).isdisjoint(two.dns.ensure_checks(CHURN, ROUTE).values())
+
+
+@pytest.fixture(params=["memory", "moto"])
+def fronts(request):
+    if request.param == "memory":
+        made = FakeFronts()
+        made.missing.add(STANDBY)
+        return made
+    moto = request.getfixturevalue("moto")
+    value = {"host": f"gateway.{ACTIVE}.example", "target": f"target.{ACTIVE}.example"}
+    moto.client("ssm", ACTIVE).put_parameter(Name="/mldr/test/gateway", Type="String", Value=json.dumps(value))
+    return ParameterFronts(lambda region: moto.client("ssm", region), environment="test")
+
+
+def test_a_regions_gateway_is_found(fronts):
+    assert fronts.front(ACTIVE) == Front(region=ACTIVE, host=f"gateway.{ACTIVE}.example", target=f"target.{ACTIVE}.example")
+
+
+def test_a_region_without_a_stack_is_named(fronts):
+    with pytest.raises(ZoneMissing, match=f"{STANDBY} has no parameter"):
+        fronts.front(STANDBY)

@@ -1,0 +1,83 @@
+"""Every EvidenceStore keeps one chain per model: numbered, linked, and one id is one record."""
+
+import datetime as dt
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from mldr.aws.evidence import VaultEvidence
+from mldr.aws.vault import S3Vault
+from mldr.domain.evidence import GENESIS, Evidence, digest, evidence_key
+from mldr.domain.identity import ModelKey
+from tests.contract.conftest import STANDBY
+from tests.fakes.evidence import FakeEvidence
+from tests.fakes.objects import Buckets, FakeVault
+
+NOW = dt.datetime.now(dt.UTC).replace(microsecond=0)
+CHURN, FRAUD = (ModelKey(registry="sagemaker", name=name) for name in ("churn", "fraud"))
+
+
+def draft(name, model=CHURN):
+    return Evidence(
+        sequence=0, previous=GENESIS, kind="failover", id=name, model=model, outcome="completed", reason="exercise",
+        region=STANDBY, epoch=1, recovery_point="v1-abc", phases=(), recorded_at=NOW,
+    )  # fmt: skip
+
+
+def in_s3(moto):
+    moto.bucket("vault", locked=True)
+    key = moto.client("kms").create_key()["KeyMetadata"]["Arn"]
+    return S3Vault(moto.client("s3"), bucket="vault", key_arn=key)
+
+
+@pytest.fixture(params=["memory", "vault in memory", "moto"])
+def store(request):
+    if request.param == "memory":
+        return FakeEvidence()
+    vault = in_s3(request.getfixturevalue("moto")) if request.param == "moto" else FakeVault(Buckets())
+    return VaultEvidence(vault, lambda: NOW)
+
+
+def test_records_are_numbered_and_linked(store):
+    first, second, third = (store.append(draft(name)) for name in ("a", "b", "c"))
+    assert [one.sequence for one in (first, second, third)] == [1, 2, 3]
+    assert first.previous == GENESIS
+    assert second.previous == digest(first.content())
+    assert third.previous == digest(second.content())
+
+
+def test_the_same_id_twice_is_one_record(store):
+    first = store.append(draft("a"))
+    store.append(draft("b"))
+    again = draft("a").model_copy(update={"reason": "told again", "recorded_at": NOW + dt.timedelta(hours=1)})
+    assert store.append(again) == first
+    assert store.append(draft("c")).sequence == 3
+
+
+def test_every_model_has_a_chain_of_its_own(store):
+    store.append(draft("a"))
+    other = store.append(draft("a", FRAUD))
+    assert (other.sequence, other.previous, other.model) == (1, GENESIS, FRAUD)
+
+
+def test_eight_at_once_make_one_chain_without_a_gap(store):
+    with ThreadPoolExecutor(8) as pool:
+        made = sorted(pool.map(lambda number: store.append(draft(f"f-{number}")), range(8)), key=lambda one: one.sequence)
+    assert [one.sequence for one in made] == list(range(1, 9))
+    assert [one.previous for one in made] == [GENESIS, *(digest(one.content()) for one in made[:-1])]
+
+
+def test_eight_tellings_of_the_same_make_one_record(store):
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: store.append(draft("a")), range(8)))
+    assert {one.sequence for one in made} == {1}
+
+
+def test_a_record_is_locked_for_years(moto):
+    vault = in_s3(moto)
+    VaultEvidence(vault, lambda: NOW).append(draft("a"))
+    key = evidence_key(CHURN, 1)
+    [version] = vault.versions(key)
+    held = moto.client("s3").get_object_retention(Bucket="vault", Key=key, VersionId=version)["Retention"]
+    assert held["Mode"] == "GOVERNANCE"
+    assert held["RetainUntilDate"] >= NOW + dt.timedelta(days=7 * 365 - 1)

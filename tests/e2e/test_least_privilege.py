@@ -1,0 +1,153 @@
+"""Law 11, both ways: no call of the stack was refused for want of a permission, and no permission was never used."""
+
+import re
+from typing import NamedTuple
+
+import pytest
+
+from tests.e2e.cloud import ACTIVE, STANDBY
+
+STACK_ROLE = re.compile(r"mldr-prod-(?P<logical>\w+?)(Function)?Role-[0-9a-f]{12}")
+EVERY_FUNCTION, EVERY_MACHINE = "every function", "every state machine"
+WRITES_LOGS = "logs:CreateLogGroup logs:CreateLogStream logs:PutLogEvents"
+VAULT, CONFIG = "s3:::mldr-prod-vault-", "s3:::mldr-prod-config-"
+
+
+class Exempt(NamedTuple):
+    """Actions that some roles are granted on some resource, that this session never needs, and why they are granted."""
+
+    roles: str
+    actions: str
+    resource: str
+    why: str
+
+
+EXEMPT = (
+    Exempt(EVERY_FUNCTION, WRITES_LOGS, "*", "Lambda writes the log with it; the local cloud writes its log itself"),
+    Exempt(
+        EVERY_MACHINE,
+        "logs:CreateLogDelivery logs:GetLogDelivery logs:UpdateLogDelivery logs:DeleteLogDelivery "
+        "logs:ListLogDeliveries logs:PutResourcePolicy logs:DescribeResourcePolicies logs:DescribeLogGroups",
+        "*", "Step Functions delivers its log with it; the local cloud writes that itself",
+    ),
+    Exempt(
+        "ProtectStateMachine", "states:StartExecution states:DescribeExecution states:StopExecution", "protect",
+        "a Distributed Map runs its items as executions; the local interpreter runs them inside",
+    ),
+    Exempt(
+        "ClaimEpoch ConcludeProtection DecideFailover RestoreServing SealRecoveryPoint SyncRegistry VerifyObjects "
+        "VerifyServing WarmServing", "s3:ListBucket", VAULT,
+        "without it a missing object looks forbidden; here none that they read is missing",
+    ),
+    Exempt(
+        "CaptureRecoveryPoint DecideFailover PredictGateway", "s3:ListBucket", CONFIG,
+        "without it a missing policy looks forbidden; here there is one",
+    ),
+    Exempt(
+        "CopyObjects", "s3:ListBucketMultipartUploads s3:ListMultipartUploadParts", VAULT,
+        "resumes a copy in parts, which begins at 5 GB",
+    ),
+    Exempt(
+        "CopyObjects", "s3:GetObject s3:GetObjectTagging", "s3:::e2e-models/*",
+        "reads a source bucket that keeps no versions",
+    ),
+    Exempt(
+        "VerifyObjects", "s3:GetObjectVersion", VAULT,
+        "reads a copy whose checksum S3 did not keep; here it kept all",
+    ),
+    Exempt("VerifyObjects", "dynamodb:UpdateItem", "catalog", "notes why a copy is wrong; S3 made none"),
+    Exempt("ConcludeProtection", "dynamodb:UpdateItem", "catalog", "notes what failed after the seal; nothing did"),
+    Exempt(
+        "DecideFailover", "s3:GetObjectVersion", VAULT, "the sealed policy holds while the policy in force has mistakes"
+    ),
+    Exempt(
+        "CaptureRecoveryPoint ReconcileRegistry SyncRegistry", "sagemaker:ListModelPackages", ":model-package/*",
+        "SageMaker's own examples authorise a listing by the versions, the local cloud by their group",
+    ),
+    Exempt(
+        "Serving",
+        "ecr:GetAuthorizationToken ecr:BatchCheckLayerAvailability ecr:BatchGetImage ecr:GetDownloadUrlForLayer "
+        f"cloudwatch:PutMetricData {WRITES_LOGS}",
+        "*", "SageMaker pulls images and writes logs and metrics with it; local containers do none of these",
+    ),
+    Exempt("Serving", "s3:ListBucket", VAULT, "loads a model that is stored as a prefix; here restored ones are not"),
+)  # fmt: skip
+
+
+def role_regions(cloud):
+    """Which region's stack made a role: IAM itself does not know."""
+    found = {}
+    for region in (ACTIVE, STANDBY):
+        pages = cloud.aws("lambda", region).get_paginator("list_functions").paginate()
+        functions = [function for page in pages for function in page["Functions"]]
+        arns = [function["Role"] for function in functions]
+        arns += [function["Environment"]["Variables"].get("SERVING_ROLE_ARN", "") for function in functions]
+        arns += [*machine_roles(cloud.aws("stepfunctions", region)), *rule_roles(cloud.aws("events", region))]
+        found |= {arn.rpartition("/")[2]: region for arn in arns if arn}
+    return found
+
+
+def machine_roles(states):
+    machines = [machine["stateMachineArn"] for machine in states.list_state_machines()["stateMachines"]]
+    return [states.describe_state_machine(stateMachineArn=arn)["roleArn"] for arn in machines]
+
+
+def rule_roles(events):
+    rules = [rule["Name"] for rule in events.list_rules()["Rules"]]
+    targets = [target for rule in rules for target in events.list_targets_by_rule(Rule=rule)["Targets"]]
+    return [target.get("RoleArn", "") for target in targets]
+
+
+def relative(grant, region):
+    """A grant as the stacks of both regions have it."""
+    action, resource = grant
+    peer = {ACTIVE: STANDBY, STANDBY: ACTIVE}[region]
+    named = resource.replace(region, "HERE").replace(peer, "PEER")
+    return action, re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?<=Role-)[0-9a-f]{12}$", "ID", named)
+
+
+@pytest.fixture(scope="module")
+def grants(cloud, owner):
+    """What the stacks' roles grant as (role, action, resource), apart by whether either region's stack used it."""
+    regions, granted, used = role_regions(cloud), set(), set()
+    for role, report in cloud.door("permissions").items():
+        named = STACK_ROLE.fullmatch(role)
+        for kind, pairs in report.items() if named else ():
+            found = {(named["logical"], *relative(pair, regions[role])) for pair in pairs}
+            granted |= found
+            used |= found if kind == "used" else set()
+    return {"used": used, "unused": granted - used}
+
+
+def roles_of(exempt, grants):
+    """The roles that an exemption speaks of."""
+    functions = {role for role, action, resource in grants if (action, resource) == ("logs:PutLogEvents", "*")}
+    machines = {role for role, action, _ in grants if action == "logs:GetLogDelivery"}
+    return {EVERY_FUNCTION: functions, EVERY_MACHINE: machines}.get(exempt.roles, set(exempt.roles.split()))
+
+
+def covered(exempt, role, action, grants):
+    """The grants that an exemption excuses for one role and action."""
+    return {grant for grant in grants if grant[:2] == (role, action) and exempt.resource in f"{grant[2]}*"}
+
+
+def test_no_permission_was_granted_in_vain(grants):
+    excused, stale = set(), []
+    for exempt in EXEMPT:
+        for role in roles_of(exempt, grants["unused"]):
+            for action in exempt.actions.split():
+                found = covered(exempt, role, action, grants["unused"])
+                excused |= found
+                stale += [] if found else [(role, action, exempt.why)]
+    assert sorted(grants["unused"] - excused) == [], "granted, but nothing used it"
+    assert stale == [], "exempt, but used or not granted any more"
+
+
+def test_every_role_was_used(grants):
+    assert len({role for role, *_ in grants["used"]}) == len({role for role, *_ in grants["used"] | grants["unused"]})
+
+
+def test_no_call_of_the_stack_was_refused_for_want_of_a_permission(cloud, owner):
+    calls = [call for call in cloud.calls() if ":" in call["principal"]]
+    assert len(calls) > 100
+    assert [call for call in calls if call["refused"] == "not authorised" or call["status"] == 403] == []
