@@ -2,7 +2,7 @@
 
 import signal
 import sys
-import threading
+import time
 from collections.abc import Callable
 
 from localcloud.cloud import Cloud, Options
@@ -10,29 +10,47 @@ from localcloud.deploy.errors import DeployError
 
 __all__ = ["Options", "up"]
 Say = Callable[[str], None]
+NAP = 0.2  # seconds
+
+
+class Stop:
+    """A signal handler that remembers. No Event: its lock may be held by the very thread that handles the signal,
+    and a wait without an end is not woken when the kernel gives the signal to another thread.
+    """
+
+    asked = False
+
+    def __call__(self, *_: object) -> None:
+        """Take note."""
+        self.asked = True
+
+    def wait(self) -> None:
+        """Return once a signal has come."""
+        while not self.asked:
+            time.sleep(NAP)
 
 
 def up(options: Options, say: Say | None = None) -> int:
     """Start, deploy, say `ready` and the environment to export, and wait for a signal; returns the exit code."""
     tell = say or _print
-    stopped = threading.Event()
+    stop = Stop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
+        signal.signal(number, stop)
     try:
         cloud = Cloud(options)
     except OSError as taken:
         tell(f"cannot listen: {taken}")
         return 1
     try:
-        return _run(cloud, stopped, tell)
+        return _run(cloud, stop, tell)
     finally:
         cloud.stop()
 
 
-def _run(cloud: Cloud, stopped: threading.Event, tell: Say) -> int:
+def _run(cloud: Cloud, stop: Stop, tell: Say) -> int:
     cloud.start()
     for region in cloud.options.regions:
-        if stopped.is_set():
+        if stop.asked:
             return 0
         tell(f"deploying {cloud.options.template.name} to {region}")
         try:
@@ -43,7 +61,7 @@ def _run(cloud: Cloud, stopped: threading.Event, tell: Say) -> int:
     tell("ready")
     for name, value in cloud.environment().items():
         tell(f"export {name}={value}")
-    stopped.wait()
+    stop.wait()
     tell("stopping")
     return 0
 

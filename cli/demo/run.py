@@ -65,13 +65,13 @@ class Demo:
         record = self._protect(arn)
         self._onboard()
         traffic = self._ask_by_name(golden)
-        failed_at = self._fail()
+        failed_at, dark_at = self._fail()
         failover_id = self._decided()
         evidence = self._recovered(failover_id)
         self._served_again(traffic)
         healed_at = self._heal(traffic)
         asked = self._standby.asked(failover_id)
-        calls = self._cloud.api.get(f"calls?since={failed_at}")
+        calls = self._cloud.api.get(f"calls?since={dark_at}")
         traffic.stop()
         requests = traffic.requests()
         return Observed(record, evidence, asked, requests, calls, approved_at, failed_at, healed_at, _versions())
@@ -139,12 +139,13 @@ class Demo:
             raise Ended(Exit.DOES_NOT_HOLD, "the client died", f"see {self._home / 'requests.log'}")
         return good_in_a_row(traffic.requests(), region) >= count
 
-    def _fail(self) -> float:
+    def _fail(self) -> tuple[float, float]:
+        """Return when the region began to fail, and when it was gone: its own functions still called it in between."""
         with self._screen.act(f"{ACTIVE} fails") as say:
             failed_at = time.time()
             self._cloud.api.post(f"fail/{ACTIVE}")
             say("its APIs refuse, its functions and endpoints are killed, its gateway is gone")
-        return failed_at
+        return failed_at, time.time()
 
     def _decided(self) -> str:
         with self._screen.act(f"nobody does anything; {STANDBY} notices") as say:

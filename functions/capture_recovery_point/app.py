@@ -12,7 +12,8 @@ from mldr.events import Promotion
 from mldr.steps.begin_protection import begin_protection
 from mldr.telemetry import logger
 
-processor = BatchProcessor(event_type=EventType.SQS)
+# Powertools' Logger is a logging.Logger in all but its type.
+processor = BatchProcessor(event_type=EventType.SQS, logger=logger)  # type: ignore[arg-type]
 
 
 def handle(record: SQSRecord) -> None:

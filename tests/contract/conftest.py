@@ -1,4 +1,4 @@
-"""moto in this process, with the local cloud's repairs of it, for suites that run on the fake and on the real adapter."""
+"""moto in this process, with the local cloud's repairs: for suites that run on the fake and on the real adapter."""
 
 from __future__ import annotations
 

@@ -19,7 +19,13 @@ CHURN = ModelKey(registry="sagemaker", name="churn")
 OTHER = ModelKey(registry="sagemaker", name="churn-2")
 ORIGIN = Origin(region="ap-southeast-1", version="1", arn="arn:aws:x", promoted_at=NOW)
 RECORD = Record(
-    model=CHURN, recovery_point="v1-abc", phase=Phase.CAPTURING, attempt=0, origin=ORIGIN, started_at=NOW, warnings=("w",)
+    model=CHURN,
+    recovery_point="v1-abc",
+    phase=Phase.CAPTURING,
+    attempt=0,
+    origin=ORIGIN,
+    started_at=NOW,
+    warnings=("w",),
 )
 FIRST = Epoch(number=1, failover_id="first", region="ap-southeast-3", claimed_at=NOW)
 SECOND = Epoch(number=2, failover_id="second", region="ap-southeast-3", claimed_at=NOW)

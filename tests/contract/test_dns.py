@@ -69,7 +69,9 @@ def test_every_check_is_made_once(place):
 def test_another_model_has_checks_of_its_own(place):
     other = ModelKey(registry="sagemaker", name="fraud")
     first = place.dns.ensure_checks(CHURN, ROUTE)
-    second = place.dns.ensure_checks(other, plan_route(other, "models.example", active=FRONTS[0], standby=FRONTS[1], times=TIMES))
+    second = place.dns.ensure_checks(
+        other, plan_route(other, "models.example", active=FRONTS[0], standby=FRONTS[1], times=TIMES)
+    )
     assert set(first.values()).isdisjoint(second.values())
 
 
@@ -104,7 +106,7 @@ def test_records_are_corrected(place):
 def test_a_missing_zone_is_named(moto):
     place = OnRoute53(moto, zone=False)
     ids = place.dns.ensure_checks(CHURN, ROUTE)
-    with pytest.raises(ZoneMissing, match="no hosted zone models.example"):
+    with pytest.raises(ZoneMissing, match=r"no hosted zone models.example"):
         place.dns.ensure_records(ROUTE.records, 30, ids)
 
 
@@ -123,17 +125,28 @@ def test_the_checks_are_what_the_route_says(moto):
         return place.route53.get_health_check(HealthCheckId=ids[role])["HealthCheck"]["HealthCheckConfig"]
 
     endpoint, takeover = config("endpoint"), config("takeover")
-    assert (endpoint["Type"], endpoint["FullyQualifiedDomainName"], endpoint["Port"]) == ("HTTPS", f"h.{ACTIVE}.example", 443)
+    assert (endpoint["Type"], endpoint["FullyQualifiedDomainName"], endpoint["Port"]) == (
+        "HTTPS",
+        f"h.{ACTIVE}.example",
+        443,
+    )
     assert (endpoint["ResourcePath"], endpoint["RequestInterval"], endpoint["FailureThreshold"]) == (
         "/models/Churn/health", 10, 3,
     )  # fmt: skip
     assert (endpoint["Inverted"], takeover["Inverted"]) == (False, True)
-    assert (takeover["FullyQualifiedDomainName"], takeover["ResourcePath"]) == (f"h.{STANDBY}.example", "/models/Churn/takeover")
+    assert (takeover["FullyQualifiedDomainName"], takeover["ResourcePath"]) == (
+        f"h.{STANDBY}.example",
+        "/models/Churn/takeover",
+    )
     primary, secondary = config("primary"), config("secondary")
     assert (primary["Type"], set(primary["ChildHealthChecks"]), primary["HealthThreshold"], primary["Inverted"]) == (
         "CALCULATED", {ids["endpoint"], ids["takeover"]}, 2, False,
     )  # fmt: skip
-    assert (secondary["ChildHealthChecks"], secondary["HealthThreshold"], secondary["Inverted"]) == ([ids["takeover"]], 1, True)
+    assert (secondary["ChildHealthChecks"], secondary["HealthThreshold"], secondary["Inverted"]) == (
+        [ids["takeover"]],
+        1,
+        True,
+    )
 
 
 def test_two_stacks_never_share_a_caller_reference(moto):
@@ -155,7 +168,9 @@ def fronts(request):
 
 
 def test_a_regions_gateway_is_found(fronts):
-    assert fronts.front(ACTIVE) == Front(region=ACTIVE, host=f"gateway.{ACTIVE}.example", target=f"target.{ACTIVE}.example")
+    assert fronts.front(ACTIVE) == Front(
+        region=ACTIVE, host=f"gateway.{ACTIVE}.example", target=f"target.{ACTIVE}.example"
+    )
 
 
 def test_a_region_without_a_stack_is_named(fronts):

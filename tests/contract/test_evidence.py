@@ -62,7 +62,9 @@ def test_every_model_has_a_chain_of_its_own(store):
 
 def test_eight_at_once_make_one_chain_without_a_gap(store):
     with ThreadPoolExecutor(8) as pool:
-        made = sorted(pool.map(lambda number: store.append(draft(f"f-{number}")), range(8)), key=lambda one: one.sequence)
+        made = sorted(
+            pool.map(lambda number: store.append(draft(f"f-{number}")), range(8)), key=lambda one: one.sequence
+        )
     assert [one.sequence for one in made] == list(range(1, 9))
     assert [one.previous for one in made] == [GENESIS, *(digest(one.content()) for one in made[:-1])]
 

@@ -217,7 +217,7 @@ def test_a_composite_checksum_is_not_a_full_one(real):
     assert found.etag.endswith("-2")
 
 
-# vault: copies
+# the vault, copies
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -286,7 +286,7 @@ def test_a_copy_keeps_content_type_metadata_and_tags_and_is_encrypted_with_the_v
     assert real.s3.get_object_tagging(Bucket="vault", Key=item.key)["TagSet"] == [{"Key": "team", "Value": "risk"}]
 
 
-# vault: copies in parts
+# the vault, copies in parts
 
 
 @pytest.fixture
@@ -390,7 +390,7 @@ def test_a_large_object_pinned_by_a_streamed_digest_is_copied_too(real, large):
     assert real.vault.digest(item.key, stored.version_id) == item.checksum
 
 
-# vault: locks and seals
+# the vault, locks and seals
 
 
 def test_what_is_not_stored_is_none(place):
@@ -481,7 +481,7 @@ def test_a_key_has_a_uri(place):
 
 
 def test_a_digest_of_nothing_is_an_error(place):
-    with pytest.raises(Exception, match="k|version"):
+    with pytest.raises(Exception, match=r"k|version"):
         place.vault.digest("k", "no-such-version")
 
 

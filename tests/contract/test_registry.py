@@ -13,7 +13,10 @@ DOCUMENT = {
     "ModelPackageDescription": "who will leave",
     "InferenceSpecification": {
         "Containers": [
-            {"Image": f"{ACCOUNT}.dkr.ecr.{ACTIVE}.amazonaws.com/churn:1", "ModelDataUrl": "s3://lake/churn/model.tar.gz"}
+            {
+                "Image": f"{ACCOUNT}.dkr.ecr.{ACTIVE}.amazonaws.com/churn:1",
+                "ModelDataUrl": "s3://lake/churn/model.tar.gz",
+            }
         ],
         "SupportedContentTypes": ["text/csv"],
         "SupportedResponseMIMETypes": ["text/csv"],
@@ -136,7 +139,13 @@ def test_an_approval_is_set_in_the_standby_only(place):
 def test_only_what_can_be_registered_again_is_described(real):
     described = real.registry.describe(real.promote(CustomerMetadataProperties={"team": "risk"})).document
     assert described["CustomerMetadataProperties"] == {"team": "risk"}
-    for name in ("ModelPackageArn", "ModelPackageVersion", "CreationTime", "ModelPackageStatus", "ModelPackageGroupName"):
+    for name in (
+        "ModelPackageArn",
+        "ModelPackageVersion",
+        "CreationTime",
+        "ModelPackageStatus",
+        "ModelPackageGroupName",
+    ):
         assert name not in described
 
 

@@ -11,7 +11,10 @@ from mldr.errors import EndpointFailed, NotAllowed, RegionUnreachable
 from tests.contract.conftest import ACCOUNT, STANDBY
 from tests.fakes.serving import FakeServing
 
-CONTAINER = {"Image": f"{ACCOUNT}.dkr.ecr.{STANDBY}.amazonaws.com/churn:1", "ModelDataUrl": "s3://vault/churn/model.tar.gz"}
+CONTAINER = {
+    "Image": f"{ACCOUNT}.dkr.ecr.{STANDBY}.amazonaws.com/churn:1",
+    "ModelDataUrl": "s3://vault/churn/model.tar.gz",
+}
 PLAN = ServingPlan(
     name="churn-12345678-e1",
     containers=(CONTAINER,),
@@ -64,7 +67,10 @@ def test_restoring_twice_creates_nothing_anew(serving, request):
 def test_the_model_the_configuration_and_the_endpoint_say_what_the_plan_says(moto, sagemaker):
     on_sagemaker(moto).restore(PLAN)
     model = sagemaker.describe_model(ModelName=PLAN.name)
-    assert (model["ExecutionRoleArn"], model["PrimaryContainer"]["ModelDataUrl"]) == (PLAN.role, CONTAINER["ModelDataUrl"])
+    assert (model["ExecutionRoleArn"], model["PrimaryContainer"]["ModelDataUrl"]) == (
+        PLAN.role,
+        CONTAINER["ModelDataUrl"],
+    )
     [variant] = sagemaker.describe_endpoint_config(EndpointConfigName=PLAN.name)["ProductionVariants"]
     assert (variant["InstanceType"], variant["InitialInstanceCount"]) == ("ml.m5.large", 2)
     assert sagemaker.describe_endpoint(EndpointName=PLAN.name)["EndpointConfigName"] == PLAN.name
@@ -138,10 +144,8 @@ def test_an_unknown_refusal_is_not_taken_for_a_missing_endpoint(moto, sagemaker,
 
 def test_a_glance_is_kept_for_its_time_only(moto, sagemaker, monkeypatch):
     looks = []
-    monkeypatch.setattr(
-        sagemaker, "describe_endpoint", lambda **_: looks.append(1) or {"EndpointStatus": "InService"}
-    )
-    now = [1000.0]
+    monkeypatch.setattr(sagemaker, "describe_endpoint", lambda **_: looks.append(1) or {"EndpointStatus": "InService"})
+    now = [0.5]  # a machine that has just started
     monkeypatch.setattr("mldr.aws.serving.time.monotonic", lambda: now[0])
     serving = on_sagemaker(moto, glance=3.0)
     for _ in range(50):

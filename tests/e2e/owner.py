@@ -13,9 +13,14 @@ IMAGE_IN_STANDBY = "951798379941.dkr.ecr.ap-southeast-3.amazonaws.com/sagemaker-
 LINEAGE = "arn:aws:sagemaker:ap-southeast-1:123456789012:training-job/spring"
 WEIGHTS = (0.5, -2.0, 3.25)
 QUESTIONS = ((1, 2, 3), (0.25, 0, -1), (10, 20, 30))
-TRUST = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"},
-                        "Action": "sts:AssumeRole"}]}  # fmt: skip
-READ = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": ["s3:GetObject", "s3:ListBucket"], "Resource": "*"}]}
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}],
+}
+READ = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Action": ["s3:GetObject", "s3:ListBucket"], "Resource": "*"}],
+}
 SCRIPT = '''
 """A linear score, in plain Python so that its container starts at once."""
 import json

@@ -55,8 +55,6 @@ EXEMPT = (
         "VerifyObjects", "s3:GetObjectVersion", VAULT,
         "reads a copy whose checksum S3 did not keep; here it kept all",
     ),
-    Exempt("VerifyObjects", "dynamodb:UpdateItem", "catalog", "notes why a copy is wrong; S3 made none"),
-    Exempt("ConcludeProtection", "dynamodb:UpdateItem", "catalog", "notes what failed after the seal; nothing did"),
     Exempt(
         "DecideFailover", "s3:GetObjectVersion", VAULT, "the sealed policy holds while the policy in force has mistakes"
     ),

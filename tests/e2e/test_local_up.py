@@ -25,18 +25,20 @@ print(topic, table.get_item(Key={"pk": "visitor", "sk": "1"})["Item"]["pk"], tab
 
 
 @pytest.fixture
-def lived_in(tmp_path, request):
+def lived_in(tmp_path):
     """A local cloud that has run functions and an endpoint, so that it has children to leave behind."""
     cloud = LocalCloud(tmp_path, Path(__file__).parent / "policy.yaml")
-    request.addfinalizer(cloud.stop)
-    cloud.start()
-    owner = Owner(cloud)
-    owner.move_in()
-    owner.upload("churn")
-    owner.serve("churn")
-    owner.promote("ghost")
-    wait_for("a function ran", lambda: cloud.catalog.records(key("ghost")), 60, cloud.story)
-    return cloud
+    try:
+        cloud.start()
+        owner = Owner(cloud)
+        owner.move_in()
+        owner.upload("churn")
+        owner.serve("churn")
+        owner.promote("ghost")
+        wait_for("a function ran", lambda: cloud.catalog.records(key("ghost")), 60, cloud.story)
+        yield cloud
+    finally:
+        cloud.stop()
 
 
 def parents():
@@ -110,8 +112,10 @@ def test_ctrl_c_leaves_no_process_and_no_port_behind(lived_in):
     assert lived_in.lines.index("ready") < lived_in.lines.index(f"export AWS_DEFAULT_REGION={STANDBY}")
     assert lived_in.door("status")["regions"].keys() == {ACTIVE, STANDBY}
     environment = {**outsiders_environment(), **lived_in.environment}
-    visit = subprocess.run([sys.executable, "-c", VISITOR], env=environment, capture_output=True, text=True, timeout=60)
-    assert visit.stdout.split() == ["arn:aws:sns:ap-southeast-3:123456789012:visitor", "visitor", STANDBY], visit.stderr
+    visit = subprocess.run(
+        [sys.executable, "-c", VISITOR], env=environment, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert visit.stdout.split() == ["arn:aws:sns:ap-southeast-3:123456789012:visitor", "visitor", STANDBY]
     code, seconds = ended_without_a_trace(lived_in, signal.SIGINT)
     assert code == 0, lived_in.story()
     assert seconds < 15

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from mldr.domain.evidence import GENESIS, evidence_key
 from mldr.domain.recovery_point import Phase
 from tests.e2e.cloud import ACTIVE, GLOBAL, STANDBY, key, wait_for
-from tests.e2e.owner import BUCKET, QUESTIONS, answer, question
+from tests.e2e.owner import QUESTIONS, answer, question
 
 PHASES = ["detect", "decide", "restore", "warm", "verify", "switch", "confirm"]
 OBJECTS = 400

@@ -6,7 +6,7 @@ from mldr.domain.health import Observation, Sight
 
 
 class FakeOutside:
-    """`texts` answers by full name or first label, `targets` by name, `probes` by host; unknown names do not resolve."""
+    """`texts` answers by full name or first label, `targets` by name, `probes` by host; other names do not resolve."""
 
     def __init__(self) -> None:
         self.texts: dict[str, str | None] = {"_switch": "off", "_health": "healthy"}

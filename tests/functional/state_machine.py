@@ -1,4 +1,4 @@
-"""Runs a definition of statemachines/ in this process: its states, retries and catches, with the doors called directly."""
+"""Runs a definition of statemachines/ in this process: states, retries and catches, with the doors called directly."""
 
 from __future__ import annotations
 

@@ -40,7 +40,12 @@ def alien(world):
         ({**good, "source": "mldr", "detail-type": "Model Promoted", "detail": {"model": "churn\n"}}, "model: "),
         ({**good, "source": "mldr", "detail-type": "Model Promoted", "detail": {}}, "model: Field required"),
         (
-            {**good, "source": "mldr", "detail-type": "Model Promoted", "detail": {"model": "churn", "arn": "nonsense"}},
+            {
+                **good,
+                "source": "mldr",
+                "detail-type": "Model Promoted",
+                "detail": {"model": "churn", "arn": "nonsense"},
+            },
             "arn: ",
         ),
         (
@@ -104,7 +109,7 @@ def test_a_failover_request_that_is_none_is_refused_by_field(world, context, cha
     bad = {**failover_event(world), **change}
     with pytest.raises(Exception, match="All records failed") as caught:
         deliver("start_failover", context, bad)
-    assert f"BadEvent" in str(caught.value)
+    assert "BadEvent" in str(caught.value)
     assert says in str(caught.value)
     assert deliver("start_failover", context, bad, failover_event(world), "{") == ["0", "2"]
     assert list(world.workflows.started) == ["failover-1"]
@@ -164,7 +169,7 @@ def test_work_without_an_epoch_is_refused(world, context, door):
 
 @pytest.mark.parametrize("door", ["warm_serving", "verify_serving", "sync_registry", "confirm_takeover"])
 def test_work_on_a_point_that_is_not_sealed_is_refused(world, context, door):
-    with pytest.raises(Exception, match="mldr status|only a sealed version|never onboarded") as caught:
+    with pytest.raises(Exception, match=r"mldr status|only a sealed version|never onboarded") as caught:
         enter(door, DOORS[door], context)
     assert type(caught.value).__name__ == "NotRestorable"
 

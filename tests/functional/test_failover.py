@@ -109,7 +109,9 @@ def test_running_a_failover_again_repeats_nothing(protected, context):
 
 def test_without_a_sealed_point_a_failover_is_refused_before_the_switch_is_touched(world, context):
     ended = fail_over(world, context)
-    refused(world, ended, error="NotRestorable", says="has no sealed recovery point in this region (it was never captured)")
+    refused(
+        world, ended, error="NotRestorable", says="has no sealed recovery point in this region (it was never captured)"
+    )
     assert world.catalog.epoch(CHURN) is None
     assert world.serving.endpoints == {}
     not_switched(world)

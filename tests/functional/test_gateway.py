@@ -32,7 +32,11 @@ def call(world, context):
         }
         answer = app.handler(event, context)
         content = answer["body"]
-        return answer["statusCode"], base64.b64decode(content) if answer["isBase64Encoded"] else content, answer["headers"]
+        return (
+            answer["statusCode"],
+            base64.b64decode(content) if answer["isBase64Encoded"] else content,
+            answer["headers"],
+        )
 
     return ask
 

@@ -67,7 +67,9 @@ def test_the_standby_registry_gets_the_version_with_its_references_rewritten(wor
     twin = world.registry.standby[point(world).target_arn]
     container = twin.document["InferenceSpecification"]["Containers"][0]
     assert container["Image"] == f"123456789012.dkr.ecr.{STANDBY}.amazonaws.com/churn@{DIGEST}"
-    assert container["ModelDataUrl"].startswith(f"s3://vault/recovery-points/sagemaker/churn/{point(world).recovery_point}/")
+    assert container["ModelDataUrl"].startswith(
+        f"s3://vault/recovery-points/sagemaker/churn/{point(world).recovery_point}/"
+    )
     assert world.vault.read(container["ModelDataUrl"].removeprefix("s3://vault/")) == WEIGHTS
     assert (twin.status, twin.copied_from) == ("Approved", arn)
 
@@ -359,7 +361,12 @@ def test_deleted_between_event_and_copy_the_failure_names_the_version(world, con
             world.buckets.erase("lake", "churn/model.tar.gz", version)
 
     ended = run(world, context, execution, before=before)
-    failed(world, ended, error="States.ExceedToleratedFailureThreshold", says=f"MissingArtifact: the pinned s3://lake/churn/model.tar.gz (version {version})")
+    failed(
+        world,
+        ended,
+        error="States.ExceedToleratedFailureThreshold",
+        says=f"MissingArtifact: the pinned s3://lake/churn/model.tar.gz (version {version})",
+    )
 
 
 def test_a_failed_point_is_resumed_by_the_next_event_once_the_cause_is_mended(world, context):
@@ -525,7 +532,12 @@ def test_an_image_that_cannot_be_rewritten_fails_the_capture(world, context, ima
 def test_an_image_that_is_not_replicated_fails_the_capture_by_name(world, context):
     arn = promoted(world)
     world.images.pushed.pop((STANDBY, "churn"))
-    failed(world, protect(world, context, arn), error="ImageNotReplicated", says=f"replicate the repository churn to {STANDBY}")
+    failed(
+        world,
+        protect(world, context, arn),
+        error="ImageNotReplicated",
+        says=f"replicate the repository churn to {STANDBY}",
+    )
 
 
 def test_an_image_of_another_digest_in_the_standby_is_not_the_approved_one(world, context):

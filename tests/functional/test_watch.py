@@ -6,7 +6,7 @@ from functions.decide_failover import app
 from mldr.domain.health import Sight
 from tests.fakes.world import ACTIVE, POLICY
 from tests.functional.state_machine import Machine
-from tests.functional.story import CHURN, clients_follow, deliver, fail_over, promoted, protect, run
+from tests.functional.story import CHURN, clients_follow, deliver, document, fail_over, promoted, protect, run, stock
 
 HOST = f"gateway.{ACTIVE}.example"
 ROUND = {"round": 0, "rounds": 5, "pause": 10}
@@ -81,6 +81,19 @@ def test_the_automatic_request_starts_a_failover_that_succeeds(protected, contex
     assert ended.status == "SUCCEEDED"
     assert protected.evidence.records[0].phases[0].name == "detect"
     assert protected.evidence.records[0].phases[0].seconds == 30
+
+
+def test_models_whose_long_names_begin_alike_fail_over_each(world, context):
+    """In a region's outage all models fail in the same second: no two of them may share an execution."""
+    clients_follow(world)
+    stock(world)
+    names = [f"customer-churn-prediction-of-{market}" for market in ("north", "north-east", "south")]
+    for name in names:
+        protect(world, context, world.registry.promote(name, document()))
+    world.bus.events.clear()
+    look(world, context, canary="unhealthy", probe=Sight.UNHEALTHY, rounds=3)
+    assert {request["model"] for request in requests(world)} == {f"sagemaker/{name}" for name in names}
+    assert len({request["failover_id"] for request in requests(world)}) == 3
 
 
 def test_one_good_round_begins_the_count_anew(protected, context):

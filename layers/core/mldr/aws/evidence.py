@@ -15,7 +15,7 @@ KEPT = dt.timedelta(days=365 * 7)
 
 
 class VaultEvidence:
-    """Needs what S3Vault.seal and S3Vault.read need under `evidence/`."""
+    """Needs what S3Vault.seal, versions and read need under `evidence/`."""
 
     def __init__(self, vault: Vault, now: Callable[[], dt.datetime], *, mode: str = "GOVERNANCE") -> None:
         self._vault, self._now, self._mode = vault, now, mode
@@ -23,7 +23,7 @@ class VaultEvidence:
     def append(self, draft: Evidence) -> Evidence:
         sequence, previous = 1, GENESIS
         while True:
-            existing = self._vault.read(evidence_key(draft.model, sequence))
+            existing = self._first(evidence_key(draft.model, sequence))
             if existing is not None:
                 found = Evidence.model_validate(json.loads(existing))
                 if (found.kind, found.id) == (draft.kind, draft.id):
@@ -36,6 +36,11 @@ class VaultEvidence:
             except LostRace:
                 continue
             return record
+
+    def _first(self, key: str) -> bytes | None:
+        """Return the first version of a record: a delete marker, which no lock prevents, must not fork the chain."""
+        versions = self._vault.versions(key)
+        return self._vault.read(key, versions[0]) if versions else None
 
     def _retention(self) -> Retention:
         return Retention.model_validate({"mode": self._mode, "until": self._now() + KEPT})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -91,7 +92,7 @@ class SageMakerServing:
         return True
 
     def status(self, endpoint: str) -> tuple[str, str]:
-        at, seen = self._seen.get(endpoint, (0.0, ("", "")))
+        at, seen = self._seen.get(endpoint, (-math.inf, ("", "")))
         if time.monotonic() - at >= self._glance:
             seen = self._describe(endpoint)
             self._seen[endpoint] = (time.monotonic(), seen)

@@ -6,8 +6,9 @@ Law 7: an epoch only grows, is claimed by a conditional write, and work of an ol
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 
-from mldr.domain.identity import Frozen
+from mldr.domain.identity import Frozen, ModelKey
 from mldr.errors import EpochTaken
 
 ABANDONED = dt.timedelta(hours=1)  # a claim older than this, never concluded, may be superseded
@@ -30,6 +31,16 @@ class Takeover(Frozen):
     endpoint: str
     recovery_point: str
     flipped_at: dt.datetime
+
+
+def automatic_id(model: ModelKey, current: Epoch | None, first_failure_at: dt.datetime) -> str:
+    """Return the id of an automatic failover: one per model, epoch and outage, however often it is requested.
+
+    The name is only for the reader; the digest keeps models apart whose long names begin alike.
+    """
+    digest = hashlib.sha256(str(model).encode()).hexdigest()[:8]
+    number = (current.number if current else 0) + 1
+    return f"auto-{model.name[:20]}-{digest}-e{number}-{first_failure_at:%Y%m%dT%H%M%S}"
 
 
 def next_epoch(current: Epoch | None, *, failover_id: str, region: str, now: dt.datetime) -> Epoch:

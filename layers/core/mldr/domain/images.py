@@ -16,7 +16,7 @@ from mldr.errors import BadReference
 
 _IMAGE = re.compile(
     r"^(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.(?P<suffix>amazonaws\.com(?:\.cn)?)"
-    r"/(?P<repository>[^:@]+)(?::(?P<tag>[^@]+))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?$"
+    r"/(?P<repository>[^:@\s]+)(?::(?P<tag>[^@\s]+))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?$"
 )
 
 
@@ -53,7 +53,7 @@ def _accounts(repository: str) -> dict[str, str]:
 
 def parse_image(reference: str) -> Image:
     """Return the parts of an ECR image reference. Raises BadReference when it is none."""
-    match = _IMAGE.match(reference)
+    match = _IMAGE.fullmatch(reference)
     if not match:
         raise BadReference(
             f"image {reference!r} is not an ECR reference, so it has no twin in the standby region; "

@@ -76,20 +76,21 @@ def find_references(document: Mapping[str, Any], region: str) -> list[Reference]
 def _walk(node: Any, path: str, region: str) -> Iterator[Reference]:
     if isinstance(node, Mapping):
         for name, value in node.items():
-            where = f"{path}.{name}" if path else name
-            if isinstance(value, str):
-                yield from _leaf(node, name, value, where, region)
-            elif name == _USERS_METADATA:
-                yield from (
-                    Reference(path=f"{where}.{k}", kind=Kind.LINEAGE, value=v) for k, v in value.items() if _bound(v)
-                )
-            elif name == _ENVIRONMENT:
-                yield from (found for k, v in value.items() for found in _variable(f"{where}.{k}", v, region))
-            else:
-                yield from _walk(value, where, region)
+            yield from _member(node, name, value, f"{path}.{name}" if path else name, region)
     elif isinstance(node, list):
         for index, value in enumerate(node):
-            yield from _walk(value, f"{path}[{index}]", region)
+            yield from _member({}, "", value, f"{path}[{index}]", region)
+
+
+def _member(parent: Mapping[str, Any], name: str, value: Any, path: str, region: str) -> Iterator[Reference]:
+    if isinstance(value, str):
+        yield from _leaf(parent, name, value, path, region)
+    elif name == _USERS_METADATA:
+        yield from (Reference(path=f"{path}.{k}", kind=Kind.LINEAGE, value=v) for k, v in value.items() if _bound(v))
+    elif name == _ENVIRONMENT:
+        yield from (found for k, v in value.items() for found in _variable(f"{path}.{k}", v, region))
+    else:
+        yield from _walk(value, path, region)
 
 
 def _leaf(parent: Mapping[str, Any], name: str, value: str, path: str, region: str) -> Iterator[Reference]:

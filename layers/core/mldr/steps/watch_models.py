@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from mldr import events
+from mldr.domain.failover import automatic_id
 from mldr.domain.health import Action, Decision, Observation, Rules, Standby, decide, read_canary
 from mldr.domain.identity import Frozen, ModelKey
 from mldr.domain.policy import ModelPolicy
@@ -81,7 +82,7 @@ def _act(model: ModelKey, decision: Decision, catalog: Catalog, bus: Bus, pager:
     if decision.action is Action.PAGE:
         pager.page(
             f"mldr: {model} {decision.state.verdict}",
-            f"{decision.reason}\n\nTo fail over by hand: mldr failover {model.name}",
+            f"{decision.reason}\n\nTo fail over by hand: mldr failover {model.name} --reason 'why'",
         )
     catalog.put_health(model, decision.state)
 
@@ -93,7 +94,6 @@ def _request(model: ModelKey, decision: Decision, catalog: Catalog) -> dict[str,
         "model": str(model),
         "reason": decision.reason,
         "requested_by": "decide_failover",
-        # One automatic failover per epoch and outage, however often this round is repeated.
-        "failover_id": f"auto-{model.name[:30]}-e{(epoch.number if epoch else 0) + 1}-{first:%Y%m%dT%H%M%S}",
+        "failover_id": automatic_id(model, epoch, first) if first else None,
         "first_failure_at": first.isoformat() if first else None,
     }

@@ -1,0 +1,111 @@
+"""The files of events/ parse by their contracts, and a sealed manifest is what its published schema says."""
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from mldr import events
+from mldr.domain.recovery_point import Manifest, manifest_key
+from tests.functional.story import CHURN, deliver, point, promoted, protect
+
+ROOT = Path(__file__).parents[2]
+EVENTS = ROOT / "events"
+SCHEMA = ROOT / "docs" / "manifest.schema.json"
+ENTRIES = {path.name: json.loads(path.read_text()) for path in sorted(EVENTS.glob("*.json"))}
+PUT = {name: entry[0] for name, entry in ENTRIES.items() if isinstance(entry, list)}
+BATCHES = {name: entry for name, entry in ENTRIES.items() if isinstance(entry, dict) and "Records" in entry}
+CONTRACTS = {
+    "Model Promoted": events.PromotedDetail,
+    "Failover Requested": events.FailoverRequest,
+    "Failover Completed": events.FailoverCompletedDetail,
+    "Recovery Point Sealed": events.SealedDetail,
+    "Recovery Point Failed": events.FailedDetail,
+}
+
+
+def delivered(entry):
+    """A PutEvents entry as EventBridge delivers it."""
+    return {
+        "id": "844e2571-85d4-695f-b930-0153b71dcb42",
+        "source": entry["Source"],
+        "detail-type": entry["DetailType"],
+        "region": "ap-southeast-3",
+        "time": "2026-03-01T12:00:00Z",
+        "detail": json.loads(entry["Detail"]),
+    }
+
+
+@pytest.mark.parametrize("name", PUT)
+def test_an_event_file_parses_by_its_contract(name):
+    entry = PUT[name]
+    assert (entry["EventBusName"], entry["Source"]) == ("mldr", events.SOURCE)
+    parsed = CONTRACTS[entry["DetailType"]].parse(entry["Detail"])
+    assert str(parsed.model) == "sagemaker/digits-classifier"
+    assert name == entry["DetailType"].lower().replace(" ", "_") + ".json"
+
+
+def test_every_contract_has_a_file():
+    assert {entry["DetailType"] for entry in PUT.values()} == set(CONTRACTS)
+
+
+def test_the_accepted_events_are_accepted_after_the_envelope():
+    assert events.Promotion.parse(delivered(PUT["model_promoted.json"])).arn is None
+    assert events.FailoverRequested.parse(delivered(PUT["failover_requested.json"])).detail.requested_by == "operator"
+    promotion = events.Promotion.parse(ENTRIES["sagemaker_model_package_state_change.json"])
+    assert (str(promotion.model), promotion.arn.rpartition("/")[2]) == ("sagemaker/digits-classifier", "1")
+
+
+@pytest.mark.parametrize("name", BATCHES)
+def test_a_batch_file_is_accepted_by_its_door(world, context, name):
+    door = name.removesuffix(".sqs.json")
+    arn = world.registry.promote("digits-classifier", {})
+    for record in BATCHES[name]["Records"]:
+        assert deliver(door, context, record["body"]) == []
+    assert (len(world.workflows.started), arn[-1]) == (1, "1")
+
+
+def test_what_is_published_keeps_its_own_contract(world, context):
+    protect(world, context, promoted(world))
+    for name, detail in world.bus.events:
+        CONTRACTS[name].parse(json.loads(json.dumps(detail)))
+
+
+def test_the_published_schema_is_the_schema_of_the_model():
+    """Written by `json.dumps(Manifest.model_json_schema(mode="serialization"))`, with the dialect in front."""
+    published = json.loads(SCHEMA.read_text())
+    assert published.pop("$schema") == "https://json-schema.org/draft/2020-12/schema"
+    assert published == Manifest.model_json_schema(mode="serialization")
+
+
+@pytest.fixture
+def sealed(world, context):
+    """The bytes of a manifest as the seal writes them."""
+    protect(world, context, promoted(world))
+    return json.loads(world.vault.read(manifest_key(CHURN, point(world).recovery_point)))
+
+
+@pytest.fixture
+def validator():
+    schema = json.loads(SCHEMA.read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
+
+
+def test_a_sealed_manifest_validates_against_the_published_schema(sealed, validator):
+    validator.validate(sealed)
+    assert {"key", "version_id", "size", "checksum", "source"} == set(sealed["objects"][0])
+    assert {"bucket", "key", "version_id"} == set(sealed["objects"][0]["source"])
+
+
+@pytest.mark.parametrize("name", ["recovery_point", "objects", "registry_document", "rewrites", "origin"])
+def test_a_manifest_that_lacks_a_part_does_not(sealed, validator, name):
+    del sealed[name]
+    with pytest.raises(jsonschema.ValidationError, match=name):
+        validator.validate(sealed)
+
+
+def test_a_manifest_with_a_part_that_nobody_knows_does_not(sealed, validator):
+    with pytest.raises(jsonschema.ValidationError, match="surplus"):
+        validator.validate({**sealed, "surplus": 1})

@@ -1,0 +1,158 @@
+"""What clients see, over a real DNS server and a real HTTP server on this machine."""
+
+import socket
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import dns.message
+import dns.rcode
+import dns.rdatatype
+import dns.rrset
+import pytest
+
+from mldr.aws.outside import PublicNetwork
+from mldr.domain.health import Sight
+
+RECORDS = {
+    ("_health.churn.example.", "TXT"): '"healthy"',
+    ("churn.example.", "CNAME"): "gateway.example.",
+    ("gateway.example.", "A"): "127.0.0.1",
+}
+
+
+def answer(query: dns.message.Message) -> dns.message.Message:
+    """The records of the zone, or NXDOMAIN."""
+    reply = dns.message.make_response(query)
+    [question] = query.question
+    value = RECORDS.get((question.name.to_text(), dns.rdatatype.to_text(question.rdtype)))
+    if value is None:
+        reply.set_rcode(dns.rcode.NXDOMAIN)
+    else:
+        reply.answer.append(dns.rrset.from_text(question.name, 1, "IN", question.rdtype, value))
+    return reply
+
+
+@pytest.fixture
+def resolver():
+    """A DNS server; yields ip:port."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.settimeout(0.1)
+        stop = threading.Event()
+
+        def serve() -> None:
+            while not stop.is_set():
+                try:
+                    data, client = listening.recvfrom(4096)
+                except TimeoutError:
+                    continue
+                listening.sendto(answer(dns.message.from_wire(data)).to_wire(), client)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"127.0.0.1:{listening.getsockname()[1]}"
+        stop.set()
+        thread.join()
+
+
+class Status(BaseHTTPRequestHandler):
+    """Answers with the status that the path names; `/hang-up` closes the connection."""
+
+    def do_GET(self):
+        self.server.asked.append((self.headers["Host"], self.path))
+        if self.path == "/hang-up":
+            self.close_connection = True
+            return
+        self.send_response(int(self.path.rpartition("/")[2]))
+        self.end_headers()
+
+    def log_message(self, *_):
+        """Say nothing."""
+
+
+@pytest.fixture
+def server():
+    running = ThreadingHTTPServer(("127.0.0.1", 0), Status)
+    running.asked = []
+    thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield running
+    running.shutdown()
+    running.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def outside(resolver, server):
+    return PublicNetwork(resolver=resolver, transport=f"http:{server.server_port}")
+
+
+def test_a_canary_is_read(outside):
+    assert outside.text("_health.churn.example") == "healthy"
+
+
+def test_a_name_is_followed_to_its_target(outside):
+    assert outside.target("churn.example") == "gateway.example"
+
+
+def test_a_name_that_does_not_resolve_is_none(outside):
+    assert (outside.text("nothing.example"), outside.target("nothing.example")) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("status", "sight"),
+    [
+        (200, Sight.HEALTHY),
+        (301, Sight.HEALTHY),
+        (401, Sight.UNKNOWN),
+        (404, Sight.UNKNOWN),
+        (424, Sight.UNKNOWN),
+        (500, Sight.UNHEALTHY),
+        (503, Sight.UNHEALTHY),
+    ],
+)
+def test_a_gateways_status_is_judged(outside, server, status, sight):
+    seen = outside.probe("gateway.example", f"/models/churn/{status}")
+    assert (seen.vantage, seen.sight) == ("standby", sight)
+    assert str(status) in seen.detail
+    assert server.asked == [("gateway.example", f"/models/churn/{status}")]
+
+
+def test_a_gateway_that_hangs_up_is_down(outside):
+    assert outside.probe("gateway.example", "/hang-up").sight is Sight.UNHEALTHY
+
+
+def test_a_gateway_that_refuses_connections_is_down(resolver):
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        free = held.getsockname()[1]
+    outside = PublicNetwork(resolver=resolver, transport=f"http:{free}")
+    seen = outside.probe("gateway.example", "/200")
+    assert seen.sight is Sight.UNHEALTHY
+    assert "Connection" in seen.detail
+
+
+def test_a_gateway_whose_name_does_not_resolve_is_unknown(outside):
+    assert outside.probe("nothing.example", "/200").sight is Sight.UNKNOWN
+
+
+def test_over_https_too_a_name_that_does_not_resolve_is_unknown():
+    """There the system's resolver fails, with an error of its own."""
+    seen = PublicNetwork(resolver="", transport="https:443").probe("nothing.invalid", "/200")
+    assert seen.sight is Sight.UNKNOWN
+    assert "does not resolve" in seen.detail
+
+
+def test_https_that_does_not_speak_tls_is_down(server):
+    outside = PublicNetwork(resolver="", transport=f"https:{server.server_port}")
+    assert outside.probe("localhost", "/200").sight is Sight.UNHEALTHY
+
+
+def test_a_resolver_that_is_gone_makes_nothing_look_down(server):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        resolver = f"127.0.0.1:{silent.getsockname()[1]}"
+        outside = PublicNetwork(resolver=resolver, transport=f"http:{server.server_port}")
+        outside._resolver.lifetime = 0.2
+        assert outside.text("_health.churn.example") is None
+        assert outside.probe("gateway.example", "/200").sight is Sight.UNKNOWN
