@@ -1,1 +1,1 @@
-"""Measurements: each prints a table and leaves its results in bench/results. Nothing here is asserted in `make test`."""
+"""Measurements: each prints a table and leaves its results in bench/results. `make test` asserts none of it."""

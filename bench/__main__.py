@@ -20,7 +20,9 @@ def main() -> None:
     for name, milliseconds, ratio in rows:
         mark = "over" if ratio > cold_start.BUDGET else ""
         sys.stdout.write(f"{name:24} {milliseconds:8.0f} {ratio:6.2f}   {mark}\n")
-    _keep("cold_start", [{"function": name, "cpu_ms": round(ms, 1), "ratio": round(ratio, 2)} for name, ms, ratio in rows])
+    _keep(
+        "cold_start", [{"function": name, "cpu_ms": round(ms, 1), "ratio": round(ratio, 2)} for name, ms, ratio in rows]
+    )
 
 
 def _keep(name: str, rows: list[dict[str, object]]) -> None:

@@ -1,6 +1,6 @@
 """CPU time of a cold start: every function against a bare handler with one S3 client, in one run, interleaved.
 
-A cold start here is a new Python process that imports the door and makes the adapters (and so the clients) that the door
+A cold start here is a new Python process that imports the door and makes the adapters (so the clients) that the door
 uses. The time is user + system CPU of that process less that of bare Python; a ratio of 1 is the bare handler.
 """
 
@@ -77,5 +77,7 @@ def table(medians: dict[str, float]) -> list[tuple[str, float, float]]:
     """Return (function, CPU milliseconds over bare Python, ratio to the bare handler), the slowest first."""
     base = medians["bare python"]
     bare = medians["bare handler"] - base
-    rows = [(name, (value - base) * 1000, (value - base) / bare) for name, value in medians.items() if name != "bare python"]
+    rows = [
+        (name, (value - base) * 1000, (value - base) / bare) for name, value in medians.items() if name != "bare python"
+    ]
     return sorted(rows, key=lambda row: -row[2])

@@ -53,6 +53,7 @@ def up(
     """
     if not policy.is_file():
         raise bad_input(f"there is no policy at {policy}", "copy samplecfg/policy.yaml, or leave --policy out")
+    names, parameters = _regions(regions), _parameters(set_ or [])
     # Imported here because moto takes a second to load, which no other command should cost.
     from localcloud.main import Options
     from localcloud.main import up as run
@@ -61,8 +62,8 @@ def up(
         port=port,
         dns_port=dns_port,
         http_port=http_port,
-        regions=_regions(regions),
-        parameters=_parameters(set_ or []),
+        regions=names,
+        parameters=parameters,
         policy=policy,
         state=state,
     )

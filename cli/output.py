@@ -55,7 +55,8 @@ def seconds(span: float | None) -> str:
         return "-"
     if abs(span) < 120:
         return f"{span:.1f} s"
-    return str(dt.timedelta(seconds=round(span)))
+    minutes, rest = divmod(round(span), 60)
+    return f"{minutes} min {rest:02d} s"
 
 
 def moment(at: dt.datetime | None) -> str:

@@ -28,6 +28,7 @@ from localcloud.edge.zones import Zones
 from localcloud.gate import Gate
 from localcloud.lambda_runtime import LambdaRuntime
 from localcloud.moto_repairs.apigatewayv2 import DomainNameRepairs
+from localcloud.moto_repairs.dynamodb import DynamoDBRepairs
 from localcloud.moto_repairs.route53 import Route53Repairs
 from localcloud.moto_repairs.s3 import S3Repairs
 from localcloud.moto_repairs.sagemaker import SageMakerRepairs
@@ -83,6 +84,7 @@ class Cloud:
         self._runtime()
         self._parts: list[Part] = [
             S3Repairs(ACCOUNT),
+            DynamoDBRepairs(),
             SageMakerRepairs(ACCOUNT, self.router.emit),
             SageMakerEndpointRepairs(self.endpoints),
             DomainNameRepairs(),

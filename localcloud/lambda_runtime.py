@@ -220,9 +220,7 @@ class LambdaRuntime:
         timer.daemon = True
         timer.start()
 
-    def _enqueue(
-        self, function: LambdaFunction, payload: bytes, delays: Sequence[float] = ASYNC_RETRY_DELAYS
-    ) -> None:
+    def _enqueue(self, function: LambdaFunction, payload: bytes, delays: Sequence[float] = ASYNC_RETRY_DELAYS) -> None:
         if not self._over.is_set():
             self._later.submit(self._try, function, payload, delays)
 

@@ -101,12 +101,16 @@ class _RuntimeApi(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         deployed = self.server.worker.deployed
-        self._reply(200, task.payload, {
-            "Content-Type": "application/json",
-            "Lambda-Runtime-Aws-Request-Id": task.request_id,
-            "Lambda-Runtime-Deadline-Ms": str(task.deadline_ms),
-            "Lambda-Runtime-Invoked-Function-Arn": deployed.arn,
-        })
+        self._reply(
+            200,
+            task.payload,
+            {
+                "Content-Type": "application/json",
+                "Lambda-Runtime-Aws-Request-Id": task.request_id,
+                "Lambda-Runtime-Deadline-Ms": str(task.deadline_ms),
+                "Lambda-Runtime-Invoked-Function-Arn": deployed.arn,
+            },
+        )
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))

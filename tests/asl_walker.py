@@ -96,7 +96,9 @@ class Walker:
             case "Choice":
                 return data, self._choose(name, state, data)
             case "Wait":
-                self.services.pass_time(_get(state["SecondsPath"], data) if "SecondsPath" in state else state["Seconds"])
+                self.services.pass_time(
+                    _get(state["SecondsPath"], data) if "SecondsPath" in state else state["Seconds"]
+                )
                 return data, after
             case "Pass":
                 return self._placed(state, data, state.get("Result", data)), after
@@ -146,7 +148,9 @@ class Walker:
             child = Walker(state["ItemProcessor"], self.services, context)
             ended = child.run(self._filled(state["ItemSelector"], data, context))
             if ended.status != "SUCCEEDED":
-                raise TaskError("States.ExceedToleratedFailureThreshold", "The specified tolerated failure was exceeded")
+                raise TaskError(
+                    "States.ExceedToleratedFailureThreshold", "The specified tolerated failure was exceeded"
+                )
             results.append(ended.output)
         return results
 

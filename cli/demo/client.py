@@ -75,6 +75,7 @@ def main() -> None:
             pool.submit(client.ask, number)
             number, due = number + 1, due + 1 / REQUESTS_PER_SECOND
             over.wait(max(0.0, due - time.monotonic()))
+        pool.shutdown(cancel_futures=True)
 
 
 def _end_with_parent(over: threading.Event) -> None:

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import shutil
-import threading
 import time
 from typing import TYPE_CHECKING, Annotated
 
@@ -82,4 +81,6 @@ def _keep(console: Console) -> None:
         console.print(f"export {name}={os.environ[name]}", markup=False, soft_wrap=True)
     console.print(f"mldr status {MODEL.name}\n")
     with contextlib.suppress(KeyboardInterrupt):
-        threading.Event().wait()
+        # Short naps: a wait without an end is not woken when the kernel gives Ctrl-C to another thread.
+        while True:
+            time.sleep(0.2)

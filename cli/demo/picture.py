@@ -20,7 +20,7 @@ MEANINGS = {
     "detect": "several vantage points, several rounds in a row",
     "decide": "epoch claimed, newest sealed point chosen",
     "restore": "endpoint made from the vault, in service",
-    "warm": "asked once, so that no client meets a cold model",
+    "warm": "so that no client meets a cold model",
     "verify": "every golden answer reproduced",
     "switch": "one conditional write",
     "confirm": "Route 53 saw it; clients outside are served",
@@ -125,7 +125,7 @@ def _laws(report: Report) -> Padding:
     rows = [
         (point.phase == "SEALED", f"{point.id} {point.phase}: {point.objects} objects, {size(point.bytes)}"),
         (client.answers_equal, equal),
-        (client.region_before != client.region_after, moved),
+        (report.has_moved, moved),
         (calls == 0, f"{calls} API calls to {ACTIVE} from its failure to the evidence"),
         (
             elsewhere == 0,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any, NamedTuple
 
-from cli.demo.scene import ACTIVE, PARAMETERS
+from cli.demo.scene import ACTIVE, PARAMETERS, STANDBY
 from cli.demo.standby import Asked
 from cli.demo.traffic import Request
 from mldr.domain.evidence import Evidence
@@ -69,6 +69,11 @@ class Report(Frozen):
     parameters: dict[str, str]
 
     @property
+    def has_moved(self) -> bool:
+        """Whether all good answers came from the active region before, and from the standby after, also once healed."""
+        return (self.client.region_before, self.client.region_after) == (ACTIVE, STANDBY)
+
+    @property
     def shortcomings(self) -> list[str]:
         """Why this was no recovery; empty when it was one."""
         client = self.client
@@ -77,7 +82,7 @@ class Report(Frozen):
             "no request failed, so nothing was recovered": self.rto_seconds is None and not client.failed,
             "good answers did not come back for good": self.rto_seconds is None or client.good_after == 0,
             "answers differ from those before": not client.answers_equal,
-            "the traffic did not move": client.region_before == client.region_after,
+            "the traffic did not move to the standby for good": not self.has_moved,
             f"calls to the failed region: {self.calls_to_failed_region}": self.calls_to_failed_region > 0,
             f"calls to control planes elsewhere: {self.control_plane_calls}": self.control_plane_calls > 0,
         }

@@ -56,7 +56,7 @@ class Demo:
                 raise Ended(ended.exit_code, f"{self._screen.act_name}: {ended}", ended.advice or advice) from error
 
     def _play(self) -> Observed:
-        with self._screen.act("two AWS regions start on this machine, from template.yaml") as say:
+        with self._screen.act("two AWS regions, from template.yaml") as say:
             self._cloud.start(say)
             say(f"AWS at {self._cloud.api.url}, DNS at {self._cloud.dns}")
         self._standby = StandbyRegion()
@@ -77,10 +77,10 @@ class Demo:
         return Observed(record, evidence, asked, requests, calls, approved_at, failed_at, healed_at, _versions())
 
     def _publish(self) -> tuple[str, list[dict[str, object]]]:
-        with self._screen.act("a classifier of handwritten digits is trained") as say:
+        with self._screen.act("a digit classifier is trained") as say:
             trained = train()
             say(f"{trained.images} images, {trained.accuracy:.1%} right on those it never saw")
-        with self._screen.act(f"its owner registers and serves it in {ACTIVE}") as say:
+        with self._screen.act(f"registered and served in {ACTIVE}") as say:
             say("uploading the artifact")
             publish.upload(trained)
             say("registering the version")
@@ -92,7 +92,7 @@ class Demo:
         return arn, golden
 
     def _protect(self, arn: str) -> Record:
-        with self._screen.act("its owner approves it; mldr makes a recovery point by itself") as say:
+        with self._screen.act("approved; mldr protects it by itself") as say:
             publish.approve(arn)
             record = self._wait(lambda: self._sealed(say), SOON, "no recovery point was sealed")
             say(f"{record.recovery_point} SEALED in {STANDBY}: {record.objects} objects, {size(record.bytes)}")
@@ -108,7 +108,7 @@ class Demo:
         return record if record.phase is Phase.SEALED else None
 
     def _onboard(self) -> None:
-        with self._screen.act("it is given a name and health checks") as say:
+        with self._screen.act("named, with health checks") as say:
             say("waiting for Route 53's checkers to report")
             self._wait(self._named, SOON, f"{HOST} was not made")
             say(HOST)
@@ -121,13 +121,13 @@ class Demo:
 
     def _ask_by_name(self, golden: list[dict[str, object]]) -> Traffic:
         spec = {"dns": self._cloud.dns, "port": self._cloud.http_port, "token": self._standby.token(), "golden": golden}
-        with self._screen.act("a client asks for predictions, by that name") as say:
+        with self._screen.act("a client asks by that name") as say:
             self._traffic = traffic = Traffic(spec, self._home / "requests.jsonl")
             self._screen.traffic = traffic.requests
             address, ttl = Resolver(self._cloud.dns).resolve(HOST)
             self._wait(lambda: self._good(traffic, ACTIVE, 2 * GOOD_IN_A_ROW), SOON, f"{ACTIVE} does not answer")
-            say(f"good answers from {ACTIVE}, at {address} for the next {ttl:.0f} s")
-        with self._screen.act(f"{STANDBY} watches it") as say:
+            say(f"good answers from {ACTIVE}, at {address} for {ttl:.0f} s")
+        with self._screen.act(f"{STANDBY} watches") as say:
             say("waiting for its first look; it looks on the minute")
             health = self._wait(self._standby.health, SOON, "the standby does not watch")
             say(f"{health.verdict}, seen from two vantage points")
@@ -144,11 +144,11 @@ class Demo:
         with self._screen.act(f"{ACTIVE} fails") as say:
             failed_at = time.time()
             self._cloud.api.post(f"fail/{ACTIVE}")
-            say("its APIs refuse, its functions and endpoints are killed, its gateway is gone")
+            say("its APIs refuse; functions, endpoints and gateway are gone")
         return failed_at, time.time()
 
     def _decided(self) -> str:
-        with self._screen.act(f"nobody does anything; {STANDBY} notices") as say:
+        with self._screen.act(f"nobody acts; {STANDBY} notices") as say:
             failover_id = self._wait(lambda: self._noticed(say), RECOVERY, f"{STANDBY} did not decide to fail over")
             say(f"failover {failover_id}")
         return failover_id
@@ -162,7 +162,7 @@ class Demo:
         return self._standby.failover_id()
 
     def _recovered(self, failover_id: str) -> Evidence:
-        with self._screen.act(f"{STANDBY} restores the model, proves its answers and takes the traffic") as say:
+        with self._screen.act(f"{STANDBY} takes over") as say:
             evidence = self._wait(lambda: self._concluded(failover_id, say), RECOVERY, "the failover did not complete")
             say(f"{evidence.outcome}, epoch {evidence.epoch}")
         if evidence.outcome != "completed":
@@ -178,10 +178,10 @@ class Demo:
     def _served_again(self, traffic: Traffic) -> None:
         with self._screen.act("the client has its answers again") as say:
             self._wait(lambda: self._good(traffic, STANDBY, GOOD_IN_A_ROW), SOON, "good answers do not come back")
-            say(f"more than {GOOD_IN_A_ROW} in a row from {STANDBY}, equal to those before")
+            say(f"{GOOD_IN_A_ROW} in a row from {STANDBY}, equal to those before")
 
     def _heal(self, traffic: Traffic) -> float:
-        with self._screen.act(f"{ACTIVE} heals; the traffic stays where it is safe") as say:
+        with self._screen.act(f"{ACTIVE} heals; the traffic stays") as say:
             healed_at = time.time()
             self._cloud.api.post(f"heal/{ACTIVE}")
             while time.time() < healed_at + WATCH_AFTER_HEAL:
@@ -189,7 +189,7 @@ class Demo:
                 say(f"watched for {time.time() - healed_at:.0f} s" if not self._screen.is_plain else "watching")
             after = [request for request in traffic.requests() if request.at >= healed_at]
             away = sum(request.region != STANDBY for request in after)
-            say(f"{len(after)} more requests, {away} of them not answered by {STANDBY}")
+            say(f"{len(after)} more requests, {away} not answered by {STANDBY}")
         return healed_at
 
     def _wait(self, look: Callable[[], T | None], patience: float, otherwise: str) -> T:

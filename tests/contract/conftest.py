@@ -10,6 +10,7 @@ import pytest
 from botocore.config import Config
 from moto import mock_aws
 
+from localcloud.moto_repairs.dynamodb import DynamoDBRepairs
 from localcloud.moto_repairs.route53 import Route53Repairs
 from localcloud.moto_repairs.s3 import S3Repairs
 from localcloud.moto_repairs.sagemaker import SageMakerRepairs
@@ -49,7 +50,12 @@ class Moto:
 
 @pytest.fixture
 def moto():
-    repairs = [S3Repairs(ACCOUNT), SageMakerRepairs(ACCOUNT, lambda region, event: None), Route53Repairs(lambda _: [])]
+    repairs = [
+        S3Repairs(ACCOUNT),
+        DynamoDBRepairs(),
+        SageMakerRepairs(ACCOUNT, lambda region, event: None),
+        Route53Repairs(lambda _: []),
+    ]
     for repair in repairs:
         repair.start()
     try:

@@ -35,8 +35,8 @@ EXEMPT = (
         "a Distributed Map runs its items as executions; the local interpreter runs them inside",
     ),
     Exempt(
-        "ClaimEpoch ConcludeProtection DecideFailover RestoreServing SealRecoveryPoint SyncRegistry VerifyObjects "
-        "VerifyServing WarmServing", "s3:ListBucket", VAULT,
+        "ClaimEpoch ConcludeFailover ConcludeProtection DecideFailover RestoreServing SealRecoveryPoint SyncRegistry "
+        "VerifyObjects VerifyServing WarmServing", "s3:ListBucket", VAULT,
         "without it a missing object looks forbidden; here none that they read is missing",
     ),
     Exempt(

@@ -6,16 +6,19 @@ from typing import Any
 
 
 class FakeWorkflows:
-    """`started` has every execution by name, `active` the names that still run."""
+    """`started` has every execution by name, `active` the names that still run, `ended` how others did."""
 
     def __init__(self) -> None:
         self.started: dict[str, dict[str, Any]] = {}
         self.active: set[str] = set()
+        self.ended: dict[str, str] = {}
 
     def start(self, name: str, payload: dict[str, Any]) -> None:
         if name not in self.started:
             self.started[name] = payload
             self.active.add(name)
 
-    def running(self, name: str) -> bool:
-        return name in self.active
+    def status(self, name: str) -> str | None:
+        if name not in self.started:
+            return None
+        return "RUNNING" if name in self.active else self.ended.get(name, "SUCCEEDED")

@@ -263,9 +263,10 @@ class TestPolicy:
         assert "nowhere.yaml cannot be read" in ended.stderr
 
 
-@pytest.mark.parametrize(
-    "command", [[], ["status"], ["protect"], ["failover"], ["demo"], ["policy", "check"], ["local"]]
-)
+COMMANDS = ["", "status", "protect", "failover", "demo", "policy check", "local", "local up", "local calls"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help_teaches(command):
     ended = run(*command.split(), "--help")
     assert ended.exit_code == 0

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from mldr.domain.recovery_point import Manifest, Phase, manifest_key
-from mldr.errors import Throttled, VaultRefused
+from functions.seal_recovery_point import app as seal_recovery_point
+from mldr.domain.recovery_point import Manifest, Phase, manifest_key, newest_restorable
+from mldr.errors import LostRace, Throttled, VaultRefused
 from tests.fakes.objects import sha256
 from tests.fakes.world import ACTIVE, STANDBY
 from tests.functional.story import (
@@ -23,6 +24,8 @@ from tests.functional.story import (
     run,
     stock,
 )
+
+SCIKIT = f"121021644041.dkr.ecr.{ACTIVE}.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3"
 
 
 def manifest(world):
@@ -158,8 +161,6 @@ def test_an_older_version_sealed_later_does_not_win_over_the_newer(world, contex
     protect(world, context, second)
     world.clock.move(minutes=1)
     run(world, context, slow)
-    from mldr.domain.recovery_point import newest_restorable
-
     assert newest_restorable(world.catalog.records(CHURN)).origin.arn == second
 
 
@@ -554,6 +555,156 @@ def test_an_image_that_is_nowhere_is_missing(world, context):
 def test_a_reference_in_an_unknown_field_fails_the_capture(world, context):
     arn = promoted(world, Unheard="arn:aws:iam:ap-southeast-1:123456789012:role/x")
     failed(world, protect(world, context, arn), error="BadReference", says="Containers[0].Unheard")
+
+
+def test_a_crash_after_the_manifest_was_written_finds_it_and_seals_by_it(world, context, monkeypatch):
+    """The first manifest counts: written once, it is never written over, whatever the next attempt would say."""
+    arn = promoted(world)
+    execution = capture(world, context, arn)
+    advance = world.catalog.advance
+
+    def dies(record):
+        if record.phase is Phase.SEALED:
+            raise KeyboardInterrupt
+        advance(record)
+
+    with monkeypatch.context() as dying:
+        dying.setattr(world.catalog, "advance", dies)
+        with pytest.raises(KeyboardInterrupt):
+            run(world, context, execution)
+    assert not point(world).restorable
+    world.clock.move(hours=1)
+    assert protect(world, context, arn).status == "SUCCEEDED"
+    assert len(world.vault.versions(manifest_key(CHURN, point(world).recovery_point))) == 1
+    assert point(world).sealed_at == manifest(world).sealed_at < world.clock.now()
+
+
+@pytest.mark.parametrize("hidden", [True, False])
+def test_a_manifest_that_another_writes_first_is_the_seal(world, context, monkeypatch, hidden):
+    execution = capture(world, context, promoted(world))
+    seal, won = world.vault.seal, []
+
+    def beaten(key, content, retention):
+        won.append(seal(key, content.replace(b'"schema_version": 1', b'"schema_version":  1'), retention))
+        if hidden:
+            world.buckets.put("vault", key, None)
+        raise LostRace(f"{key} is sealed already")
+
+    monkeypatch.setattr(world.vault, "seal", beaten)
+    assert run(world, context, execution).status == "SUCCEEDED"
+    assert point(world).manifest_version == won[0]
+
+
+def test_sealing_twice_gives_the_first_seal(world, context):
+    protect(world, context, promoted(world))
+    sealed = point(world)
+    again = {"model": str(CHURN), "recovery_point": sealed.recovery_point, "attempt": 1, "batches": 1}
+    retention = {"mode": "GOVERNANCE", "until": "2030-01-01T00:00:00Z"}
+    world.clock.move(hours=1)
+    assert seal_recovery_point.handler({**again, "retention": retention}, context)["sealed_at"]
+    assert point(world) == sealed
+
+
+@pytest.mark.parametrize("name", ["capture.json", "plan.json", "batches.json", "verified/000000.json"])
+def test_a_working_file_that_is_gone_fails_the_attempt_and_the_next_one_makes_it_anew(world, context, name):
+    arn = promoted(world)
+    execution = capture(world, context, arn)
+
+    def before(state, attempt):
+        if state == ("VerifyBatch" if name == "capture.json" else "Seal"):
+            [key] = [key for key in world.buckets.keys("vault", "in-progress/") if key.endswith(name)]
+            world.buckets.put("vault", key, None)
+
+    ended = run(world, context, execution, before=before)
+    if name == "batches.json":
+        assert ended.status == "SUCCEEDED"  # both Maps had read it
+        return
+    failed(world, ended, error="MissingArtifact", says="protect the model again")
+    assert protect(world, context, arn).status == "SUCCEEDED"
+    assert point(world).restorable
+
+
+def test_a_sealed_point_whose_working_files_have_expired_is_finished(world, context):
+    arn = promoted(world)
+    world.fronts.missing.add(ACTIVE)
+    protect(world, context, arn)
+    world.registry.standby.clear()
+    world.catalog.annotate(CHURN, point(world).recovery_point, target_arn=None)
+    for key in world.buckets.keys("vault", "in-progress/"):
+        world.buckets.put("vault", key, None)
+    world.fronts.missing.clear()
+    assert protect(world, context, arn).status == "SUCCEEDED"
+    assert world.catalog.route(CHURN) is not None
+
+
+def test_a_vault_key_that_s3_would_not_take_is_refused_with_the_objects_name(world, context):
+    key = "long/" + "ü" * 500
+    world.buckets.put("lake", key, b"x")
+    arn = promoted(world, ModelDataSource={"S3DataSource": {"S3Uri": f"s3://lake/{key}", "S3DataType": "S3Object"}})
+    failed(world, protect(world, context, arn), error="BadReference", says="S3 allows 1024; shorten the key")
+
+
+def test_what_is_too_large_to_read_needs_a_checksum_of_its_own(world, context, monkeypatch):
+    arn = world.registry.promote("churn", document())
+    stock(world)
+    world.buckets.put("lake", "churn/model.tar.gz", WEIGHTS, checksum=False)
+    monkeypatch.setattr("mldr.steps.take_inventory.READABLE", len(WEIGHTS) - 1)
+    ended = protect(world, context, arn)
+    failed(world, ended, error="ChecksumUnavailable", says="upload it with --checksum-algorithm CRC64NVME")
+
+
+def test_keys_regions_and_images_of_aws_are_rewritten_for_the_standby(world, context):
+    arn = promoted(world, Image=SCIKIT, Environment={"AWS_DEFAULT_REGION": ACTIVE, "THRESHOLD": "0.5"})
+    entry = world.registry.describe(arn)
+    more = {
+        "SecurityConfig": {"KmsKeyId": f"arn:aws:kms:{ACTIVE}:123456789012:key/theirs"},
+        "MetadataProperties": {"GeneratedBy": f"arn:aws:sagemaker:{ACTIVE}:123456789012:pipeline/train"},
+    }
+    world.registry.edit(arn, document={**entry.document, **more})
+    assert protect(world, context, arn).status == "SUCCEEDED"
+    twin = world.registry.standby[point(world).target_arn].document
+    container = twin["InferenceSpecification"]["Containers"][0]
+    assert container["Image"] == SCIKIT.replace("121021644041", "951798379941").replace(ACTIVE, STANDBY)
+    assert container["Environment"] == {"AWS_DEFAULT_REGION": STANDBY, "THRESHOLD": "0.5"}
+    assert twin["SecurityConfig"]["KmsKeyId"] == world.env.vault_key_arn
+    assert twin["MetadataProperties"] == more["MetadataProperties"]
+
+
+def test_an_image_that_aws_does_not_publish_in_the_standby_fails_the_capture(world, context):
+    arn = promoted(world, Image=f"520713654638.dkr.ecr.{ACTIVE}.amazonaws.com/sagemaker-mxnet:1")
+    says = f"AWS does not publish sagemaker-mxnet in {STANDBY}"
+    failed(world, protect(world, context, arn), error="BadReference", says=says)
+
+
+def test_a_promotion_by_hand_of_a_model_without_an_approved_version_is_refused(world, context):
+    by_hand = {
+        **package_event(world, "arn:aws:sagemaker:x:1:model-package/churn/1"),
+        "source": "mldr",
+        "detail-type": "Model Promoted",
+        "detail": {"model": "sagemaker/churn"},
+    }
+    with pytest.raises(Exception, match="has no approved version in the active region"):
+        deliver("capture_recovery_point", context, by_hand)
+
+
+def test_a_copy_of_an_unsealed_point_is_never_registered(world, context, monkeypatch):
+    ended = protect(world, context, world.registry.promote("churn", document()))
+    assert ended.status == "FAILED"
+    assert world.registry.standby == {}
+
+
+def test_a_batch_of_another_key_is_not_verified_for_this_one(world, context):
+    """What was verified is compared with the plan by key and source: a stale file of another plan seals nothing."""
+    execution = capture(world, context, promoted(world))
+
+    def before(state, attempt):
+        if state == "Seal":
+            [key] = [key for key in world.buckets.keys("vault", "in-progress/") if "/verified/" in key]
+            kept = world.vault.read(key).replace(b"churn/model.tar.gz", b"churn/other.tar.gz")
+            world.vault.keep(key, kept)
+
+    ended = run(world, context, execution, before=before)
+    failed(world, ended, error="ChecksumMismatch", says="2 objects of the plan were not verified")
 
 
 def test_golden_inferences_that_cannot_be_read_fail_the_capture_not_the_failover(world, context):

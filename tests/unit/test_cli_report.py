@@ -111,6 +111,11 @@ def test_law_one_counts_from_the_failure_to_the_evidence_also_what_was_refused()
     assert len(found.shortcomings) == 2
 
 
+def test_traffic_that_goes_back_after_healing_is_a_shortcoming():
+    back = [request(float(at), ok=not 10 <= at < 40, region=ACTIVE if at >= 65 else None) for at in range(70)]
+    assert report.compute(seen(back)).shortcomings == ["the traffic did not move to the standby for good"]
+
+
 def test_a_recovery_has_no_shortcomings():
     assert report.compute(seen()).shortcomings == []
 

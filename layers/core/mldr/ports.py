@@ -188,8 +188,8 @@ class Workflows(Protocol):
     def start(self, name: str, payload: dict[str, Any]) -> None:
         """Start an execution. The same name again is harmless."""
 
-    def running(self, name: str) -> bool:
-        """Return whether the named execution still runs."""
+    def status(self, name: str) -> str | None:
+        """Return RUNNING, SUCCEEDED, FAILED, ABORTED or TIMED_OUT, or None when there is no such execution."""
 
 
 class Bus(Protocol):

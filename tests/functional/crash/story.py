@@ -49,7 +49,6 @@ class Story:
         self.begin("approved")
         assert self.protect()
 
-
     def _publish_policy(self) -> None:
         for region, stack in self.regions.stacks.items():
             bucket, _, key = stack.outputs["PolicyLocation"].removeprefix("s3://").partition("/")

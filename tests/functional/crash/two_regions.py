@@ -1,4 +1,4 @@
-"""Two regions in this process: the real template deployed into moto, its functions called, its state machines walked."""
+"""Two regions in this process: the real template in moto, its functions called, its state machines walked."""
 
 from __future__ import annotations
 
@@ -209,11 +209,8 @@ class TwoRegions:
 
     def walk(self, machine: str, *, retried: bool = True) -> list[Ended]:
         """Run whatever was started to its end. A death is a failed task, or else it takes the execution along."""
-        ended = []
-        for execution in self.executions(machine):
-            if execution.status == "RUNNING":
-                ended.append(self._walk(machine, execution, retried))
-        return ended
+        started = [execution for execution in self.executions(machine) if execution.status == "RUNNING"]
+        return [self._walk(machine, execution, retried) for execution in started]
 
     def _walk(self, machine: str, execution: Execution, retried: bool) -> Ended:
         machines = stepfunctions_backends[ACCOUNT][STANDBY].state_machines

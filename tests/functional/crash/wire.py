@@ -84,7 +84,12 @@ class Wire:
         self.door = ""
 
     def cross(
-        self, service: str, operation: str, act: Callable[[], Any], region: str = "", given: dict[str, Any] | None = None
+        self,
+        service: str,
+        operation: str,
+        act: Callable[[], Any],
+        region: str = "",
+        given: dict[str, Any] | None = None,
     ) -> Any:
         """Make one call, unless the process is dead or dies here."""
         if not self.door:

@@ -42,9 +42,7 @@ WORK = """
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallCloud]:
     with small_cloud(tmp_path_factory.mktemp("state")) as started:
         started.function("work", WORK)
-        started.client("s3").create_bucket(
-            Bucket="vault", CreateBucketConfiguration={"LocationConstraint": HERE}
-        )
+        started.client("s3").create_bucket(Bucket="vault", CreateBucketConfiguration={"LocationConstraint": HERE})
         yield started
 
 

@@ -29,12 +29,12 @@ class StepFunctions:
             if code(error) != "ExecutionAlreadyExists":
                 raise
 
-    def running(self, name: str) -> bool:
+    def status(self, name: str) -> str | None:
         execution = self._arn.replace(":stateMachine:", ":execution:") + f":{name}"
         try:
             with translated(f"describe {name}"):
-                return self._states.describe_execution(executionArn=execution)["status"] == "RUNNING"
+                return self._states.describe_execution(executionArn=execution)["status"]
         except ClientError as error:
             if code(error) != "ExecutionDoesNotExist":
                 raise
-            return False
+            return None

@@ -8,6 +8,7 @@ from mldr.domain.registry import Capture, RegistryEntry
 from mldr.errors import BadEvent, MissingArtifact
 from mldr.events import Promotion
 from mldr.ports import Catalog, Clock, PolicyStore, Registry, Vault, Workflows
+from mldr.steps.executions import RUNNING, start_unless
 from mldr.steps.working_files import keep_capture
 
 
@@ -52,7 +53,6 @@ def begin_protection(
     point = recovery_point_id(entry.version, entry.arn, entry.document)
     known = catalog.record(entry.model, point)
     if known is None:
-        keep_capture(vault, point, Capture(entry=entry, policy=resolved, policy_version=version))
         known = catalog.begin(
             Record(
                 model=entry.model,
@@ -64,7 +64,8 @@ def begin_protection(
                 warnings=resolved.warnings,
             )
         )
-    return _continue(known, promotion, catalog, registry, workflows)
+    capture = Capture(entry=entry, policy=resolved, policy_version=version)
+    return _continue(known, promotion, capture, catalog=catalog, vault=vault, registry=registry, workflows=workflows)
 
 
 def _newest(model: ModelKey, registry: Registry) -> str:
@@ -75,16 +76,24 @@ def _newest(model: ModelKey, registry: Registry) -> str:
 
 
 def _continue(
-    record: Record, promotion: Promotion, catalog: Catalog, registry: Registry, workflows: Workflows
+    record: Record,
+    promotion: Promotion,
+    capture: Capture,
+    *,
+    catalog: Catalog,
+    vault: Vault,
+    registry: Registry,
+    workflows: Workflows,
 ) -> Outcome:
     if record.withdrawn:
         catalog.annotate(record.model, record.recovery_point, withdrawn=None)
         if record.target_arn:
             registry.set_status(record.target_arn, "Approved")
     if record.phase is Phase.SEALED:
-        return _finish(record, promotion, workflows)
-    if record.attempt and record.phase is not Phase.FAILED and workflows.running(execution_name(record)):
+        return _finish(record, capture, vault, workflows)
+    if record.attempt and record.phase is not Phase.FAILED and workflows.status(execution_name(record)) == RUNNING:
         return _outcome(record, "skipped", f"attempt {record.attempt} is {record.phase}")
+    keep_capture(vault, record.recovery_point, capture)
     before = record.reason
     current = catalog.resume(record, record.attempt)
     workflows.start(execution_name(current), task(current))
@@ -95,12 +104,15 @@ def _continue(
     )
 
 
-def _finish(record: Record, promotion: Promotion, workflows: Workflows) -> Outcome:
-    """A sealed point needs nothing, unless what follows the seal (registry, route) had failed."""
+def _finish(record: Record, capture: Capture, vault: Vault, workflows: Workflows) -> Outcome:
+    """A sealed point needs nothing, unless what follows the seal (registry, route, event) was not finished."""
     if not record.reason:
         return _outcome(record, "skipped", f"sealed at {record.sealed_at}")
-    workflows.start(f"{execution_name(record)}-{promotion.id[-8:]}", task(record))
-    return _outcome(record, "resumed", f"sealed, but {record.reason}")
+    if workflows.status(execution_name(record)) == RUNNING:
+        return _outcome(record, "skipped", f"attempt {record.attempt} is running")
+    keep_capture(vault, record.recovery_point, capture)
+    started = start_unless(workflows, f"{execution_name(record)}-after-seal", task(record), final=())
+    return _outcome(record, "resumed" if started else "skipped", f"sealed, but {record.reason}")
 
 
 def _withdraw(entry: RegistryEntry, catalog: Catalog, registry: Registry) -> Outcome:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from mldr.events import FailoverRequested
 from mldr.ports import Workflows
+from mldr.steps.executions import FAILED, SUCCEEDED, start_unless
 
 
 def start_failover(requested: FailoverRequested, *, workflows: Workflows, poll_seconds: int) -> str:
-    """Return the failover's id. The same request again, however late, starts nothing."""
+    """Return the failover's id. The same request again starts nothing, unless its execution was lost."""
     detail = requested.detail
-    workflows.start(
+    start_unless(
+        workflows,
         requested.failover_id,
         {
             "model": str(detail.model),
@@ -20,5 +22,6 @@ def start_failover(requested: FailoverRequested, *, workflows: Workflows, poll_s
             "first_failure_at": detail.first_failure_at.isoformat() if detail.first_failure_at else None,
             "poll_seconds": poll_seconds,
         },
+        final=(SUCCEEDED, FAILED),
     )
     return requested.failover_id
