@@ -15,7 +15,7 @@ from cli.output import AsJson, err, out, phase, print_json, size
 from cli.regions import Bus, Environment, Place, Region, look, places, silence
 from cli.status import point
 from mldr.domain.identity import ModelKey, recovery_point_id
-from mldr.domain.recovery_point import Phase, Record
+from mldr.domain.recovery_point import UNANNOUNCED, Phase, Record
 from mldr.domain.registry import RegistryEntry
 from mldr.events import PromotedDetail
 from mldr.registries.sagemaker import SageMakerRegistry
@@ -160,7 +160,7 @@ def _watch(subject: Subject, before: Record | None, deadline: float, *, quiet: b
 
 def _is_over(record: Record, before: Record | None, certain: bool) -> bool:
     if record.phase is Phase.SEALED:
-        return record != before if record.reason else certain
+        return certain if not record.reason else record.reason != UNANNOUNCED and record != before
     return record.phase is Phase.FAILED and record != before
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from moto.apigatewayv2.models import apigatewayv2_backends
-from moto.core.config import default_user_config
 
 from localcloud.admin import PREFIX, Admin
 from localcloud.buses import EventRouter
@@ -29,6 +28,7 @@ from localcloud.gate import Gate
 from localcloud.lambda_runtime import LambdaRuntime
 from localcloud.moto_repairs.apigatewayv2 import DomainNameRepairs
 from localcloud.moto_repairs.dynamodb import DynamoDBRepairs
+from localcloud.moto_repairs.iam import ManagedPolicies
 from localcloud.moto_repairs.route53 import Route53Repairs
 from localcloud.moto_repairs.s3 import S3Repairs
 from localcloud.moto_repairs.sagemaker import SageMakerRepairs
@@ -83,6 +83,7 @@ class Cloud:
         self._edge()
         self._runtime()
         self._parts: list[Part] = [
+            ManagedPolicies(),
             S3Repairs(ACCOUNT),
             DynamoDBRepairs(),
             SageMakerRepairs(ACCOUNT, self.router.emit),
@@ -141,7 +142,6 @@ class Cloud:
         """Start every part; nothing is deployed yet."""
         # moto's in-process clients must never find a person's own credentials or the network.
         os.environ.update(AWS_EC2_METADATA_DISABLED="true", MOTO_PORT=str(self.server.port))
-        default_user_config["iam"] = {"load_aws_managed_policies": True}
         for part in self._parts:
             part.start()
             self._started.append(part)

@@ -23,7 +23,7 @@ from cli.outcomes import Ended, Exit, from_error
 from cli.output import size
 from localcloud.edge.resolve import Resolver
 from mldr.domain.evidence import Evidence
-from mldr.domain.recovery_point import Phase, Record
+from mldr.domain.recovery_point import UNANNOUNCED, Phase, Record
 
 POLL = 0.5  # seconds
 SOON, RECOVERY = 90.0, 180.0  # seconds to wait for
@@ -115,7 +115,7 @@ class Demo:
 
     def _named(self) -> str | None:
         record = self._standby.record()
-        if record and record.reason:
+        if record and record.reason not in ("", UNANNOUNCED):
             raise Ended(Exit.DOES_NOT_HOLD, f"the model was not onboarded: {record.reason}")
         return self._standby.name()
 

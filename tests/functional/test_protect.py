@@ -557,7 +557,8 @@ def test_a_reference_in_an_unknown_field_fails_the_capture(world, context):
     failed(world, protect(world, context, arn), error="BadReference", says="Containers[0].Unheard")
 
 
-def test_a_crash_after_the_manifest_was_written_finds_it_and_seals_by_it(world, context, monkeypatch):
+@pytest.mark.parametrize("hidden", [True, False])
+def test_a_crash_after_the_manifest_was_written_finds_it_and_seals_by_it(world, context, monkeypatch, hidden):
     """The first manifest counts: written once, it is never written over, whatever the next attempt would say."""
     arn = promoted(world)
     execution = capture(world, context, arn)
@@ -573,6 +574,8 @@ def test_a_crash_after_the_manifest_was_written_finds_it_and_seals_by_it(world, 
         with pytest.raises(KeyboardInterrupt):
             run(world, context, execution)
     assert not point(world).restorable
+    if hidden:  # a delete marker hides it from a plain read, and from a conditional write
+        world.buckets.put("vault", manifest_key(CHURN, point(world).recovery_point), None)
     world.clock.move(hours=1)
     assert protect(world, context, arn).status == "SUCCEEDED"
     assert len(world.vault.versions(manifest_key(CHURN, point(world).recovery_point))) == 1

@@ -13,6 +13,7 @@ from typing import Any
 
 import boto3
 import pytest
+from moto.core.config import default_user_config
 
 ROOT = Path(__file__).resolve().parents[3]
 ACTIVE, STANDBY = "ap-southeast-1", "ap-southeast-3"
@@ -136,6 +137,7 @@ def test_a_deployment_that_fails_says_which_resource_and_why(tmp_path: Path) -> 
     assert up(options, said.append) == 1
     for number, handler in handlers.items():
         signal.signal(number, handler)
+    assert default_user_config["iam"] == {"load_aws_managed_policies": False}
     assert "deployment failed: Odd: resource type AWS::Kinesis::Stream is unknown" in said[-1]
 
 

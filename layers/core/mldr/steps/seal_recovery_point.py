@@ -8,9 +8,6 @@ from mldr.events import SealTask
 from mldr.ports import Catalog, Clock, Vault
 from mldr.steps.working_files import current_record, load_capture, load_plan, load_verified
 
-# Until the conclusion clears it, so that whatever dies after the seal is found and finished.
-UNANNOUNCED = "its registration, route and event are not finished"
-
 
 def seal_recovery_point(task: SealTask, *, region: str, catalog: Catalog, vault: Vault, clock: Clock) -> Record:
     """Return the sealed record. Sealing twice gives the first seal: a manifest is never written over."""
