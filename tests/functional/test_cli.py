@@ -9,7 +9,7 @@ from moto import mock_aws
 from cli import protect
 from cli.regions import Place
 from mldr.domain.failover import Epoch, Takeover
-from mldr.domain.recovery_point import Phase
+from mldr.domain.recovery_point import UNANNOUNCED, Phase
 from mldr.registries.sagemaker import SOURCE_ARN
 from tests.functional.cli_stage import ACTIVE, MODEL, NOON, STANDBY, keep, make_stack, point, register, run, told
 
@@ -185,6 +185,24 @@ class TestProtect:
         assert ended.exit_code == 1
         assert "MissingArtifact: gone" in ended.stderr
         assert "attempt 2" in ended.stderr
+
+    def test_waiting_goes_on_until_what_follows_the_seal_is_finished(self, monkeypatch):
+        arn = register()
+        catalog, name = Place(STANDBY, "prod").catalog, _id(arn)
+        keep(point(name, arn=arn, reason=UNANNOUNCED))
+        monkeypatch.setattr(protect.time, "sleep", lambda _: catalog.annotate(MODEL, name, reason=""))
+        ended = run("protect", "churn", "--wait")
+        assert ended.exit_code == 0
+        assert UNANNOUNCED in ended.stderr
+
+    def test_what_fails_after_the_seal_is_an_exit_code_1(self, monkeypatch):
+        arn = register()
+        catalog, name = Place(STANDBY, "prod").catalog, _id(arn)
+        keep(point(name, arn=arn, reason=UNANNOUNCED))
+        monkeypatch.setattr(protect.time, "sleep", lambda _: catalog.annotate(MODEL, name, reason="ZoneMissing: no"))
+        ended = run("protect", "churn", "--wait")
+        assert ended.exit_code == 1
+        assert "ZoneMissing: no" in ended.stderr
 
     def test_waiting_has_an_end(self, monkeypatch):
         register()

@@ -17,7 +17,7 @@ Algorithm = Literal[
     "CRC64NVME", "CRC32", "CRC32C", "SHA1", "SHA256", "SHA512", "MD5", "XXHASH64", "XXHASH3", "XXHASH128"
 ]
 
-# The reason of a sealed point until the conclusion clears it, so that whatever dies after the seal is found and finished.
+# A sealed point's reason until the conclusion clears it, so that what dies after the seal is found and finished.
 UNANNOUNCED = "its registration, route and event are not finished"
 
 

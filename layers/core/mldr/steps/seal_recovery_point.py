@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mldr.domain.recovery_point import Golden, Manifest, Phase, Plan, Record, SealedObject, manifest_key
+from mldr.domain.recovery_point import UNANNOUNCED, Golden, Manifest, Phase, Plan, Record, SealedObject, manifest_key
 from mldr.errors import ChecksumMismatch, LostRace, MissingArtifact
 from mldr.events import SealTask
 from mldr.ports import Catalog, Clock, Vault
