@@ -55,8 +55,19 @@ up: $(READY) ## Run two AWS regions on this machine from template.yaml (Ctrl-C s
 
 .PHONY: test
 test: lint types imports ## Everything that must be green before a commit (under 10 minutes)
-	$(BIN)/pytest --numprocesses auto tests/unit tests/contract tests/functional tests/architecture
-	$(BIN)/pytest tests/e2e
+	$(BIN)/pytest --numprocesses auto tests/unit tests/contract tests/functional tests/architecture \
+	  --ignore tests/functional/crash --ignore tests/functional/localcloud
+
+.PHONY: slow
+slow: crash cloud e2e ## The suites that `make test` leaves out, because they take minutes
+
+.PHONY: crash
+crash: $(READY) ## A crash after each AWS call of protect and failover, then redelivery
+	$(BIN)/pytest --numprocesses auto tests/functional/crash
+
+.PHONY: cloud
+cloud: $(READY) ## The local cloud's own tests
+	$(BIN)/pytest tests/functional/localcloud
 
 .PHONY: fmt
 fmt: $(READY) ## Format the code and fix what can be fixed by machine
