@@ -19,7 +19,7 @@ MACHINES = {
     for one in RESOURCES.values()
     if one["Type"] == "AWS::Serverless::StateMachine"
 }
-OF_AWS = re.compile(r"(States|Lambda|Sandbox)\.[A-Za-z]+")
+OF_AWS = re.compile(r"(States|Lambda|Sandbox|Runtime)\.[A-Za-z]+")
 
 
 def states(definition: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

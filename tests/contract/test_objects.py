@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from mldr.aws.sources import S3Sources
+from mldr.aws.sources import S3Sources, full_checksum
 from mldr.aws.vault import S3Vault
 from mldr.domain.copying import MIB, CopyLimits
 from mldr.domain.recovery_point import PinnedObject, Retention, SourceVersion
@@ -218,6 +218,22 @@ def test_a_composite_checksum_is_not_a_full_one(real):
 
 
 # the vault, copies
+
+
+@pytest.mark.parametrize(
+    ("head", "algorithm"),
+    [
+        ({"ChecksumSHA256": "abc=", "ChecksumType": "FULL_OBJECT"}, "SHA256"),
+        ({"ChecksumCRC64NVME": "abc=", "ChecksumCRC32": "x"}, "CRC64NVME"),
+        ({"ChecksumSHA256": "abc=", "ChecksumType": "COMPOSITE"}, None),
+        ({"ChecksumSHA256": "abc=-2"}, None),
+        ({"ChecksumSHA256": "abc=-2", "ChecksumCRC32": "x"}, "CRC32"),
+        ({}, None),
+    ],
+)
+def test_the_strongest_checksum_over_the_whole_object_is_taken(head, algorithm):
+    found = full_checksum(head)
+    assert (found.algorithm if found else None) == algorithm
 
 
 @pytest.mark.parametrize("key", KEYS)

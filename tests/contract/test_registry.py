@@ -118,6 +118,12 @@ def test_a_registered_version_keeps_its_approval_and_its_origin(place):
     assert place.group_tags_in_standby(arn) == {"team": "risk"}
 
 
+def test_a_version_that_was_rejected_meanwhile_is_registered_as_rejected(place):
+    """The document was captured while it was approved; the entry says what holds now."""
+    entry = place.registry.describe(place.promote()).model_copy(update={"status": "Rejected"})
+    assert place.status_in_standby(place.registry.register(entry, "v1-abc")) == "Rejected"
+
+
 def test_registering_twice_gives_the_same_arn(place):
     entry = place.registry.describe(place.promote())
     first = place.registry.register(entry, "v1-abc")

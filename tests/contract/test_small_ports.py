@@ -233,15 +233,15 @@ def protect_machine(moto):
 
 
 def test_a_started_execution_runs(workflows):
-    assert not workflows.running("churn-v1-1")
+    assert workflows.status("churn-v1-1") is None
     workflows.start("churn-v1-1", {"model": "sagemaker/churn"})
-    assert workflows.running("churn-v1-1")
+    assert workflows.status("churn-v1-1") == "RUNNING"
 
 
 def test_starting_the_same_name_again_is_harmless(workflows):
     for payload in ({"attempt": 1}, {"attempt": 1}, {"attempt": 2}):
         workflows.start("churn-v1-1", payload)
-    assert workflows.running("churn-v1-1")
+    assert workflows.status("churn-v1-1") == "RUNNING"
 
 
 def test_an_execution_that_ended_does_not_run(moto):
@@ -249,17 +249,17 @@ def test_an_execution_that_ended_does_not_run(moto):
     workflows.start("churn-v1-1", {})
     arn = workflows._arn.replace(":stateMachine:", ":execution:") + ":churn-v1-1"
     moto.client("stepfunctions").stop_execution(executionArn=arn)
-    assert not workflows.running("churn-v1-1")
+    assert workflows.status("churn-v1-1") == "ABORTED"
 
 
-@pytest.mark.parametrize("call", ["start", "running"])
+@pytest.mark.parametrize("call", ["start", "status"])
 def test_a_refusal_that_means_something_else_is_not_swallowed(moto, monkeypatch, call):
     states = moto.client("stepfunctions")
     workflows = StepFunctions(states, state_machine_arn="arn:aws:states:x:1:stateMachine:protect")
     for name in ("start_execution", "describe_execution"):
         monkeypatch.setattr(states, name, refused("StateMachineDoesNotExist"))
     with pytest.raises(ClientError, match="StateMachineDoesNotExist"):
-        workflows.start("x", {}) if call == "start" else workflows.running("x")
+        workflows.start("x", {}) if call == "start" else workflows.status("x")
 
 
 # bus
