@@ -39,16 +39,23 @@ def up(options: Options, say: Say | None = None) -> int:
     try:
         cloud = Cloud(options)
     except OSError as taken:
-        tell(f"cannot listen: {taken}")
-        return 1
+        return _cannot_listen(tell, taken)
     try:
+        try:
+            cloud.start()
+        except OSError as taken:
+            return _cannot_listen(tell, taken)
         return _run(cloud, stop, tell)
     finally:
         cloud.stop()
 
 
+def _cannot_listen(tell: Say, taken: OSError) -> int:
+    tell(f"cannot listen: {taken}; choose other ports with --port, --dns-port and --http-port")
+    return 1
+
+
 def _run(cloud: Cloud, stop: Stop, tell: Say) -> int:
-    cloud.start()
     for region in cloud.options.regions:
         if stop.asked:
             return 0

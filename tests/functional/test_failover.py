@@ -97,6 +97,18 @@ def test_the_same_request_twice_is_one_failover(protected, context):
     assert list(protected.workflows.started)[1:] == ["failover-1"]
 
 
+@pytest.mark.parametrize(("how", "again"), [("SUCCEEDED", 0), ("FAILED", 0), ("ABORTED", 1), ("TIMED_OUT", 1)])
+def test_a_redelivered_request_starts_again_only_what_was_lost(protected, context, how, again):
+    """A failover that ended has its evidence; one that was aborted or ran out of time has told nobody anything."""
+    event = failover_event(protected)
+    deliver("start_failover", context, event)
+    protected.workflows.active.discard("failover-1")
+    protected.workflows.ended["failover-1"] = how
+    for _ in range(3):
+        assert deliver("start_failover", context, event) == []
+    assert list(protected.workflows.started)[1:] == ["failover-1", "failover-1-2"][: 1 + again]
+
+
 def test_running_a_failover_again_repeats_nothing(protected, context):
     """A redelivery after the end: same epoch, same endpoint, one switch, one piece of evidence."""
     fail_over(protected, context)

@@ -10,7 +10,7 @@ from tests.functional.crash.story import Story
 from tests.functional.crash.truth import difference, final_state, nothing_partial
 from tests.functional.crash.wire import Call, Cut
 
-REDELIVERIES = 4  # the queue's maxReceiveCount
+FED_BY_A_QUEUE = {"capture_recovery_point", "start_failover"}  # the queue, not a state machine, tries these again
 
 
 @dataclass
@@ -49,18 +49,21 @@ class Play:
 
     def _survives(self, cut: Cut, retried: bool) -> str:
         self.story.begin(self.chapter)
-        wire = self.story.regions.wire
-        wire.cut = cut
+        self.story.regions.wire.cut = cut
         done = self.act(retried)
+        if retried and not done and cut.call.door not in FED_BY_A_QUEUE:
+            return "its state machine did not try it again"
         try:
             nothing_partial(self.story)
-            wire.cut = None
-            for _ in range(REDELIVERIES):
-                self.story.regions.forget_tokens()
-                done = self.act(True) or done
+            self._delivered_again()
             nothing_partial(self.story)
         except AssertionError as wrong:
             return str(wrong)
-        if not done:
-            return "no execution succeeded, however often the message was delivered again"
         return difference(self.ending, final_state(self.story))
+
+    def _delivered_again(self) -> None:
+        """Once to make good what died, and once more, as any message may come; both late."""
+        self.story.regions.wire.cut = None
+        for _ in range(2):
+            self.story.regions.forget_tokens()
+            self.act(True)

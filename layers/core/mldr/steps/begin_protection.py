@@ -86,9 +86,10 @@ def _continue(
     workflows: Workflows,
 ) -> Outcome:
     if record.withdrawn:
-        catalog.annotate(record.model, record.recovery_point, withdrawn=None)
+        # The mark goes last: while it stands, a message delivered again sets the status again.
         if record.target_arn:
             registry.set_status(record.target_arn, "Approved")
+        catalog.annotate(record.model, record.recovery_point, withdrawn=None)
     if record.phase is Phase.SEALED:
         return _finish(record, capture, vault, workflows)
     if record.attempt and record.phase is not Phase.FAILED and workflows.status(execution_name(record)) == RUNNING:

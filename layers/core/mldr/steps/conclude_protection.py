@@ -14,10 +14,11 @@ def conclude_protection(task: ProtectConclusion, *, catalog: Catalog, vault: Vau
     """Return the phase it ended in. A point that was sealed stays sealed, whatever failed after the seal."""
     record = current_record(catalog, task.model, task.recovery_point, task.attempt)
     if task.error is None:
-        if record.reason:
-            catalog.annotate(record.model, record.recovery_point, reason="")
+        # Told before it is cleared: what dies between the two tells it again, the other order would never tell it.
         sealed = events.SealedDetail.of(read_manifest(vault, record), record.target_arn)
         bus.put(events.SEALED, events.detail(sealed))
+        if record.reason:
+            catalog.annotate(record.model, record.recovery_point, reason="")
         return record.phase
     # A Distributed Map names no cause; the batch that failed has noted it.
     reason = record.reason if task.error.Error.startswith("States.") and record.reason else task.error.sentence
