@@ -13,6 +13,7 @@ from tests.functional.crash.two_regions import ACTIVE, STANDBY, TwoRegions, clie
 MODEL = ModelKey(registry="sagemaker", name="churn")
 LAKE = "lake-of-models"
 WEIGHTS = {"slope": 3, "offset": 1, "padding": "x" * 700}  # more than one copy may carry
+ROUNDS = 3  # that must see a region down: the policy's default
 QUESTIONS = ({"x": 1}, {"x": 2.5})
 IMAGE = f"121021644041.dkr.ecr.{ACTIVE}.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3"
 POLICY = f"""\
@@ -32,22 +33,45 @@ class Story:
     regions: TwoRegions
     saved: dict[str, Any] = field(default_factory=dict)
 
-    def begin(self, name: str) -> None:
-        """Return to a chapter: `approved` or `protected`; each is played once."""
-        if name not in self.saved:
-            {"approved": self._approved, "protected": self._protected}[name]()
-            self.saved[name] = self.regions.save()
-        self.regions.restore(self.saved[name])
+    def begin(self, chapter: str) -> None:
+        """Return to a chapter; each is played once."""
+        chapters = {
+            "approved": self._approved,
+            "protected": self._protected,
+            "rejected": self._rejected,
+            "approved again": self._approved_again,
+            "outage": self._outage,
+        }
+        if chapter not in self.saved:
+            chapters[chapter]()
+            self.saved[chapter] = self.regions.save()
+        self.regions.restore(self.saved[chapter])
 
     def _approved(self) -> None:
         self._publish_policy()
         self._upload()
         self._serve()
-        self.approve(self._register())
+        client("sagemaker", ACTIVE).create_model_package_group(ModelPackageGroupName=MODEL.name)
+        self.approve(self.register())
 
     def _protected(self) -> None:
         self.begin("approved")
         assert self.protect()
+
+    def _rejected(self) -> None:
+        self.begin("protected")
+        self.approve(self.arn, "Rejected")
+
+    def _approved_again(self) -> None:
+        self.begin("rejected")
+        self.protect()
+        self.approve(self.arn)
+
+    def _outage(self) -> None:
+        """The active region is gone, and all rounds but the deciding one have seen it."""
+        self.begin("protected")
+        for _ in range(ROUNDS - 1):
+            self.watch()
 
     def _publish_policy(self) -> None:
         for region, stack in self.regions.stacks.items():
@@ -77,9 +101,9 @@ class Story:
         sagemaker.create_endpoint(EndpointName=MODEL.name, EndpointConfigName=MODEL.name)
         self.regions.pass_time()
 
-    def _register(self) -> str:
+    def register(self) -> str:
+        """Register a version, not yet approved; returns its ARN."""
         sagemaker = client("sagemaker", ACTIVE)
-        sagemaker.create_model_package_group(ModelPackageGroupName=MODEL.name)
         metrics = {"ContentType": "application/json", "S3Uri": f"s3://{LAKE}/churn/metrics.json"}
         return str(
             sagemaker.create_model_package(
@@ -110,6 +134,20 @@ class Story:
         self.regions.deliver("capture_recovery_point", self.promotion)
         return any(one.status == "SUCCEEDED" for one in self.regions.walk("protect", retried=retried))
 
+    def watch(self, *, retried: bool = True) -> bool:
+        """One round of watching an outage, and whatever failover it requests; whether one succeeded."""
+        self._lose_the_active_region()
+        self.regions.schedule("watch", {"round": 0, "rounds": 1, "pause": 1})
+        self.regions.walk("watch", retried=retried)
+        for number, put in enumerate(self.requests()):
+            arrived = {**self.request(), "id": f"event-{number}", "detail": json.loads(put["Detail"])}
+            self.regions.deliver("start_failover", arrived)
+        return any(one.status == "SUCCEEDED" for one in self.regions.walk("failover"))
+
+    def requests(self) -> list[dict[str, Any]]:
+        """Every `Failover Requested` that a function has put on the bus."""
+        return [put for put in self.regions.wire.puts if put["DetailType"] == "Failover Requested"]
+
     @staticmethod
     def request(failover_id: str = "exercise-1", **more: Any) -> dict[str, Any]:
         """A `Failover Requested` as it arrives."""
@@ -125,7 +163,10 @@ class Story:
 
     def recover(self, *, retried: bool = True) -> bool:
         """The active region dies, the failover is requested; whether it succeeded."""
-        self.regions.fail_active(after=0)
-        self.regions.checkers.pass_time()
+        self._lose_the_active_region()
         self.regions.deliver("start_failover", self.request())
         return any(one.status == "SUCCEEDED" for one in self.regions.walk("failover", retried=retried))
+
+    def _lose_the_active_region(self) -> None:
+        self.regions.fail_active(after=0)
+        self.regions.checkers.pass_time()

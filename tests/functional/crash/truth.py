@@ -109,6 +109,7 @@ def final_state(story: Story) -> dict[str, Any]:
         "checks": sorted(_checks().values()),
         "names": _record_sets(),
         "told": sorted({one["DetailType"] for one in story.regions.wire.puts}),
+        "requests": sorted({json.loads(one["Detail"])["failover_id"] for one in story.requests()}),
         **_serving(),
     }
 

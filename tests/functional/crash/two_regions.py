@@ -19,7 +19,7 @@ import moto.s3.models
 from aws_lambda_powertools.utilities.batch.exceptions import BatchProcessingError
 from moto import mock_aws
 from moto.backends import get_backend
-from moto.stepfunctions.models import Execution, stepfunctions_backends
+from moto.stepfunctions.models import Execution, StateMachine, stepfunctions_backends
 
 import mldr.aws.outside
 import mldr.aws.vault
@@ -203,9 +203,13 @@ class TwoRegions:
     # state machines
 
     def executions(self, machine: str) -> list[Execution]:
-        """Every execution of a state machine."""
-        machines = stepfunctions_backends[ACCOUNT][STANDBY].state_machines
-        return next(one for one in machines if one.name == f"mldr-prod-{machine}").executions
+        """Every execution of a state machine of the standby."""
+        return _machine(machine).executions
+
+    def schedule(self, machine: str, payload: Any) -> None:
+        """Start an execution as a schedule does."""
+        arn = _machine(machine).arn
+        client("stepfunctions").start_execution(stateMachineArn=arn, input=json.dumps(payload))
 
     def walk(self, machine: str, *, retried: bool = True) -> list[Ended]:
         """Run whatever was started to its end. A death is a failed task, or else it takes the execution along."""
@@ -213,8 +217,7 @@ class TwoRegions:
         return [self._walk(machine, execution, retried) for execution in started]
 
     def _walk(self, machine: str, execution: Execution, retried: bool) -> Ended:
-        machines = stepfunctions_backends[ACCOUNT][STANDBY].state_machines
-        definition = json.loads(next(one for one in machines if one.name == f"mldr-prod-{machine}").definition)
+        definition = json.loads(_machine(machine).definition)
         walker = Walker(definition, Services(lambda arn, given: self._task(arn, given, retried), _read, self.pass_time))
         try:
             ended = walker.run(json.loads(execution.execution_input))
@@ -245,6 +248,11 @@ class TwoRegions:
     def heal(self) -> None:
         """The active region answers again."""
         self.down, self.wire.refuses = set(), None
+
+
+def _machine(name: str) -> StateMachine:
+    machines = stepfunctions_backends[ACCOUNT][STANDBY].state_machines
+    return next(one for one in machines if one.name == f"mldr-prod-{name}")
 
 
 def _needs_active(call: Call, region: str, given: dict[str, Any]) -> bool:

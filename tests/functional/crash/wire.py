@@ -23,6 +23,7 @@ class Call:
     """One call of a function. `turn` counts the function invocations, `first` says that it opens one."""
 
     number: int
+    region: str
     turn: int
     first: bool
     door: str
@@ -99,7 +100,7 @@ class Wire:
         if self.dead:
             raise Died
         first = not self.calls or self.calls[-1].turn != self.turn
-        call = Call(len(self.calls) + 1, self.turn, first, self.door, service, operation)
+        call = Call(len(self.calls) + 1, region, self.turn, first, self.door, service, operation)
         self.calls.append(call)
         self._die(call, before=True)
         if self.refuses and self.refuses(call, region, given or {}):

@@ -166,12 +166,21 @@ class Record(Frozen):
 
 
 def newest_restorable(records: list[Record]) -> Record | None:
-    """Return the restorable point that was promoted last, or None.
+    """Return the restorable point of the version that was promoted last, or None.
 
-    The promotion decides, not the sealing: an old version whose copy took longer must not win.
+    The promotion decides, not the sealing: an old version whose copy took longer must not win. Nor must an old version
+    whose record was edited: that makes another point of the same version, but no promotion.
     """
+    promoted: dict[str, dt.datetime] = {}
+    for record in records:
+        first = promoted.get(record.origin.arn, record.origin.promoted_at)
+        promoted[record.origin.arn] = min(first, record.origin.promoted_at)
     usable = [record for record in records if record.restorable]
-    return max(usable, key=lambda record: (record.origin.promoted_at, record.started_at), default=None)
+    return max(
+        usable,
+        key=lambda record: (promoted[record.origin.arn], record.origin.promoted_at, record.started_at),
+        default=None,
+    )
 
 
 def prefix(model: ModelKey, recovery_point: str) -> str:

@@ -119,18 +119,18 @@ def _finish(record: Record, capture: Capture, vault: Vault, workflows: Workflows
 def _withdraw(entry: RegistryEntry, catalog: Catalog, registry: Registry) -> Outcome:
     """An approval that was taken back keeps its sealed point, but recovery does not choose it by itself."""
     reason = f"the registry says {entry.status}"
-    points = [
-        record for record in catalog.records(entry.model) if record.origin.arn == entry.arn and not record.withdrawn
-    ]
+    points = [record for record in catalog.records(entry.model) if record.origin.arn == entry.arn]
+    fresh = [record for record in points if not record.withdrawn]
     for record in points:
-        catalog.annotate(record.model, record.recovery_point, withdrawn=reason)
+        if record in fresh:
+            catalog.annotate(record.model, record.recovery_point, withdrawn=reason)
+        # Also for a point that is marked already: the last message may have died between the two.
         if record.target_arn:
             registry.set_status(record.target_arn, entry.status)
-    action = "withdrawn" if points else "skipped"
     return Outcome(
         model=str(entry.model),
-        recovery_point=points[0].recovery_point if points else None,
-        action=action,
+        recovery_point=fresh[0].recovery_point if fresh else None,
+        action="withdrawn" if fresh else "skipped",
         reason=reason,
     )
 
