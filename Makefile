@@ -56,10 +56,9 @@ up: $(READY) ## Run two AWS regions on this machine from template.yaml (Ctrl-C s
 .PHONY: test
 test: lint types imports ## Everything that must be green before a commit (under 10 minutes)
 	$(BIN)/pytest --numprocesses auto tests/unit tests/contract tests/functional tests/architecture \
-	  --ignore tests/functional/crash --ignore tests/functional/localcloud
-
-.PHONY: slow
-slow: crash cloud e2e ## The suites that `make test` leaves out, because they take minutes
+	  --ignore tests/functional/localcloud
+	$(BIN)/pytest tests/functional/localcloud
+	$(BIN)/pytest tests/e2e
 
 .PHONY: crash
 crash: $(READY) ## A crash after each AWS call of protect and failover, then redelivery
