@@ -56,7 +56,9 @@ up: $(READY) ## Run two AWS regions on this machine from template.yaml (Ctrl-C s
 .PHONY: test
 test: lint types imports ## Everything that must be green before a commit (under 10 minutes)
 	$(BIN)/pytest --numprocesses auto tests/unit tests/contract tests/functional tests/architecture \
-	  --ignore tests/functional/localcloud
+	  --ignore tests/functional/crash --ignore tests/functional/localcloud
+	@# These keep moto, or a whole cloud, for many tests: processes of their own keep other suites' moto apart.
+	$(BIN)/pytest --numprocesses auto tests/functional/crash
 	$(BIN)/pytest tests/functional/localcloud
 	$(BIN)/pytest tests/e2e
 
