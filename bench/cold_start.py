@@ -28,7 +28,17 @@ from mldr import wiring
 world = wiring.world()
 for name in {names!r}:
     getattr(world, name)
+for service in {lazy!r}:
+    world._client(service)
 """
+# Clients that an adapter makes on its first call, and that the door always makes.
+ON_FIRST_CALL = {
+    "restore_serving": ["sagemaker"],
+    "warm_serving": ["sagemaker-runtime"],
+    "verify_serving": ["sagemaker-runtime"],
+    "predict_gateway": ["sagemaker", "sagemaker-runtime"],
+    "onboard_model": ["ssm"],
+}
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "bench",
     "AWS_SECRET_ACCESS_KEY": "bench",
@@ -61,8 +71,8 @@ def measure() -> dict[str, float]:
 
 
 def _door(app: Path) -> str:
-    used = sorted(set(re.findall(r"world(?:\(\))?\.([a-z]+)", app.read_text())) - {"env"})
-    return DOOR.format(folder=str(app.parent), names=used)
+    used = sorted(set(re.findall(r"world(?:\(\))?\.([a-z_]+)", app.read_text())) - {"env"})
+    return DOOR.format(folder=str(app.parent), names=used, lazy=ON_FIRST_CALL.get(app.parent.name, []))
 
 
 def _cpu(program: str) -> float:
