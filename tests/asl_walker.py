@@ -43,21 +43,31 @@ class TaskError(Exception):
 
 @dataclass(frozen=True)
 class Ended:
-    """How an execution ended."""
+    """How an execution ended, with the data of its last state, and the states that it went through."""
 
     status: str
-    output: Json = None
+    data: Json = None
     error: str = ""
     cause: str = ""
+    path: tuple[str, ...] = ()
+
+    @property
+    def last(self) -> str:
+        """The state in which it ended."""
+        return self.path[-1]
 
 
 @dataclass
 class Services:
-    """What a state machine reaches: functions by ARN, objects by bucket and key, and time that passes."""
+    """What a state machine reaches: functions by ARN, objects by bucket and key, and time that passes.
+
+    `before` is told of every try of a state: its name, and how often it was tried already.
+    """
 
     invoke: Callable[[str, Json], Json]
     read: Callable[[str, str], bytes]
     pass_time: Callable[[float], None] = lambda _: None
+    before: Callable[[str, int], None] = lambda _state, _attempt: None
 
 
 @dataclass
@@ -80,15 +90,18 @@ class Walker:
             state = self.definition["States"][name]
             _refuse(name, state, COMMON | FIELDS.get(state["Type"], set()))
             if state["Type"] == "Succeed":
-                return Ended("SUCCEEDED", data)
+                return self._ended("SUCCEEDED", data)
             if state["Type"] == "Fail":
-                return Ended("FAILED", None, _said(state, "Error", data), _said(state, "Cause", data))
+                return self._ended("FAILED", data, _said(state, "Error", data), _said(state, "Cause", data))
             try:
                 data, name = self._enter(name, state, data)
             except TaskError as failed:
-                return Ended("FAILED", None, failed.error, failed.cause)
+                return self._ended("FAILED", data, failed.error, failed.cause)
             if not name:
-                return Ended("SUCCEEDED", data)
+                return self._ended("SUCCEEDED", data)
+
+    def _ended(self, status: str, data: Json, error: str = "", cause: str = "") -> Ended:
+        return Ended(status, data, error, cause, tuple(self.visited))
 
     def _enter(self, name: str, state: Json, data: Json) -> tuple[Json, str]:
         after = "" if state.get("End") else state.get("Next", "")
@@ -103,14 +116,15 @@ class Walker:
             case "Pass":
                 return self._placed(state, data, state.get("Result", data)), after
             case "Task":
-                return self._attempt(state, data, lambda: self._task(name, state, data), after)
+                return self._attempt(name, state, data, lambda: self._task(name, state, data), after)
             case "Map":
-                return self._attempt(state, data, lambda: self._map(name, state, data), after)
+                return self._attempt(name, state, data, lambda: self._map(name, state, data), after)
         raise NotKnown(f"{name}: type {state['Type']}")
 
-    def _attempt(self, state: Json, data: Json, act: Callable[[], Json], after: str) -> tuple[Json, str]:
+    def _attempt(self, name: str, state: Json, data: Json, act: Callable[[], Json], after: str) -> tuple[Json, str]:
         tries = [0] * len(state.get("Retry", []))
         while True:
+            self.services.before(name, sum(tries))
             try:
                 return self._placed(state, data, act()), after
             except TaskError as failed:
@@ -151,7 +165,7 @@ class Walker:
                 raise TaskError(
                     "States.ExceedToleratedFailureThreshold", "The specified tolerated failure was exceeded"
                 )
-            results.append(ended.output)
+            results.append(ended.data)
         return results
 
     def _items(self, name: str, reader: Json, data: Json) -> list[Json]:

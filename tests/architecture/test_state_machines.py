@@ -10,6 +10,7 @@ import pytest
 
 from localcloud.deploy.translate import load
 from mldr import errors
+from mldr.aws.workflows import CONCLUDED
 
 ROOT = Path(__file__).parents[2]
 DEFINITIONS = {path.name: json.loads(path.read_text()) for path in sorted((ROOT / "statemachines").glob("*.asl.json"))}
@@ -119,3 +120,8 @@ def test_every_leaf_is_raised_somewhere():
         path.read_text() for path in (ROOT / "layers/core/mldr").rglob("*.py") if path.name != "errors.py"
     )
     assert [name for name in LEAVES if not re.search(rf"\b{name}\(", sources)] == []
+
+
+def test_every_fail_state_is_known_as_a_conclusion():
+    """An execution that fails in any other way was lost, and the same message starts it again."""
+    assert {state["Error"] for _, _, state in ALL if state["Type"] == "Fail"} == CONCLUDED

@@ -27,8 +27,8 @@ RECORD = Record(
     started_at=NOW,
     warnings=("w",),
 )
-FIRST = Epoch(number=1, failover_id="first", region="ap-southeast-3", claimed_at=NOW)
-SECOND = Epoch(number=2, failover_id="second", region="ap-southeast-3", claimed_at=NOW)
+FIRST = Epoch(number=1, failover_id="first", region="ap-southeast-3", recovery_point="v1-0", claimed_at=NOW)
+SECOND = Epoch(number=2, failover_id="second", region="ap-southeast-3", recovery_point="v1-0", claimed_at=NOW)
 SWITCH = Takeover(epoch=1, endpoint="churn-e1", recovery_point="v1-abc", flipped_at=NOW)
 
 

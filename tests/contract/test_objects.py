@@ -256,6 +256,15 @@ def test_copying_twice_makes_one_version(place):
     assert len(place.vault.versions(item.key)) == 1
 
 
+def test_a_damaged_copy_is_made_again(place):
+    place.put("k", b"one")
+    item = pin(place.sources.find("lake", "k"))
+    place.vault.keep(item.key, b"0ne")
+    place.vault.copy(item)
+    assert place.vault.read(item.key) == b"one"
+    assert len(place.vault.versions(item.key)) == 2
+
+
 def test_the_pinned_version_is_copied_after_an_overwrite(place):
     place.put("k", b"one")
     item = pin(place.sources.find("lake", "k"))

@@ -249,7 +249,24 @@ def test_an_execution_that_ended_does_not_run(moto):
     workflows.start("churn-v1-1", {})
     arn = workflows._arn.replace(":stateMachine:", ":execution:") + ":churn-v1-1"
     moto.client("stepfunctions").stop_execution(executionArn=arn)
-    assert workflows.status("churn-v1-1") == "ABORTED"
+    assert workflows.status("churn-v1-1") == "LOST"
+
+
+@pytest.mark.parametrize(
+    ("found", "status"),
+    [
+        ({"status": "SUCCEEDED"}, "SUCCEEDED"),
+        ({"status": "FAILED", "error": "FailoverFailed"}, "FAILED"),
+        ({"status": "FAILED", "error": "ProtectionFailed"}, "FAILED"),
+        ({"status": "FAILED", "error": "Throttled"}, "LOST"),
+        ({"status": "FAILED"}, "LOST"),
+        ({"status": "TIMED_OUT"}, "LOST"),
+    ],
+)
+def test_only_an_execution_that_concluded_its_failure_has_failed(moto, monkeypatch, found, status):
+    states = moto.client("stepfunctions")
+    monkeypatch.setattr(states, "describe_execution", lambda **_: found)
+    assert StepFunctions(states, state_machine_arn="arn:aws:states:x:1:stateMachine:failover").status("x") == status
 
 
 @pytest.mark.parametrize("call", ["start", "status"])

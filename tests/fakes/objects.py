@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from mldr.domain.copying import CopyLimits, is_copied
 from mldr.domain.recovery_point import Checksum, PinnedObject, Retention, SourceVersion
 from mldr.errors import ArtifactChanged, BadReference, LostRace, MissingArtifact, VaultRefused
 from mldr.ports import FoundObject, StoredObject
@@ -152,7 +153,8 @@ class FakeVault:
 
     def copy(self, item: PinnedObject) -> None:
         with self.buckets.lock:
-            if self.stored(item.key) is not None:
+            there = self.stored(item.key)
+            if there and is_copied(item, there.size, there.checksum, CopyLimits()):
                 return
             source = self.buckets.get(item.source.bucket, item.source.key, item.source.version_id)
             if source is None or source.body is None:

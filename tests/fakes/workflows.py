@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from mldr.ports import Status
+
 
 class FakeWorkflows:
     """`started` has every execution by name, `active` the names that still run, `ended` how others did."""
@@ -11,14 +13,14 @@ class FakeWorkflows:
     def __init__(self) -> None:
         self.started: dict[str, dict[str, Any]] = {}
         self.active: set[str] = set()
-        self.ended: dict[str, str] = {}
+        self.ended: dict[str, Status] = {}
 
     def start(self, name: str, payload: dict[str, Any]) -> None:
         if name not in self.started:
             self.started[name] = payload
             self.active.add(name)
 
-    def status(self, name: str) -> str | None:
+    def status(self, name: str) -> Status | None:
         if name not in self.started:
             return None
-        return "RUNNING" if name in self.active else self.ended.get(name, "SUCCEEDED")
+        return Status.RUNNING if name in self.active else self.ended.get(name, Status.SUCCEEDED)

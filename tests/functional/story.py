@@ -8,9 +8,10 @@ from typing import Any
 
 from mldr.domain.identity import ModelKey
 from mldr.domain.recovery_point import Record
+from tests.asl_walker import Ended
 from tests.fakes.objects import etag_of
 from tests.fakes.world import ACTIVE, STANDBY, FakeWorld
-from tests.functional.state_machine import Ended, Machine
+from tests.functional.state_machine import Machine
 
 CHURN = ModelKey(registry="sagemaker", name="churn")
 WEIGHTS = b"weights of version one"

@@ -75,7 +75,7 @@ class TestStatus:
     def test_who_serves_is_shown(self):
         keep(point())
         catalog = Place(STANDBY, "prod").catalog
-        epoch = Epoch(number=1, failover_id="f1", region=STANDBY, claimed_at=NOON)
+        epoch = Epoch(number=1, failover_id="f1", region=STANDBY, recovery_point="v1-0", claimed_at=NOON)
         catalog.claim(MODEL, epoch, None)
         catalog.flip(MODEL, Takeover(epoch=1, endpoint="churn-e1", recovery_point="v1-aaa", flipped_at=NOON), epoch)
         found = json.loads(run("status", "churn", "--json").stdout)

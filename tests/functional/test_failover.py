@@ -1,5 +1,6 @@
 """Recovering a model and switching its traffic: through the doors, in the order of the state machine."""
 
+import datetime as dt
 import json
 
 import pytest
@@ -8,6 +9,7 @@ from mldr.domain.evidence import GENESIS, digest
 from mldr.domain.health import Sight
 from mldr.domain.recovery_point import manifest_key
 from mldr.errors import LostRace, Throttled
+from mldr.ports import Status
 from tests.fakes.world import STANDBY
 from tests.functional.story import (
     CHURN,
@@ -38,7 +40,7 @@ def protected(world, context):
 def refused(world, ended, *, error, says):
     """The failover was refused before anything was touched, and a person knows."""
     assert (ended.status, ended.data["error"]["Error"]) == ("FAILED", error)
-    assert ended.path == ["ClaimEpoch", "RecordFailure", "Failed"]
+    assert ended.path == ("ClaimEpoch", "RecordFailure", "Failed")
     evidence = world.evidence.records[-1]
     assert (evidence.outcome, evidence.epoch, evidence.phases) == ("refused", None, evidence.phases)
     assert says in evidence.reason
@@ -369,5 +371,42 @@ def test_a_lost_race_while_concluding_surfaces(protected, context, monkeypatch):
         raise LostRace("a newer epoch was claimed")
 
     monkeypatch.setattr(protected.catalog, "conclude", lost)
-    with pytest.raises(Exception, match="LostRace"):
-        fail_over(protected, context)
+    ended = fail_over(protected, context)
+    assert (ended.status, ended.error) == ("FAILED", "LostRace")
+
+
+def test_a_failover_lost_before_its_conclusion_is_started_again_and_leaves_its_evidence(protected, context):
+    deliver("start_failover", context, failover_event(protected))
+
+    def before(state, attempt):
+        if state == "Conclude":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(protected, context, "failover-1", "failover", before=before)
+    protected.workflows.ended["failover-1"] = Status.LOST
+    deliver("start_failover", context, failover_event(protected))
+    assert run(protected, context, "failover-1-2", "failover").status == "SUCCEEDED"
+    assert [one.outcome for one in protected.evidence.records] == ["completed"]
+
+
+def test_a_failover_started_again_restores_the_point_that_it_claimed_before(protected, context):
+    claimed = point(protected).recovery_point
+    deliver("start_failover", context, failover_event(protected))
+
+    def before(state, attempt):
+        if state == "Conclude":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(protected, context, "failover-1", "failover", before=before)
+    older = point(protected)
+    later = older.origin.model_copy(
+        update={"promoted_at": older.origin.promoted_at + dt.timedelta(hours=1), "arn": "2"}
+    )
+    protected.catalog.begin(older.model_copy(update={"recovery_point": "v2-newer", "origin": later}))
+    protected.workflows.ended["failover-1"] = Status.LOST
+    deliver("start_failover", context, failover_event(protected))
+    run(protected, context, "failover-1-2", "failover")
+    [evidence] = protected.evidence.records
+    assert evidence.recovery_point == protected.catalog.takeover(CHURN).recovery_point == claimed

@@ -110,7 +110,7 @@ def test_a_sealed_point_stays_sealed_when_its_onboarding_fails_and_the_next_even
     assert point(world).restorable
     world.fronts.missing.clear()
     again = capture(world, context, arn)
-    assert run(world, context, again).path[:3] == ["TakeInventory", "Sealed?", "SyncRegistry"]
+    assert run(world, context, again).path[:3] == ("TakeInventory", "Sealed?", "SyncRegistry")
     assert (point(world).reason, world.catalog.route(CHURN) is not None) == ("", True)
 
 
@@ -525,7 +525,7 @@ def test_an_object_that_vanished_from_the_vault_is_never_sealed(world, context):
 def test_an_image_that_cannot_be_rewritten_fails_the_capture(world, context, image, says):
     arn = promoted(world, Image=image)
     ended = protect(world, context, arn)
-    assert ended.path[-2:] == ["RecordFailure", "Failed"]
+    assert ended.path[-2:] == ("RecordFailure", "Failed")
     assert "Copy" not in ended.path
     assert says in point(world).reason
 

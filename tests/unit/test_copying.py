@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mldr.domain.copying import BATCH_BYTES, BATCH_OBJECTS, MIB, CopyLimits, batches, parts
+from mldr.domain.copying import (
+    BATCH_BYTES,
+    BATCH_OBJECTS,
+    MIB,
+    CopyLimits,
+    batches,
+    carried_algorithm,
+    is_copied,
+    parts,
+)
 from mldr.domain.recovery_point import Checksum, PinnedObject, SourceVersion
 
 TIB = 1024 * 1024 * MIB
@@ -78,3 +87,40 @@ def test_no_two_neighbouring_batches_would_fit_in_one(sizes):
 
 def test_nothing_makes_no_batch():
     assert list(batches([])) == []
+
+
+SMALL = CopyLimits(single_copy=100)
+
+
+def of(size, algorithm, value="pinned"):
+    return pinned(1, size).model_copy(update={"checksum": Checksum(algorithm=algorithm, value=value)})
+
+
+@pytest.mark.parametrize(
+    ("size", "pinned_by", "carried"),
+    [(100, "SHA256", "SHA256"), (101, "SHA256", "CRC64NVME"), (101, "CRC32C", "CRC32C"), (101, "MD5", "CRC64NVME")],
+)
+def test_a_copy_carries_the_pinned_checksum_unless_parts_cannot_have_it(size, pinned_by, carried):
+    assert carried_algorithm(of(size, pinned_by), SMALL) == carried
+
+
+@pytest.mark.parametrize(
+    ("size", "algorithm", "value", "copied"),
+    [
+        (50, "SHA256", "pinned", True),
+        (51, "SHA256", "pinned", False),
+        (50, "SHA256", "other", False),
+        (50, "CRC32", "pinned", False),
+    ],
+)
+def test_only_an_object_of_the_pinned_size_and_checksum_spares_a_copy(size, algorithm, value, copied):
+    there = Checksum(algorithm=algorithm, value=value)
+    assert is_copied(of(50, "SHA256"), size, there, SMALL) is copied
+
+
+def test_an_object_without_a_checksum_is_copied_again():
+    assert not is_copied(of(50, "SHA256"), 50, None, SMALL)
+
+
+def test_a_copy_in_parts_is_kept_for_verification_to_judge_where_checksums_cannot_be_compared():
+    assert is_copied(of(200, "SHA256"), 200, Checksum(algorithm="CRC64NVME", value="any"), SMALL)

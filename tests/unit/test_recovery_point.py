@@ -155,11 +155,13 @@ def test_anything_else_is_a_mismatch_that_names_the_object(size, checksum):
 
 
 def held(concluded=False, ago=dt.timedelta(minutes=1)):
-    return Epoch(number=4, failover_id="first", region="r", claimed_at=NOW - ago, concluded=concluded)
+    return Epoch(
+        number=4, failover_id="first", region="r", recovery_point="v1-0", claimed_at=NOW - ago, concluded=concluded
+    )
 
 
 def claim(current, failover_id="second"):
-    return next_epoch(current, failover_id=failover_id, region="ap-southeast-3", now=NOW)
+    return next_epoch(current, failover_id=failover_id, region="ap-southeast-3", recovery_point="v1-0", now=NOW)
 
 
 def test_the_first_epoch_is_one():
@@ -185,7 +187,7 @@ def test_an_epoch_that_is_held_is_taken(ago):
 
 @given(st.text("abc-", min_size=1, max_size=63), st.text("abc-", min_size=1, max_size=63), st.integers(0, 10**6))
 def test_automatic_ids_keep_models_apart_and_fit_into_a_request(one, other, number):
-    epoch = Epoch(number=number, failover_id="x", region="r", claimed_at=NOW)
+    epoch = Epoch(number=number, failover_id="x", region="r", recovery_point="v1-0", claimed_at=NOW)
     ids = {automatic_id(ModelKey(registry="sagemaker", name=name), epoch, NOW) for name in (one, other)}
     assert len(ids) == len({one, other})
     assert all(len(one) <= 60 for one in ids)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
+from enum import StrEnum
 from typing import Any, Protocol
 
 from mldr.domain.evidence import Evidence
@@ -64,7 +65,7 @@ class Vault(Protocol):
     """The versioned, locked bucket in the standby region."""
 
     def copy(self, item: PinnedObject) -> None:
-        """Copy a pinned version to its key, on the server. Copying twice is harmless.
+        """Copy a pinned version to its key, on the server. Copying twice is harmless; a damaged copy is made again.
 
         Raises MissingArtifact when the pinned version is gone, ArtifactChanged when it has another ETag, VaultRefused.
         """
@@ -182,14 +183,23 @@ class PolicyStore(Protocol):
         """Return the policy and its version. Raises BadPolicy."""
 
 
+class Status(StrEnum):
+    """How an execution stands."""
+
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"  # and concluded: its failure was recorded and told
+    LOST = "LOST"  # aborted, out of time, or dead before it concluded
+
+
 class Workflows(Protocol):
     """State machines."""
 
     def start(self, name: str, payload: dict[str, Any]) -> None:
         """Start an execution. The same name again is harmless."""
 
-    def status(self, name: str) -> str | None:
-        """Return RUNNING, SUCCEEDED, FAILED, ABORTED or TIMED_OUT, or None when there is no such execution."""
+    def status(self, name: str) -> Status | None:
+        """Return how an execution stands, or None when there is none of this name."""
 
 
 class Bus(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mldr.aws.sources import CHUNK, full_checksum, gone, pinned, streamed_sha256
-from mldr.domain.copying import CopyLimits, Part, parts
+from mldr.domain.copying import CopyLimits, Part, carried_algorithm, is_copied, parts
 from mldr.domain.recovery_point import Checksum, PinnedObject, Retention, SourceVersion
 from mldr.errors import LostRace, MissingArtifact, VaultRefused
 from mldr.ports import StoredObject
@@ -14,10 +14,6 @@ from mldr.sdk import translated
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef, CopySourceTypeDef
-
-# Checksums that S3 computes over a whole object that arrives in parts
-# (docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html).
-_WHOLE_BY_PARTS = {"CRC64NVME", "CRC32", "CRC32C"}
 
 
 class S3Vault:
@@ -36,8 +32,8 @@ class S3Vault:
         self._limits = limits or CopyLimits()
 
     def copy(self, item: PinnedObject) -> None:
-        # A key holds a digest of the pins, so whatever is there is a copy of these pins; verification judges its bytes.
-        if self.stored(item.key) is not None:
+        there = self.stored(item.key)
+        if there and is_copied(item, there.size, there.checksum, self._limits):
             return
         refused = VaultRefused(f"the vault {self._bucket} refused {item.key}; look at its bucket policy and key policy")
         with translated(
@@ -54,7 +50,7 @@ class S3Vault:
             Key=item.key,
             CopySource=_source(item.source),
             CopySourceIfMatch=item.etag,
-            ChecksumAlgorithm=_algorithm(item.checksum),
+            ChecksumAlgorithm=carried_algorithm(item, self._limits),
             MetadataDirective="COPY",
             TaggingDirective="COPY",
             **self._encryption,
@@ -93,11 +89,10 @@ class S3Vault:
         return next((upload["UploadId"] for upload in found if upload["Key"] == key), None)
 
     def _new_upload(self, item: PinnedObject) -> str:
-        algorithm: Any = item.checksum.algorithm if item.checksum.algorithm in _WHOLE_BY_PARTS else "CRC64NVME"
         return self._s3.create_multipart_upload(
             Bucket=self._bucket,
             Key=item.key,
-            ChecksumAlgorithm=algorithm,
+            ChecksumAlgorithm=carried_algorithm(item, self._limits),
             ChecksumType="FULL_OBJECT",
             ContentType=item.content_type,
             Metadata=item.metadata,
@@ -181,10 +176,6 @@ class S3Vault:
 
 def _source(source: SourceVersion) -> CopySourceTypeDef:
     return {"Bucket": source.bucket, "Key": source.key, **pinned(source.version_id)}  # type: ignore[typeddict-item]
-
-
-def _algorithm(checksum: Checksum) -> Any:
-    return checksum.algorithm
 
 
 def _completed(number: int, result: Any) -> CompletedPartTypeDef:

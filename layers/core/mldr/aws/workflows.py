@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from mldr.ports import Status
 from mldr.sdk import code, translated
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
+
+# The Fail states of statemachines/: an execution that ends in one has concluded, and told so.
+CONCLUDED = {"ProtectionFailed", "FailoverFailed"}
 
 
 class StepFunctions:
@@ -29,12 +33,15 @@ class StepFunctions:
             if code(error) != "ExecutionAlreadyExists":
                 raise
 
-    def status(self, name: str) -> str | None:
+    def status(self, name: str) -> Status | None:
         execution = self._arn.replace(":stateMachine:", ":execution:") + f":{name}"
         try:
             with translated(f"describe {name}"):
-                return self._states.describe_execution(executionArn=execution)["status"]
+                found = self._states.describe_execution(executionArn=execution)
         except ClientError as error:
             if code(error) != "ExecutionDoesNotExist":
                 raise
             return None
+        if found["status"] in ("RUNNING", "SUCCEEDED"):
+            return Status(found["status"])
+        return Status.FAILED if found.get("error") in CONCLUDED else Status.LOST

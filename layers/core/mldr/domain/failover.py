@@ -15,11 +15,12 @@ ABANDONED = dt.timedelta(hours=1)  # a claim older than this, never concluded, m
 
 
 class Epoch(Frozen):
-    """The generation of "who serves this model", and which failover claimed it."""
+    """The generation of "who serves this model", which failover claimed it, and the recovery point that it restores."""
 
     number: int
     failover_id: str
     region: str
+    recovery_point: str
     claimed_at: dt.datetime
     concluded: bool = False
 
@@ -43,16 +44,20 @@ def automatic_id(model: ModelKey, current: Epoch | None, first_failure_at: dt.da
     return f"auto-{model.name[:20]}-{digest}-e{number}-{first_failure_at:%Y%m%dT%H%M%S}"
 
 
-def next_epoch(current: Epoch | None, *, failover_id: str, region: str, now: dt.datetime) -> Epoch:
+def next_epoch(current: Epoch | None, *, failover_id: str, region: str, recovery_point: str, now: dt.datetime) -> Epoch:
     """Return the epoch that this failover holds: the one it already has, or the next. Raises EpochTaken."""
-    if current is None:
-        return Epoch(number=1, failover_id=failover_id, region=region, claimed_at=now)
-    if current.failover_id == failover_id:
+    if current and current.failover_id == failover_id:
         return current
-    if not current.concluded and now - current.claimed_at < ABANDONED:
+    if current and not current.concluded and now - current.claimed_at < ABANDONED:
         raise EpochTaken(
             f"epoch {current.number} is held by failover {current.failover_id} "
             f"since {current.claimed_at:%Y-%m-%d %H:%M:%S}; "
             "watch it with `mldr status`, or ask again after it has concluded"
         )
-    return Epoch(number=current.number + 1, failover_id=failover_id, region=region, claimed_at=now)
+    return Epoch(
+        number=current.number + 1 if current else 1,
+        failover_id=failover_id,
+        region=region,
+        recovery_point=recovery_point,
+        claimed_at=now,
+    )

@@ -7,8 +7,8 @@ from mldr.domain.recovery_point import Origin, Phase, Record
 from mldr.domain.registry import Capture, RegistryEntry
 from mldr.errors import BadEvent, MissingArtifact
 from mldr.events import Promotion
-from mldr.ports import Catalog, Clock, PolicyStore, Registry, Vault, Workflows
-from mldr.steps.executions import RUNNING, start_unless
+from mldr.ports import Catalog, Clock, PolicyStore, Registry, Status, Vault, Workflows
+from mldr.steps.executions import start_unless
 from mldr.steps.working_files import keep_capture
 
 
@@ -92,7 +92,11 @@ def _continue(
         catalog.annotate(record.model, record.recovery_point, withdrawn=None)
     if record.phase is Phase.SEALED:
         return _finish(record, capture, vault, workflows)
-    if record.attempt and record.phase is not Phase.FAILED and workflows.status(execution_name(record)) == RUNNING:
+    if (
+        record.attempt
+        and record.phase is not Phase.FAILED
+        and workflows.status(execution_name(record)) is Status.RUNNING
+    ):
         return _outcome(record, "skipped", f"attempt {record.attempt} is {record.phase}")
     keep_capture(vault, record.recovery_point, capture)
     before = record.reason
@@ -109,7 +113,7 @@ def _finish(record: Record, capture: Capture, vault: Vault, workflows: Workflows
     """A sealed point needs nothing, unless what follows the seal (registry, route, event) was not finished."""
     if not record.reason:
         return _outcome(record, "skipped", f"sealed at {record.sealed_at}")
-    if workflows.status(execution_name(record)) == RUNNING:
+    if workflows.status(execution_name(record)) is Status.RUNNING:
         return _outcome(record, "skipped", f"attempt {record.attempt} is running")
     keep_capture(vault, record.recovery_point, capture)
     started = start_unless(workflows, f"{execution_name(record)}-after-seal", task(record), final=())

@@ -6,22 +6,21 @@ from collections.abc import Collection
 from itertools import count
 from typing import Any
 
-from mldr.ports import Workflows
-
-RUNNING, SUCCEEDED, FAILED = "RUNNING", "SUCCEEDED", "FAILED"
+from mldr.ports import Status, Workflows
 
 
-def start_unless(workflows: Workflows, name: str, payload: dict[str, Any], final: Collection[str]) -> str | None:
+def start_unless(workflows: Workflows, name: str, payload: dict[str, Any], final: Collection[Status]) -> str | None:
     """Return the name of the execution started, or None when one runs or has ended in a `final` way.
 
-    What was aborted or ran out of time starts again as `name-2`, `name-3`, …
+    Any other end starts again as `name-2`, `name-3`, …
     """
-    for number in count(1):
-        tried = name if number == 1 else f"{name}-{number}"
+    tried = name
+    for number in count(2):
         status = workflows.status(tried)
         if status is None:
-            workflows.start(tried, payload)
-            return tried
-        if status == RUNNING or status in final:
+            break
+        if status is Status.RUNNING or status in final:
             return None
-    return None
+        tried = f"{name}-{number}"
+    workflows.start(tried, payload)
+    return tried

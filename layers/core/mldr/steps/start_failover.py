@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from mldr.events import FailoverRequested
-from mldr.ports import Workflows
-from mldr.steps.executions import FAILED, SUCCEEDED, start_unless
+from mldr.ports import Status, Workflows
+from mldr.steps.executions import start_unless
 
 
 def start_failover(requested: FailoverRequested, *, workflows: Workflows, poll_seconds: int) -> str:
@@ -22,6 +22,6 @@ def start_failover(requested: FailoverRequested, *, workflows: Workflows, poll_s
             "first_failure_at": detail.first_failure_at.isoformat() if detail.first_failure_at else None,
             "poll_seconds": poll_seconds,
         },
-        final=(SUCCEEDED, FAILED),
+        final=(Status.SUCCEEDED, Status.FAILED),
     )
     return requested.failover_id
