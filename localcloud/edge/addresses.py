@@ -11,8 +11,3 @@ API_HOST = re.compile(r"^(?P<api>[a-z0-9-]+)\.execute-api\.(?P<region>[a-z0-9-]+
 def front_addresses(regions: Sequence[str]) -> dict[str, str]:
     """The loopback address of every region's HTTP front, in the order of the regions."""
     return {region: f"127.0.0.{FIRST_FRONT + index}" for index, region in enumerate(regions)}
-
-
-def api_host(api_id: str, region: str) -> str:
-    """The name AWS gives the default endpoint of an HTTP API."""
-    return f"{api_id}.execute-api.{region}.amazonaws.com"

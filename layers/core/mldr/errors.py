@@ -5,7 +5,7 @@
     - Throttled
     - RegionUnreachable
     - LostRace              another writer was first: read again and decide again
-    - ChecksNotReported     Route 53's checkers have not reported on a new health check yet
+    - ChecksNotReported     Route 53 is not seen yet to believe that the takeover switch is off
     - NotConfirmed          the switch is flipped, but the outside does not see it yet
   + Permanent               the input or the set-up is wrong: delivering again cannot work
     - BadEvent
@@ -55,7 +55,7 @@ class LostRace(Retryable):
 
 
 class ChecksNotReported(Retryable):
-    """A health check is too new to have a status."""
+    """Route 53 does not yet believe what it will: a new inverted check starts unhealthy."""
 
 
 class NotConfirmed(Retryable):

@@ -10,7 +10,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from localcloud.edge.addresses import api_host, front_addresses
+from localcloud.edge.addresses import front_addresses
 from localcloud.edge.dns_server import DnsServer
 from localcloud.edge.health_checks import HealthCheckers
 from localcloud.edge.http_apis import HttpApis, Route
@@ -22,7 +22,7 @@ from localcloud.outage import Outage
 from tests.functional.localcloud.test_http_front import free_port
 
 ACTIVE, STANDBY = "ap-southeast-1", "ap-southeast-3"
-HOSTS = {ACTIVE: api_host("active", ACTIVE), STANDBY: api_host("standby", STANDBY)}
+HOSTS = {ACTIVE: f"active.execute-api.{ACTIVE}.amazonaws.com", STANDBY: f"standby.execute-api.{STANDBY}.amazonaws.com"}
 NAME = "iris.models.mldr.test"
 
 
