@@ -12,13 +12,13 @@ import pytest
 from moto.apigatewayv2.models import apigatewayv2_backends
 from moto.awslambda.exceptions import LambdaClientError
 
-from localcloud.edge.addresses import ACCOUNT, api_host
+from localcloud.edge.addresses import ACCOUNT
 from localcloud.edge.http_apis import Api, HttpApis, Route
 from localcloud.edge.http_front import HttpFront
 from localcloud.outage import Outage
 
 HERE, THERE = "ap-southeast-1", "ap-southeast-3"
-HOST = api_host("abc123", HERE)
+HOST = f"abc123.execute-api.{HERE}.amazonaws.com"
 ROUTES = [
     Route("POST", "/models/{model}/invocations", "predict"),
     Route("GET", "/models/{model}/health", "health"),
@@ -193,8 +193,8 @@ def test_a_function_that_takes_too_long_is_unavailable(world: World) -> None:
         ("DELETE", "/models/iris/health", HOST, 404, "Not Found"),
         ("GET", "/models/a/b/health", HOST, 404, "Not Found"),
         ("GET", "/models/iris/health", "127.0.0.11", 403, "Forbidden"),
-        ("GET", "/models/iris/health", api_host("abc123", THERE), 403, "Forbidden"),
-        ("GET", "/models/iris/health", api_host("other", HERE), 403, "Forbidden"),
+        ("GET", "/models/iris/health", f"abc123.execute-api.{THERE}.amazonaws.com", 403, "Forbidden"),
+        ("GET", "/models/iris/health", f"other.execute-api.{HERE}.amazonaws.com", 403, "Forbidden"),
     ],
 )
 def test_requests_without_an_api_or_a_route_are_refused(
