@@ -8,12 +8,14 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 VENV := .venv
 CHECK := .venv-check
+BENCH := .venv-bench
 BIN := $(VENV)/bin
 
 # An environment is ready when a stamp named after its requirements' content is there.
 key = $(shell cat $(1) 2>/dev/null | cksum | cut -d' ' -f1)
 READY := $(VENV)/.ready-$(call key,requirements/uv.txt requirements/dev.txt pyproject.toml)
 CHECK_READY := $(CHECK)/.ready-$(call key,requirements/uv.txt requirements/check.txt)
+BENCH_READY := $(BENCH)/.ready-$(call key,requirements/uv.txt requirements/bench.txt)
 
 # uv takes 4 s where pip takes 17 s; where uv cannot be had, pip does the same work.
 PIP_FLAGS := --quiet --disable-pip-version-check --require-hashes
@@ -35,6 +37,10 @@ $(READY):
 
 $(CHECK_READY):
 	$(call install,$(CHECK),requirements/check.txt)
+	@touch $@
+
+$(BENCH_READY):
+	$(call install,$(BENCH),requirements/bench.txt)
 	@touch $@
 
 ##@ Every day
@@ -98,6 +104,12 @@ unit: $(READY) ## The quick tests: no server, no process
 e2e: $(READY) ## The whole slice on the local cloud
 	$(BIN)/pytest tests/e2e
 
+.PHONY: test-real
+test-real: $(READY) ## The contracts on real servers: Ceph's S3, LocalStack's S3, DynamoDB Local (under 10 minutes)
+	@# Ceph comes by apt, so this needs Debian or Ubuntu and root or sudo; the rest goes under .mldr/real.
+	$(BIN)/python -m localcloud.real install
+	$(BIN)/pytest -rs tests/contract tests/real --servers radosgw,localstack,dynamodb-local
+
 .PHONY: coverage
 coverage: $(READY) ## What the tests reach; the layer must stay at 90 % or more
 	$(BIN)/coverage erase
@@ -105,9 +117,22 @@ coverage: $(READY) ## What the tests reach; the layer must stay at 90 % or more
 	$(BIN)/coverage report
 	$(BIN)/coverage report --include='layers/core/mldr/*' --format=total --fail-under=90
 
+# Ceph and restic come by apt, so these need Debian or Ubuntu and root or sudo.
 .PHONY: bench
-bench: $(READY) ## Cold start and recovery time, measured here
-	$(BIN)/python -m bench
+bench: $(READY) $(BENCH_READY) ## Copies against the peers, what they lose, and scale (under 20 minutes); `BENCH_FLAGS=--resume` goes on
+	$(BIN)/python -m bench $(BENCH_FLAGS)
+
+.PHONY: bench-quick
+bench-quick: $(READY) $(BENCH_READY) ## The same and snapshots, smaller and fewer, kept apart in .mldr/bench (under 3 minutes)
+	$(BIN)/python -m bench --quick $(BENCH_FLAGS)
+
+.PHONY: bench-snapshots
+bench-snapshots: $(READY) $(BENCH_READY) ## Snapshots of 100,000 files against restic and dvc (under 15 minutes)
+	$(BIN)/python -m bench snapshots $(BENCH_FLAGS)
+
+.PHONY: bench-cpu
+bench-cpu: $(READY) ## CPU time of one S3 request and of every function's cold start
+	$(BIN)/python -m bench client cold_start
 
 ##@ Before a deployment
 
@@ -119,12 +144,14 @@ check: $(CHECK_READY) ## Template, state machines and `sam build`, in an environ
 
 .PHONY: lock
 lock: $(READY) ## Pin requirements/*.txt again from requirements/*.in
-	for name in layers/core/requirements requirements/uv requirements/dev requirements/check; do \
+	for name in layers/core/requirements requirements/uv requirements/dev requirements/check requirements/bench; do \
 	  $(BIN)/uv pip compile --quiet --upgrade --system-certs --universal --python-version 3.11 --generate-hashes --no-header \
 	    --output-file $$name.txt $$name.in; \
 	done
+	$(BIN)/uv pip compile --quiet --upgrade --system-certs --python-version 3.13 --generate-hashes --no-header \
+	  --output-file requirements/real.txt requirements/real.in
 
 .PHONY: clean
 clean: ## Remove everything that make has made
-	rm -rf $(VENV) $(CHECK) .mldr .aws-sam .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage*
+	rm -rf $(VENV) $(CHECK) $(BENCH) .mldr .aws-sam .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -72,7 +72,7 @@ def failover(
     """
     key = ModelKey.parse(model)
     asked = FailoverRequest.parse({
-        "model": str(key), "reason": reason, "requested_by": _caller(), "failover_id": _new_id(key),
+        "model": str(key), "reason": reason, "requested_by": who(), "failover_id": _new_id(key),
     })  # fmt: skip
     standby = replace(standby_of(key, places(region, env)), bus_name=bus)
     followed = Followed(key, str(asked.failover_id), standby)
@@ -87,7 +87,8 @@ def _new_id(model: ModelKey) -> str:
     return f"by-hand-{model.name[:30]}-{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%S%f}"[:60]
 
 
-def _caller() -> str:
+def who() -> str:
+    """Return who asks, for the records."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 from typer.core import TyperGroup
 
-from cli import failover, local, policy, protect, status
+from cli import diff, failover, local, policy, protect, restore_dataset, snapshot, snapshots, status, verify
 from cli.demo import command as demo
 from cli.outcomes import EXIT_CODES, from_error
 from cli.output import err
@@ -53,4 +53,9 @@ app.add_typer(local.app, name="local")
 app.command("status")(status.status)
 app.command("protect")(protect.protect)
 app.command("failover")(failover.failover)
+app.command("verify")(verify.verify)
+app.command("snapshot")(snapshot.snapshot)
+app.command("snapshots")(snapshots.snapshots)
+app.command("restore-dataset")(restore_dataset.restore_dataset)
+app.command("diff")(diff.diff)
 app.add_typer(policy.app, name="policy")

@@ -31,7 +31,8 @@ def table(*headers: str) -> Table:
 
 def print_table(made: Table) -> None:
     """Print a table as wide as the terminal, or as wide as it likes where there is none."""
-    out.print(made, width=None if out.is_terminal or "COLUMNS" in os.environ else PIPED)
+    said = os.environ.get("COLUMNS", "")
+    out.print(made, width=int(said) if said.isdigit() else None if out.is_terminal else PIPED)
 
 
 def print_json(value: Any) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
+from rich.table import Table
 
 from cli.outcomes import Exit, bad_input
 from cli.output import AsJson, err, out, print_json, print_table, table
@@ -60,6 +61,17 @@ def _show(file: Path, policy: Policy) -> None:
         rows.add_row(entry.match, *_row(entry.rules))
     rows.add_row("[dim]all others[/]", *_row(policy.defaults))
     print_table(rows)
+    if policy.datasets:
+        print_table(_datasets(policy))
+
+
+def _datasets(policy: Policy) -> Table:
+    rows = table("datasets", "source", "in", "every", "listed every", "kept", "digest")
+    for name, rule in policy.datasets.items():
+        kept = f"{format_duration(rule.retention.period)} {rule.retention.mode}"
+        times = (format_duration(rule.every), format_duration(rule.reconcile))
+        rows.add_row(name, escape(rule.uri), rule.region, *times, kept, rule.digest)
+    return rows
 
 
 def _row(rules: ModelRules) -> tuple[str, ...]:

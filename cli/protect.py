@@ -11,12 +11,14 @@ import typer
 from rich.markup import escape
 
 from cli.outcomes import Ended, Exit, bad_input, unreachable
-from cli.output import AsJson, err, out, phase, print_json, size
+from cli.output import AsJson, out, phase, print_json, size
+from cli.progress import Ticker, progress_of, told
 from cli.regions import Bus, Environment, Place, Region, look, places, silence
 from cli.status import point
 from mldr.domain.identity import ModelKey, recovery_point_id
 from mldr.domain.recovery_point import UNANNOUNCED, Phase, Record
 from mldr.domain.registry import RegistryEntry
+from mldr.domain.transfers import Progress, owner_of
 from mldr.events import PromotedDetail
 from mldr.registries.sagemaker import SageMakerRegistry
 
@@ -44,6 +46,10 @@ class Subject:
         records = [one for one in self.standby.catalog.records(self.model) if one.origin.arn == self.entry.arn]
         exact = [one for one in records if self.is_exact(one)]
         return max(exact or records, key=lambda one: one.started_at, default=None)
+
+    def progress(self, record: Record) -> Progress | None:
+        """Return how far the copy of a point is; None while nothing is planned."""
+        return progress_of(self.standby, owner_of("model", str(self.model)), record.recovery_point)
 
     def is_exact(self, record: Record) -> bool:
         """Whether the point holds the version as it is described now. An older SDK in the stack may describe less."""
@@ -82,7 +88,7 @@ def protect(
         return
     record = _watch(subject, before, time.monotonic() + timeout, quiet=as_json)
     if as_json:
-        print_json({**point(record), "region": subject.standby.region})
+        print_json({**point(record), "region": subject.standby.region, "transfer": told(subject.progress(record))})
     if not record.phase.restorable or record.reason:
         advice = f"mend the cause and run `mldr protect {subject.model.name} --wait` again"
         raise Ended(Exit.DOES_NOT_HOLD, f"{record.recovery_point} is {record.phase}: {record.reason}", advice)
@@ -144,18 +150,21 @@ def _asked(subject: Subject, as_json: bool) -> None:
 
 
 def _watch(subject: Subject, before: Record | None, deadline: float, *, quiet: bool) -> Record:
-    """Show each phase once, until the point is sealed or has failed."""
+    """Show each phase once, and how far the copy is, until the point is sealed or has failed."""
     said, settled = "", time.monotonic() + SETTLE
-    while True:
-        record = subject.current()
-        if record and not quiet and (line := _line(record)) != said:
-            said = line
-            err.print(line)
-        if record and _is_over(record, before, subject.is_exact(record) or time.monotonic() > settled):
-            return record
-        if time.monotonic() > deadline:
-            raise Ended(Exit.DOES_NOT_HOLD, f"not sealed in time; {said or 'it was never captured'}", LOST)
-        time.sleep(POLL)
+    with Ticker(quiet) as ticker:
+        while True:
+            record = subject.current()
+            if record and (line := _line(record)) != said:
+                said = line
+                ticker.phase(line)
+            if record and _is_over(record, before, subject.is_exact(record) or time.monotonic() > settled):
+                return record
+            if record and not quiet:
+                ticker.show(told(subject.progress(record)))
+            if time.monotonic() > deadline:
+                raise Ended(Exit.DOES_NOT_HOLD, f"not sealed in time; {said or 'it was never captured'}", LOST)
+            time.sleep(POLL)
 
 
 def _is_over(record: Record, before: Record | None, certain: bool) -> bool:

@@ -18,6 +18,10 @@ from botocore.config import Config
 from cli.outcomes import Ended, Exit, bad_input, from_error, unreachable
 from mldr.aws.bus import EventBus
 from mldr.aws.catalog import DynamoCatalog
+from mldr.aws.datasets import DynamoDatasets
+from mldr.aws.policy_store import S3PolicyStore
+from mldr.aws.scrubs import DynamoScrubs
+from mldr.aws.vault import S3Vault
 from mldr.domain.identity import ModelKey
 from mldr.domain.regions import REGIONS
 
@@ -62,6 +66,22 @@ class Place:
         return DynamoCatalog(self.client("dynamodb"), table=self.table)
 
     @cached_property
+    def scrubs(self) -> DynamoScrubs:
+        """What the last checks of this region's vault found."""
+        return DynamoScrubs(self.client("dynamodb"), table=self.table)
+
+    @cached_property
+    def datasets(self) -> DynamoDatasets:
+        """What this region knows of datasets."""
+        return DynamoDatasets(self.client("dynamodb"), table=self.table)
+
+    @cached_property
+    def policies(self) -> S3PolicyStore:
+        """The policy in force in this region."""
+        bucket = f"mldr-{self.environment}-config-{self.account}-{self.region}"
+        return S3PolicyStore(self.client("s3"), location=f"s3://{bucket}/policy.yaml")
+
+    @cached_property
     def account(self) -> str:
         """The account, as the table's ARN says it."""
         described = self.client("dynamodb").describe_table(TableName=self.table)
@@ -77,6 +97,11 @@ class Place:
         state_machine = f"mldr-{self.environment}-{machine}"
         partition = boto3.Session().get_partition_for_region(self.region)
         return f"arn:{partition}:states:{self.region}:{self.account}:execution:{state_machine}:{name}"
+
+    @cached_property
+    def sealed(self) -> S3Vault:
+        """The vault of this region, to read from."""
+        return S3Vault(self.client("s3"), bucket=self.vault, key_arn="")
 
     @property
     def vault(self) -> str:

@@ -8,44 +8,69 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from cli.outcomes import Ended, Exit
+from cli.outcomes import Ended, Exit, bad_input
 from cli.output import AsJson, err, moment, out, phase, print_json, print_table, seconds, size, table
+from cli.progress import progress_of, sentence, share, told
 from cli.regions import Environment, Looked, Place, Region, look, places, silence
 from mldr.domain.identity import ModelKey
-from mldr.domain.recovery_point import Record, newest_restorable
+from mldr.domain.lag import lag
+from mldr.domain.recovery_point import Phase, Record, newest_restorable
+from mldr.domain.transfers import owner_of
 
+LABEL = 17  # columns before a value
 Model = Annotated[
     str | None,
     typer.Argument(metavar="[MODEL]", help="A model: churn, or sagemaker/churn. Without it: all.", show_default=False),
 ]
 
 
-def status(model: Model = None, as_json: AsJson = False, region: Region = None, env: Environment = "prod") -> None:
+Missing = Annotated[bool, typer.Option("--missing", help="List what of the newest recovery point has not arrived.")]
+
+
+def status(
+    model: Model = None,
+    missing: Missing = False,
+    as_json: AsJson = False,
+    region: Region = None,
+    env: Environment = "prod",
+) -> None:
     """Show a model's newest recovery point, or one line per model.
 
     [dim]$[/] mldr status digits-classifier
     [dim]$[/] mldr status digits-classifier --json | jq -r .phase
+    [dim]$[/] mldr status digits-classifier --missing
+
+    While bytes move it says how far they are; `complete` in the JSON says whether the entire newest version is there.
 
     Exit codes: 0 there is a point to recover from (without MODEL: for every model), 1 there is none, 2 no such model
     name or region, 3 no catalog could be read.
     """
     where = places(region, env)
     if model is None:
+        if missing:
+            raise bad_input("--missing speaks of one model", "name it: mldr status MODEL --missing")
         _all(where, as_json)
     else:
-        _one(ModelKey.parse(model), where, as_json)
+        _one(ModelKey.parse(model), where, missing=missing, as_json=as_json)
 
 
-def describe(place: Place, model: ModelKey) -> dict[str, Any] | None:
-    """Return what a region's catalog knows of a model; None when it was never captured there."""
+def describe(place: Place, model: ModelKey, *, missing: bool = False) -> dict[str, Any] | None:
+    """Return what a region's catalog knows of a model, `missing` also what has not arrived; None without a record."""
     catalog = place.catalog
     records = sorted(catalog.records(model), key=_promotion)
     if not records:
         return None
     newest, usable = records[-1], newest_restorable(records)
     epoch, takeover, route = catalog.epoch(model), catalog.takeover(model), catalog.route(model)
+    owner = owner_of("model", str(model))
+    sealed, checked = newest.phase is Phase.SEALED, place.scrubs.last(owner)
+    moving = None if sealed else progress_of(place, owner, newest.recovery_point)
     return {
         **point(newest),
+        "complete": sealed or bool(moving and moving.complete),
+        "transfer": told(moving, missing=missing),
+        "lag_seconds": round(lag(records, dt.datetime.now(dt.UTC)).total_seconds(), 3),
+        "checked": checked.model_dump(mode="json") if checked else None,
         "region": place.region,
         "recoverable": usable.recovery_point if usable else None,
         "name": route.name if route else None,
@@ -79,11 +104,12 @@ def point(record: Record) -> dict[str, Any]:
         "target_arn": record.target_arn,
         "warnings": list(record.warnings),
         "withdrawn": record.withdrawn,
+        "damaged": record.damaged,
     }
 
 
-def _one(model: ModelKey, where: list[Place], as_json: bool) -> None:
-    looked = look(where, lambda place: describe(place, model))
+def _one(model: ModelKey, where: list[Place], *, missing: bool, as_json: bool) -> None:
+    looked = look(where, lambda place: describe(place, model, missing=missing))
     found = [answer for answer in looked.answers.values() if answer]
     if not found:
         raise _unknown(model, looked)
@@ -92,6 +118,8 @@ def _one(model: ModelKey, where: list[Place], as_json: bool) -> None:
         print_json(newest)
     else:
         _show(newest)
+        if missing:
+            _show_missing(newest)
         _complain(looked)
     if newest["recoverable"] is None:
         raise typer.Exit(int(Exit.DOES_NOT_HOLD))
@@ -127,6 +155,9 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
         ("recovery point", f"{found['recovery_point']}  {phase(found['phase'])}"),
         ("reason", escape(found["reason"])),
         ("withdrawn", escape(found["withdrawn"] or "")),
+        ("damaged", f"[red]{escape(found['damaged'])}[/]" if found["damaged"] else ""),
+        ("arrived", arrived(found)),
+        ("behind", f"[yellow]{seconds(found['lag_seconds'])}[/]" if found["lag_seconds"] else ""),
         ("would restore", found["recoverable"] if found["recoverable"] != found["recovery_point"] else ""),
         ("promoted", moment_of(found["promoted_at"])),
         (
@@ -134,6 +165,7 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
             f"{moment_of(found['sealed_at'])}, {seconds(found['rpo_seconds'])} later" if found["sealed_at"] else "",
         ),
         ("holds", f"{found['objects']} objects, {size(found['bytes'])}"),
+        ("checked", _checked(found["checked"])),
         ("attempt", str(found["attempt"]) if found["attempt"] > 1 else ""),
         ("registered as", found["target_arn"] or ""),
         ("name", found["name"] or "[yellow]not onboarded: no traffic can be switched yet[/]"),
@@ -143,6 +175,37 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
         ("older points", f"{len(others)} more can be restored" if others else ""),
         *(("warning", f"[yellow]{escape(warning)}[/]") for warning in found["warnings"]),
     ]
+
+
+def arrived(found: dict[str, Any]) -> str:
+    """Return how far the newest point is, while it is not sealed."""
+    moving = found["transfer"]
+    return sentence(moving, out.width - LABEL) if moving and found["phase"] != Phase.SEALED else ""
+
+
+def _show_missing(found: dict[str, Any]) -> None:
+    if found["complete"]:
+        out.print("nothing is missing: the entire version has arrived")
+        return
+    if found["transfer"] is None:
+        out.print("all of it is missing: what belongs to the version is still being listed")
+        return
+    rows = table("not there yet", "objects", "moves", "first name", "last name")
+    for item in found["transfer"]["missing"]:
+        # Ranges of one large object have no names of their own: their object's shard has.
+        names = (escape(item["first"]), escape(item["last"]))
+        rows.add_row(item["item"], str(item["objects"] or ""), size(item["bytes"]), *names)
+    print_table(rows)
+
+
+def _checked(tally: dict[str, Any] | None) -> str:
+    if tally is None:
+        return ""
+    read = f"{tally['objects']} objects, {size(tally['bytes'])}"
+    wrong = {name: tally[name] for name in ("bad", "repaired", "unread", "unchecked") if tally[name]}
+    verdict = ", ".join(f"{count} {name}" for name, count in wrong.items()) or "sound"
+    colour = "green" if not wrong else "red" if tally["bad"] else "yellow"
+    return f"{moment_of(tally['checked_at'])}: [{colour}]{verdict}[/], {read} of {tally['sample']:g} %"
 
 
 def moment_of(text: str | None) -> str:
@@ -170,5 +233,6 @@ def _table(found: list[dict[str, Any]]) -> None:
     for model in sorted(found, key=lambda model: model["model"]):
         held = f"{model['objects']} objects, {size(model['bytes'])}"
         row = (model["recovery_point"], moment_of(model["sealed_at"]), held)
-        rows.add_row(model["model"], model["region"], phase(model["phase"]), *row)
+        so_far = f" {share(model['transfer']):.0%}" if model["transfer"] else ""
+        rows.add_row(model["model"], model["region"], phase(model["phase"]) + so_far, *row)
     print_table(rows)

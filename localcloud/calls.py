@@ -141,6 +141,12 @@ def parameters(environ: Mapping[str, Any], identity: Identity) -> dict[str, Any]
     return found
 
 
+def xml_body(environ: Mapping[str, Any]) -> bytes:
+    """The body of a request that lists things in XML; without the chunk headers of a streamed upload."""
+    body = _body(environ)
+    return body[body.index(b"<") : body.rindex(b">") + 1] if b"<" in body else b"<Delete/>"
+
+
 def protocol(service: str, environ: Mapping[str, Any]) -> str:
     """The wire format of the request: some services speak several."""
     if environ.get("HTTP_X_AMZ_TARGET"):

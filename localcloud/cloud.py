@@ -28,9 +28,12 @@ from localcloud.gate import Gate
 from localcloud.lambda_runtime import LambdaRuntime
 from localcloud.moto_repairs.apigatewayv2 import DomainNameRepairs
 from localcloud.moto_repairs.dynamodb import DynamoDBRepairs
+from localcloud.moto_repairs.dynamodb_batches import DynamoDBBatches
+from localcloud.moto_repairs.dynamodb_expiry import Expiry
 from localcloud.moto_repairs.iam import ManagedPolicies
 from localcloud.moto_repairs.route53 import Route53Repairs
 from localcloud.moto_repairs.s3 import S3Repairs
+from localcloud.moto_repairs.s3_events import S3Events
 from localcloud.moto_repairs.sagemaker import SageMakerRepairs
 from localcloud.moto_repairs.sagemaker_endpoints import SageMakerEndpointRepairs
 from localcloud.moto_repairs.stepfunctions import StateMachines
@@ -85,7 +88,10 @@ class Cloud:
         self._parts: list[Part] = [
             ManagedPolicies(),
             S3Repairs(ACCOUNT),
+            S3Events(ACCOUNT, self.router.emit),
             DynamoDBRepairs(),
+            DynamoDBBatches(),
+            Expiry(ACCOUNT, self.outage, self.clock),
             SageMakerRepairs(ACCOUNT, self.router.emit),
             SageMakerEndpointRepairs(self.endpoints),
             DomainNameRepairs(),

@@ -13,7 +13,9 @@ from typing import Any
 
 from moto.awslambda.exceptions import LambdaClientError
 from moto.awslambda.models import LambdaFunction, lambda_backends
+from moto.cloudwatch.models import cloudwatch_backends
 
+from localcloud.embedded_metrics import publish
 from localcloud.lambda_code import CodeStore
 from localcloud.lambda_worker import Deployed, Invocation, Worker
 from localcloud.outage import Outage
@@ -225,9 +227,10 @@ class LambdaRuntime:
             self._later.submit(self._try, function, payload, delays)
 
     def _keep_log(self, function: LambdaFunction, outcome: Invocation) -> None:
-        """CloudWatch Logs keeps the latest lines; the files keep all."""
+        """CloudWatch Logs keeps the latest lines, CloudWatch their metrics; the files keep all."""
         if not outcome.log:
             return
+        publish(cloudwatch_backends[self._account][function.region], outcome.log)
         backend, group, stream = function.logs_backend, function.logs_group_name, "local"
         backend.ensure_log_group(group)
         streams = backend.groups[group].streams

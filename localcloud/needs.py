@@ -3,13 +3,14 @@
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
+from xml.etree import ElementTree
 
 from moto.kms.models import kms_backends
 from moto.s3.models import s3_backends
 from moto.secretsmanager.models import secretsmanager_backends
 from moto.sns.models import sns_backends
 
-from localcloud.calls import Identity, bucket_and_key, copy_source, parameters
+from localcloud.calls import Identity, bucket_and_key, copy_source, parameters, xml_body
 from localcloud.policies import Need
 
 PREFIX = {"stepfunctions": "states", "sagemaker-runtime": "sagemaker", "apigatewayv2": "apigateway"}
@@ -308,14 +309,37 @@ def _s3(identity: Identity, environ: Environ, account: str) -> list[Need]:
         return _reads(identity, f"arn:aws:s3:::{bucket}/{key}", (bucket, key, version), account)
     operation = S3_RENAMED.get(identity.operation, identity.operation)
     if operation in ("DeleteObject", "DeleteObjects"):
-        named = "DeleteObjectVersion" if _version(environ) else "DeleteObject"
-        return [Need(f"s3:{named}", (f"arn:aws:s3:::{bucket}/{key or '*'}",), _lock_bypass(environ))]
+        named = [(key, _version(environ))] if key else _listed(xml_body(environ))
+        return [need for one in named for need in _deletes(bucket, *one, environ)]
     resource = f"arn:aws:s3:::{bucket}/{key}" if key else f"arn:aws:s3:::{bucket}" if bucket else "*"
     prefix = parameters(environ, identity).get("prefix", "") if operation.startswith("ListBucket") else ""
-    return [Need(f"s3:{operation}", (resource,), (("s3:prefix", prefix),))]
+    needed = [Need(f"s3:{operation}", (resource,), (("s3:prefix", prefix),))]
+    return needed + (_bypass(resource, environ) if operation == "PutObjectRetention" else [])
 
 
-def _lock_bypass(environ: Environ) -> tuple[tuple[str, str], ...]:
+def _deletes(bucket: str, key: str, version: str | None, environ: Environ) -> list[Need]:
+    """DeleteObjects is judged key by key; AWS would carry out the ones that are allowed, this refuses them all."""
+    resource = f"arn:aws:s3:::{bucket}/{key}"
+    needed = [Need("s3:DeleteObjectVersion" if version else "s3:DeleteObject", (resource,))]
+    return needed + (_bypass(resource, environ) if version else [])
+
+
+def _bypass(resource: str, environ: Environ) -> list[Need]:
+    asked = str(environ.get("HTTP_X_AMZ_BYPASS_GOVERNANCE_RETENTION", "")).lower() == "true"
+    return [Need("s3:BypassGovernanceRetention", (resource,))] if asked else []
+
+
+def _listed(body: bytes) -> list[tuple[str, str | None]]:
+    """The keys and versions that DeleteObjects names."""
+    found = []
+    for element in ElementTree.fromstring(body):  # noqa: S314 the body of a client on this machine
+        said = {child.tag.rpartition("}")[2]: child.text or "" for child in element}
+        if "Key" in said:
+            found.append((said["Key"], said.get("VersionId")))
+    return found
+
+
+def _lock_mode(environ: Environ) -> tuple[tuple[str, str], ...]:
     mode = str(environ.get("HTTP_X_AMZ_OBJECT_LOCK_MODE", ""))
     return (("s3:object-lock-mode", mode),) if mode else ()
 
@@ -332,14 +356,14 @@ def _reads(identity: Identity, arn: str, source: tuple[str, str, str | None], ac
 def _writes(identity: Identity, environ: Environ, account: str) -> list[Need]:
     bucket, key = bucket_and_key(environ)
     target = (f"arn:aws:s3:::{bucket}/{key}",)
-    found = [Need("s3:PutObject", target, _lock_bypass(environ))]
+    found = [Need("s3:PutObject", target, _lock_mode(environ))]
     for header, action in (
         ("HTTP_X_AMZ_OBJECT_LOCK_MODE", "s3:PutObjectRetention"),
         ("HTTP_X_AMZ_OBJECT_LOCK_LEGAL_HOLD", "s3:PutObjectLegalHold"),
         ("HTTP_X_AMZ_TAGGING", "s3:PutObjectTagging"),
     ):
         if environ.get(header):
-            found.append(Need(action, target, _lock_bypass(environ)))
+            found.append(Need(action, target, _lock_mode(environ)))
     if source := copy_source(environ):
         reading = identity._replace(operation="GetObject")
         found += _reads(reading, f"arn:aws:s3:::{source[0]}/{source[1]}", source, account)

@@ -26,6 +26,7 @@ COMPARISONS: dict[str, Callable[[Json, Json], bool]] = {
     "BooleanEquals": lambda seen, wanted: seen is wanted,
     "StringEquals": lambda seen, wanted: isinstance(seen, str) and seen == wanted,
     "NumericLessThan": lambda seen, wanted: seen < wanted,
+    "NumericGreaterThan": lambda seen, wanted: seen > wanted,
 }
 
 

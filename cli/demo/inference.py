@@ -1,4 +1,4 @@
-"""Travels inside the model artifact as code/inference.py: how the scikit-learn container serves the classifier."""
+"""Travels with the model as code/inference.py: how the scikit-learn container serves the classifier."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import joblib
+from sklearn.pipeline import make_pipeline
 
 
 def model_fn(model_dir: str) -> Any:
-    """Load the classifier."""
-    return joblib.load(Path(model_dir) / "model.joblib")
+    """Load the stages of the classifier, each from a file of its own."""
+    return make_pipeline(*(joblib.load(stage) for stage in sorted(Path(model_dir).glob("*.joblib"))))
 
 
 def input_fn(body: str, content_type: str) -> list[list[float]]:

@@ -34,11 +34,12 @@ def _client(service: Any) -> Any:
 
 
 def upload(trained: Trained) -> None:
-    """Put the artifact and its metrics into a versioned bucket of the active region."""
+    """Put the model's files and its metrics into a versioned bucket of the active region."""
     s3 = _client("s3")
     s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": ACTIVE})
     s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
-    s3.put_object(Bucket=BUCKET, Key=f"{FOLDER}/model.tar.gz", Body=trained.archive)
+    for name, content in trained.files.items():
+        s3.put_object(Bucket=BUCKET, Key=f"{FOLDER}/model/{name}", Body=content)
     metrics = {"multiclass_classification_metrics": {"accuracy": {"value": trained.accuracy}}}
     s3.put_object(Bucket=BUCKET, Key=f"{FOLDER}/metrics.json", Body=json.dumps(metrics).encode())
 
@@ -68,7 +69,13 @@ def register(trained: Trained) -> str:
 def _container() -> dict[str, Any]:
     return {
         "Image": IMAGE,
-        "ModelDataUrl": f"s3://{BUCKET}/{FOLDER}/model.tar.gz",
+        "ModelDataSource": {
+            "S3DataSource": {
+                "S3Uri": f"s3://{BUCKET}/{FOLDER}/model/",
+                "S3DataType": "S3Prefix",
+                "CompressionType": "None",
+            }
+        },
         "Environment": {"SAGEMAKER_PROGRAM": "inference.py"},
     }
 

@@ -1,12 +1,12 @@
-"""Train the demo's model on handwritten digits, and pack it as SageMaker's scikit-learn container wants it."""
+"""Train the demo's model on handwritten digits, and store it as SageMaker's scikit-learn container wants it."""
 
 from __future__ import annotations
 
-import gzip
 import io
-import tarfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import joblib
 from sklearn.datasets import load_digits
@@ -23,7 +23,7 @@ SAMPLES = 48
 class Trained:
     """A model as it is uploaded, how good it is, and images that it has never seen."""
 
-    archive: bytes
+    files: Mapping[str, bytes]  # by the name that each has in the model's folder
     accuracy: float
     images: int
     samples: tuple[tuple[float, ...], ...]
@@ -35,18 +35,13 @@ def train() -> Trained:
     seen, unseen, answers, truth = train_test_split(images, digits, test_size=0.25, random_state=7, stratify=digits)
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
     model.fit(seen, answers)
-    dumped = io.BytesIO()
-    joblib.dump(model, dumped)
+    stages = {f"{number}-{name}.joblib": _dumped(stage) for number, (name, stage) in enumerate(model.steps, start=1)}
+    files = {"code/inference.py": SCRIPT.read_bytes(), **stages}
     samples = tuple(tuple(float(value) for value in image) for image in unseen[:SAMPLES])
-    return Trained(_archive(dumped.getvalue()), float(model.score(unseen, truth)), len(images), samples)
+    return Trained(files, float(model.score(unseen, truth)), len(images), samples)
 
 
-def _archive(model: bytes) -> bytes:
-    packed = io.BytesIO()
-    # Without a time in it, the same model is the same bytes.
-    with gzip.GzipFile(fileobj=packed, mode="wb", mtime=0) as zipped, tarfile.open(fileobj=zipped, mode="w") as archive:
-        for name, content in (("model.joblib", model), ("code/inference.py", SCRIPT.read_bytes())):
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
-    return packed.getvalue()
+def _dumped(stage: Any) -> bytes:
+    dumped = io.BytesIO()
+    joblib.dump(stage, dumped)
+    return dumped.getvalue()

@@ -27,6 +27,7 @@ def handle(record: SQSRecord) -> None:
         vault=world.vault,
         policies=world.policies,
         workflows=world.workflows,
+        bus=world.bus,
         clock=world.clock,
     )
     for warning in outcome.warnings:

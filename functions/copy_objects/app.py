@@ -1,11 +1,11 @@
-"""Door: state machine *protect* -> copy one batch into the vault."""
+"""Door: a state machine that copies -> copy, verify, lock and seal one shard of a manifest."""
 
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from mldr import wiring
-from mldr.events import BatchTask
+from mldr.events import ShardTask
 from mldr.steps.copy_objects import copy_objects
 from mldr.telemetry import logger
 
@@ -13,6 +13,7 @@ from mldr.telemetry import logger
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     world = wiring.world()
-    copied = copy_objects(BatchTask.parse(event), catalog=world.catalog, vault=world.vault)
-    logger.info("batch copied", objects=copied)
-    return {"objects": copied}
+    task = ShardTask.parse(event)
+    shard = copy_objects(task, catalog=world.catalog, vault=world.vault, copier=world.copier, clock=world.clock)
+    logger.info("shard sealed", owner=task.transfer.owner, item=task.item, objects=shard.objects, bytes=shard.bytes)
+    return {"item": task.item, "objects": shard.objects}

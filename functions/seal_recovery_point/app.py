@@ -17,6 +17,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         SealTask.parse(event),
         region=world.env.aws_region,
         catalog=world.catalog,
+        datasets=world.datasets,
         vault=world.vault,
         clock=world.clock,
     )

@@ -21,7 +21,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         sources=world.sources,
         images=world.images,
         vault=world.vault,
+        copier=world.copier,
         clock=world.clock,
+        remaining=context.get_remaining_time_in_millis,
     )
-    logger.info("inventory taken", batches=inventory.batches, sealed=inventory.sealed)
+    logger.info("inventory taken", sealed=inventory.sealed, more=inventory.more, shards=inventory.shards)
     return inventory.model_dump(mode="json")

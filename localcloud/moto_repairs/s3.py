@@ -1,7 +1,8 @@
 """S3 as AWS answers it: the right region, bucket policies judged whole, locks, checksums and preconditions.
 
-Restores here: 301 PermanentRedirect for a client of another region than the bucket's; moto's own reading of bucket
-policies (which ignores Condition and Principal) is switched off, because the permission check does it properly.
+Restores here: 301 PermanentRedirect for a client of another region than the bucket's; a bucket that tells EventBridge
+says so when asked for its notifications; moto's own reading of bucket policies (which ignores Condition and Principal)
+is switched off, because the permission check does it properly.
 """
 
 import re
@@ -12,9 +13,19 @@ from moto.iam.access_control import PermissionResult
 from moto.s3.models import FakeBucket, s3_backends
 from moto.s3.responses import S3Response
 
-from localcloud.moto_repairs import s3_checksums, s3_copies, s3_locks
+from localcloud.moto_repairs import (
+    s3_checksums,
+    s3_copies,
+    s3_listings,
+    s3_locks,
+    s3_multiparts,
+    s3_part_copies,
+    s3_upload_listings,
+)
 from localcloud.patches import Patches
 
+REPAIRS = (s3_locks, s3_checksums, s3_copies, s3_multiparts, s3_part_copies, s3_upload_listings, s3_listings)
+ENDING = re.compile(r"\s*/>\s*$|></NotificationConfiguration>\s*$")
 SIGNED_FOR = re.compile(r"Credential=[^/]+/\d{8}/([^/]+)/s3/")
 
 
@@ -28,14 +39,27 @@ class S3Repairs:
     def start(self) -> None:
         """Put the repairs in place."""
         self._patches.replace(FakeBucket, "get_permission", lambda *_: PermissionResult.NEUTRAL)
+        self._answer_notifications()
         self._redirect("bucket_response")
         self._redirect("key_response")
-        for repair in (s3_locks, s3_checksums, s3_copies):
+        for repair in REPAIRS:
             repair.install(self._patches)
 
     def stop(self) -> None:
         """Restore moto."""
         self._patches.undo()
+
+    def _answer_notifications(self) -> None:
+        def answer(response: S3Response) -> Any:
+            status, headers, body = original(response)
+            told = response.backend.get_bucket_notification_configuration(response.bucket_name)
+            if told is None or told.event_bridge is None:
+                return status, headers, body
+            text = body.decode() if isinstance(body, bytes) else body
+            whole = ENDING.sub(r"><EventBridgeConfiguration/></NotificationConfiguration>", text)
+            return status, {**headers, "content-length": str(len(whole))}, whole
+
+        original = self._patches.replace(S3Response, "get_bucket_notification", answer)
 
     def _redirect(self, name: str) -> None:
         def respond(response: S3Response, request: Any, full_url: str, headers: Any) -> Any:

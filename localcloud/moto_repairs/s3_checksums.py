@@ -1,7 +1,8 @@
 """S3 checksums as AWS keeps them: verified on upload, whole-object after a copy, composite ones with their part count.
 
 Restores: BadDigest for a wrong x-amz-checksum-*, trailer or Content-MD5; CRC64NVME when the client sends nothing;
-the algorithm and type of multipart objects; `-N` on composite checksums in HeadObject and GetObjectAttributes.
+the algorithm and type of multipart objects; `-N` on composite checksums in HeadObject and GetObjectAttributes; a copy
+has no parts, and computes and tells the checksum that it is asked for (moto's CRC32C is a CRC32).
 """
 
 import base64
@@ -11,6 +12,7 @@ import re
 from typing import Any
 
 from awscrt import checksums  # type: ignore[import-untyped]
+from moto.s3 import responses
 from moto.s3.exceptions import S3ClientError
 from moto.s3.models import FakeKey, S3Backend
 from moto.s3.responses import S3Response
@@ -52,7 +54,7 @@ def _checked(response: S3Response, response_headers: dict[str, Any]) -> tuple[st
     body = response.body or b""
     content = body if isinstance(body, bytes) else str(body).encode()
     _check_md5(headers.get("Content-MD5"), content)
-    algorithm, given = _declared(response)
+    algorithm, given = declared(response)
     computed = checksum(algorithm, content)
     if given is not None and given != computed:
         raise S3ClientError("BadDigest", f"The {algorithm} you specified did not match the calculated checksum.")
@@ -61,7 +63,8 @@ def _checked(response: S3Response, response_headers: dict[str, Any]) -> tuple[st
     return algorithm, computed
 
 
-def _declared(response: S3Response) -> tuple[str, str | None]:
+def declared(response: S3Response) -> tuple[str, str | None]:
+    """The algorithm that a request names for its body, and the checksum if it gives one."""
     for algorithm in ALGORITHMS:
         name = f"x-amz-checksum-{algorithm.lower()}"
         if value := response.headers.get(name):
@@ -95,8 +98,18 @@ def _whole_object_after_copy(patches: Patches) -> None:
         if made is not None:
             made.checksum_algorithm = src_key.checksum_algorithm or DEFAULT
             made.checksum_value = checksum(made.checksum_algorithm, made.value)
+            made.multipart = None
+
+    def answer(response: S3Response) -> Any:
+        status, headers, body = original_answer(response)
+        headers.pop("Checksum", None)
+        text = body.decode() if isinstance(body, bytes) else body
+        told = text.replace("</CopyObjectResult>", "<ChecksumType>FULL_OBJECT</ChecksumType></CopyObjectResult>")
+        return status, {**headers, "content-length": str(len(told.encode()))}, told
 
     original = patches.replace(S3Backend, "copy_object", copy)
+    original_answer = patches.replace(S3Response, "copy_object", answer)
+    patches.replace(responses, "compute_checksum", lambda body, algorithm: checksum(algorithm, body).encode())
 
 
 def _multipart(patches: Patches) -> None:
@@ -117,7 +130,7 @@ def _count_parts(patches: Patches) -> None:
     def attributes(backend: S3Backend, key: FakeKey, attributes_to_get: list[str]) -> dict[str, Any]:
         found: dict[str, Any] = original_attributes(backend, key, attributes_to_get)
         if found["checksum"] and key.checksum_algorithm:
-            found["checksum"][key.checksum_algorithm] = _qualified(key)
+            found["checksum"][key.checksum_algorithm] = qualified(key)
         return found
 
     def head(
@@ -131,12 +144,13 @@ def _count_parts(patches: Patches) -> None:
         )
         name = f"x-amz-checksum-{key.checksum_algorithm.lower()}" if key and key.checksum_algorithm else ""
         if key and name in answer:
-            answer[name], answer["x-amz-checksum-type"] = _qualified(key), key.checksum_type
+            answer[name], answer["x-amz-checksum-type"] = qualified(key), key.checksum_type
         return status, answer, body
 
     original_attributes = patches.replace(S3Backend, "get_object_attributes", attributes)
     original_head = patches.replace(S3Response, "head_object", head)
 
 
-def _qualified(key: FakeKey) -> str:
+def qualified(key: FakeKey) -> str:
+    """The object's checksum as S3 tells it: a composite one ends in the number of its parts."""
     return f"{key.checksum_value}-{key.checksum_parts}" if key.checksum_type == "COMPOSITE" else str(key.checksum_value)

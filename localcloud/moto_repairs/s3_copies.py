@@ -1,7 +1,7 @@
 """S3 preconditions as AWS keeps them, and copies into locked buckets.
 
-Restores: CopyObject and UploadPartCopy honour x-amz-copy-source-if-*; CopyObject honours If-Match and If-None-Match
-on its target; of two conditional writes at once only one wins; a copy into a bucket with default retention needs no
+Restores: CopyObject honours x-amz-copy-source-if-*, and If-Match and If-None-Match on its target; a delete marker is
+no source; of two conditional writes at once only one wins; a copy into a bucket with default retention needs no
 Content-MD5.
 """
 
@@ -11,14 +11,15 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
-from moto.s3.exceptions import PreconditionFailed
-from moto.s3.models import FakeKey
+from moto.s3.exceptions import MissingKey, MissingVersion, PreconditionFailed, S3ClientError
+from moto.s3.models import FakeDeleteMarker, FakeKey
 from moto.s3.responses import S3Response
 
 from localcloud.patches import Patches
 
 CONDITIONAL = threading.RLock()
 SOURCE_IF = "x-amz-copy-source-if-"
+MARKER = "The source of a copy request may not specifically refer to a delete marker by version id."
 
 
 def install(patches: Patches) -> None:
@@ -26,13 +27,9 @@ def install(patches: Patches) -> None:
 
     def copy(response: S3Response) -> Any:
         with CONDITIONAL:
-            _check_source(response)
+            checked_source(response)
             _check_target(response)
             return original_copy(response)
-
-    def part_copy(response: S3Response) -> Any:
-        _check_source(response)
-        return original_part_copy(response)
 
     def put(response: S3Response, query: dict[str, Any], key_name: str) -> Any:
         if "x-amz-copy-source" in response.headers and not query.get("uploadId"):
@@ -46,7 +43,6 @@ def install(patches: Patches) -> None:
             return original_post(response, *arguments)
 
     original_copy = patches.replace(S3Response, "copy_object", copy)
-    original_part_copy = patches.replace(S3Response, "upload_part_copy", part_copy)
     original_put = patches.replace(S3Response, "_key_response_put", put)
     original_post = patches.replace(S3Response, "_key_response_post", post)
 
@@ -64,13 +60,9 @@ def _check_target(response: S3Response) -> None:
         raise PreconditionFailed("If-Match")
 
 
-def _check_source(response: S3Response) -> None:
-    headers = response.headers
-    if not any(name.lower().startswith(SOURCE_IF) for name, _ in headers.items()):
-        return
-    source = _source(response)
-    if source is None:
-        return
+def checked_source(response: S3Response) -> FakeKey:
+    """What a copy reads; raises as S3 does when it is not there, is a delete marker, or fails a precondition."""
+    headers, source = response.headers, _source(response)
     match, none_match = headers.get(f"{SOURCE_IF}match"), headers.get(f"{SOURCE_IF}none-match")
     since, before = headers.get(f"{SOURCE_IF}modified-since"), headers.get(f"{SOURCE_IF}unmodified-since")
     if match and not _same(match, source):
@@ -83,15 +75,19 @@ def _check_source(response: S3Response) -> None:
     # AWS lets a matching ETag win over the date.
     if before and not match and changed > _moment(before):
         raise PreconditionFailed("x-amz-copy-source-If-Unmodified-Since")
+    return source
 
 
-def _source(response: S3Response) -> FakeKey | None:
+def _source(response: S3Response) -> FakeKey:
     path, _, query = str(response.headers["x-amz-copy-source"]).partition("?")
     bucket, _, key = unquote(path).lstrip("/").partition("/")
-    found: FakeKey | None = response.backend.get_object(
-        bucket, key, version_id=parse_qs(query).get("versionId", [None])[0]
-    )
-    return found
+    version = parse_qs(query).get("versionId", [None])[0]
+    found = response.backend.get_object(bucket, key, version_id=version, return_delete_marker=True)
+    if isinstance(found, FakeKey):
+        return found
+    if version and isinstance(found, FakeDeleteMarker):
+        raise S3ClientError("InvalidRequest", MARKER)
+    raise MissingVersion() if version else MissingKey(key=key)
 
 
 def _same(etag: str, key: FakeKey) -> bool:

@@ -6,6 +6,7 @@ of a locked bucket cannot be suspended; lock headers on a bucket without Object 
 answers.
 """
 
+import threading
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,8 +18,7 @@ from moto.s3.responses import S3Response
 from localcloud.patches import Patches
 
 MODE, UNTIL, HOLD = "x-amz-object-lock-mode", "x-amz-object-lock-retain-until-date", "x-amz-object-lock-legal-hold"
-
-
+CREATING = threading.Lock()
 PROTECTED = "Access Denied because object protected by object lock."
 UNLOCKED = "The specified object does not have a ObjectLock configuration"
 VERSIONING = "An Object Lock configuration is present on this bucket, so the versioning state cannot be changed."
@@ -75,9 +75,10 @@ def _keep_versioning(patches: Patches) -> None:
 
 def _lock_multiparts(patches: Patches) -> None:
     def create(response: S3Response, *arguments: Any) -> Any:
-        query = arguments[3]
-        answer = original_post(response, *arguments)
-        if "uploads" in query:
+        if "uploads" not in arguments[3]:
+            return original_post(response, *arguments)
+        with CREATING:
+            answer = original_post(response, *arguments)
             bucket = response.backend.get_bucket(response.bucket_name)
             upload = list(bucket.multiparts.values())[-1]
             hold, mode, date = response._get_lock_details(bucket, bucket.object_lock_enabled)

@@ -22,6 +22,13 @@ CONTRACTS = {
     "Failover Completed": events.FailoverCompletedDetail,
     "Recovery Point Sealed": events.SealedDetail,
     "Recovery Point Failed": events.FailedDetail,
+    "Dataset Snapshot Requested": events.SnapshotRequest,
+    "Dataset Snapshot Sealed": events.SnapshotSealedDetail,
+    "Dataset Snapshot Failed": events.SnapshotFailedDetail,
+    "Dataset Restore Requested": events.RestoreRequest,
+    "Dataset Restored": events.RestoredDetail,
+    "Verification Requested": events.VerificationRequest,
+    "Verification Completed": events.VerificationDetail,
 }
 
 
@@ -42,7 +49,8 @@ def test_an_event_file_parses_by_its_contract(name):
     entry = PUT[name]
     assert (entry["EventBusName"], entry["Source"]) == ("mldr", events.SOURCE)
     parsed = CONTRACTS[entry["DetailType"]].parse(entry["Detail"])
-    assert str(parsed.model) == "sagemaker/digits-classifier"
+    if hasattr(parsed, "model"):
+        assert str(parsed.model) == "sagemaker/digits-classifier"
     assert name == entry["DetailType"].lower().replace(" ", "_") + ".json"
 
 
@@ -57,7 +65,10 @@ def test_the_accepted_events_are_accepted_after_the_envelope():
     assert (str(promotion.model), promotion.arn.rpartition("/")[2]) == ("sagemaker/digits-classifier", "1")
 
 
-@pytest.mark.parametrize("name", BATCHES)
+OF_DATASETS = {"log_changes.sqs.json", "start_restore.sqs.json", "start_snapshot.sqs.json"}  # test_dataset_messages.py
+
+
+@pytest.mark.parametrize("name", sorted(set(BATCHES) - OF_DATASETS))
 def test_a_batch_file_is_accepted_by_its_door(world, context, name):
     door = name.removesuffix(".sqs.json")
     arn = world.registry.promote("digits-classifier", {})
@@ -95,11 +106,12 @@ def validator():
 
 def test_a_sealed_manifest_validates_against_the_published_schema(sealed, validator):
     validator.validate(sealed)
-    assert {"key", "version_id", "size", "checksum", "source"} == set(sealed["objects"][0])
-    assert {"bucket", "key", "version_id"} == set(sealed["objects"][0]["source"])
+    assert {"digest", "key", "version_id", "first", "last", "objects", "bytes", "locked_until"} == set(
+        sealed["shards"][0]
+    )
 
 
-@pytest.mark.parametrize("name", ["recovery_point", "objects", "registry_document", "rewrites", "origin"])
+@pytest.mark.parametrize("name", ["recovery_point", "shards", "layout", "registry_document", "rewrites", "origin"])
 def test_a_manifest_that_lacks_a_part_does_not(sealed, validator, name):
     del sealed[name]
     with pytest.raises(jsonschema.ValidationError, match=name):

@@ -249,6 +249,7 @@ def test_only_what_has_no_resources_is_allowed_on_all_of_them():
 
 RECOVERY = {
     "claim_epoch",
+    "materialise_serving",
     "restore_serving",
     "warm_serving",
     "verify_serving",

@@ -9,11 +9,14 @@ from mldr.aws.catalog import DynamoCatalog
 from mldr.domain.failover import Epoch, Takeover
 from mldr.domain.health import HealthState, Sight
 from mldr.domain.identity import ModelKey
+from mldr.domain.manifests import ShardRef
 from mldr.domain.recovery_point import Origin, Phase, Record
 from mldr.domain.routing import CheckTimes, Front, plan_route
-from mldr.errors import EpochTaken, LostRace, RegionUnreachable
+from mldr.domain.transfers import Transfer, WorkItem
+from mldr.errors import EpochTaken, LostRace, RegionUnreachable, Throttled
 from tests.fakes.catalog import FakeCatalog
 
+SERVICE = "dynamodb"
 NOW = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
 CHURN = ModelKey(registry="sagemaker", name="churn")
 OTHER = ModelKey(registry="sagemaker", name="churn-2")
@@ -32,20 +35,20 @@ SECOND = Epoch(number=2, failover_id="second", region="ap-southeast-3", recovery
 SWITCH = Takeover(epoch=1, endpoint="churn-e1", recovery_point="v1-abc", flipped_at=NOW)
 
 
-def table(moto):
+def table(cloud):
     """The table as template.yaml has it."""
-    moto.client("dynamodb").create_table(
+    cloud.client("dynamodb").create_table(
         TableName="catalog",
         BillingMode="PAY_PER_REQUEST",
         AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
         KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
     )
-    return DynamoCatalog(moto.client("dynamodb"), table="catalog")
+    return DynamoCatalog(cloud.client("dynamodb"), table="catalog")
 
 
-@pytest.fixture(params=["memory", "moto"])
-def catalog(request):
-    return FakeCatalog() if request.param == "memory" else table(request.getfixturevalue("moto"))
+@pytest.fixture
+def catalog(backend):
+    return table(backend) if backend else FakeCatalog()
 
 
 def in_phase(phase, record=RECORD, **changes):
@@ -190,6 +193,16 @@ def test_a_withdrawal_that_was_taken_back_stays_taken_back(catalog):
     assert catalog.record(CHURN, "v1-abc").withdrawn is None
 
 
+def test_damage_is_noted_survives_the_next_write_and_is_taken_back(catalog):
+    catalog.begin(RECORD)
+    catalog.annotate(CHURN, "v1-abc", damaged="damaged: weights")
+    catalog.advance(in_phase(Phase.SEALED, sealed_at=NOW))
+    noted = catalog.record(CHURN, "v1-abc")
+    assert (noted.phase, noted.damaged, noted.restorable) == (Phase.SEALED, "damaged: weights", False)
+    catalog.annotate(CHURN, "v1-abc", damaged=None)
+    assert catalog.record(CHURN, "v1-abc").restorable
+
+
 # who serves
 
 
@@ -283,14 +296,157 @@ def test_health_is_remembered(catalog):
     assert (catalog.health(CHURN), catalog.health(OTHER)) == (state, HealthState())
 
 
-def test_a_region_that_does_not_answer_is_unreachable(moto, monkeypatch):
+def test_a_region_that_does_not_answer_is_unreachable(cloud, monkeypatch):
     from botocore.exceptions import EndpointConnectionError
 
-    catalog = table(moto)
+    catalog = table(cloud)
 
     def cut_off(**_):
         raise EndpointConnectionError(endpoint_url="https://dynamodb")
 
-    monkeypatch.setattr(moto.client("dynamodb"), "get_item", cut_off)
+    monkeypatch.setattr(cloud.client("dynamodb"), "get_item", cut_off)
     with pytest.raises(RegionUnreachable, match="tried again"):
         catalog.epoch(CHURN)
+
+
+# transfers
+
+TRANSFER = Transfer(owner="model/sagemaker/churn", id="v1-abc", plan="p1", started_at=NOW, items=3, objects=9, bytes=90)
+NEWER = TRANSFER.model_copy(update={"plan": "p2"})
+REF = ShardRef(
+    digest="ab" * 32,
+    key="shards/ab.avro",
+    version_id="v",
+    first="a",
+    last="z",
+    objects=3,
+    bytes=30,
+    locked_until=NOW + dt.timedelta(days=30),
+)
+
+
+def work(*names, **fields):
+    return [WorkItem(item=name, objects=3, bytes=30, first="a", last="z", **fields) for name in names]
+
+
+def done(item, **fields):
+    return item.model_copy(update={"done_at": NOW, "ref": REF, **fields})
+
+
+SHARDS = work("shards/000001", "shards/000002", "shards/000003")
+
+
+def test_a_plan_and_its_items_are_read_back(catalog):
+    catalog.open_transfer(TRANSFER, reversed(SHARDS))
+    assert catalog.transfer(TRANSFER.owner, TRANSFER.id) == TRANSFER
+    assert catalog.items(TRANSFER) == SHARDS
+
+
+def test_nothing_is_known_of_a_transfer_that_was_not_planned(catalog):
+    assert catalog.transfer(TRANSFER.owner, TRANSFER.id) is None
+    assert catalog.items(TRANSFER) == []
+    with pytest.raises(LostRace, match="p1 is not in force"):
+        catalog.item_done(TRANSFER, done(SHARDS[0]))
+
+
+def test_a_plan_of_thousands_of_items_is_read_back_in_order(catalog):
+    items = work(*(f"shards/{number:06d}" for number in range(1, 2401)))
+    catalog.open_transfer(TRANSFER, iter(items))
+    assert catalog.items(TRANSFER) == items
+
+
+def test_a_done_item_is_told_with_what_came_of_it(catalog):
+    carried = done(SHARDS[0])
+    catalog.open_transfer(TRANSFER, [carried, *SHARDS[1:]])
+    catalog.item_done(TRANSFER, done(SHARDS[2]))
+    catalog.item_done(TRANSFER, done(SHARDS[2]))
+    assert catalog.items(TRANSFER) == [carried, SHARDS[1], done(SHARDS[2])]
+
+
+def test_a_plan_that_is_put_in_force_again_forgets_nothing_that_is_done(catalog):
+    catalog.open_transfer(TRANSFER, SHARDS)
+    catalog.item_done(TRANSFER, done(SHARDS[1]))
+    catalog.open_transfer(TRANSFER, SHARDS)
+    assert catalog.items(TRANSFER) == [SHARDS[0], done(SHARDS[1]), SHARDS[2]]
+
+
+def test_work_of_a_plan_that_was_replaced_is_refused(catalog):
+    catalog.open_transfer(TRANSFER, SHARDS)
+    catalog.open_transfer(NEWER, SHARDS)
+    with pytest.raises(LostRace, match="p1 is not in force"):
+        catalog.item_done(TRANSFER, done(SHARDS[0]))
+    assert catalog.items(catalog.transfer(TRANSFER.owner, TRANSFER.id)) == SHARDS
+
+
+def test_transfers_whose_names_begin_alike_are_kept_apart(catalog):
+    others = [
+        TRANSFER.model_copy(update=changes)
+        for changes in ({"owner": "model/sagemaker/churn-2"}, {"id": "v1-abcd"}, {"plan": "p11"})
+    ]
+    for transfer in (*others, TRANSFER):
+        catalog.open_transfer(transfer, SHARDS)
+    catalog.item_done(TRANSFER, done(SHARDS[0]))
+    assert catalog.items(TRANSFER) == [done(SHARDS[0]), *SHARDS[1:]]
+    assert [catalog.items(other) for other in others] == [SHARDS] * 3
+
+
+def test_eight_workers_at_once_lose_nothing(catalog):
+    items = work(*(f"shards/{number:06d}" for number in range(8)))
+    catalog.open_transfer(TRANSFER, items)
+    outcomes(lambda number: catalog.item_done(TRANSFER, done(items[number])))
+    assert catalog.items(TRANSFER) == [done(item) for item in items]
+
+
+def test_what_is_done_while_the_plan_is_replaced_never_shows_in_the_new_one(catalog):
+    catalog.open_transfer(TRANSFER, SHARDS)
+
+    def race(number):
+        if number == 3:
+            return catalog.open_transfer(NEWER, SHARDS)
+        return catalog.item_done(TRANSFER, done(SHARDS[number % 3]))
+
+    outcomes(race)
+    assert catalog.transfer(TRANSFER.owner, TRANSFER.id) == NEWER
+    assert catalog.items(NEWER) == SHARDS
+
+
+def test_progress_is_forgotten_after_a_while(cloud):
+    catalog = table(cloud)
+    catalog.open_transfer(TRANSFER, SHARDS)
+    catalog.item_done(TRANSFER, done(SHARDS[0]))
+    held = cloud.client("dynamodb").scan(TableName="catalog")["Items"]
+    assert {int(item["expires"]["N"]) for item in held} == {int((NOW + dt.timedelta(days=90)).timestamp())}
+    assert len(held) == 5
+
+
+def unprocessed(cloud, monkeypatch, *, times):
+    """Let the table leave all but the first item of a batch unprocessed, so many times."""
+    dynamodb = cloud.client("dynamodb")
+    original, calls = dynamodb.batch_write_item, []
+
+    def write(RequestItems):  # noqa: N803  boto3's name
+        calls.append(len(RequestItems["catalog"]))
+        if len(calls) > times:
+            return original(RequestItems=RequestItems)
+        original(RequestItems={"catalog": RequestItems["catalog"][:1]})
+        return {"UnprocessedItems": {"catalog": RequestItems["catalog"][1:] or RequestItems["catalog"]}}
+
+    monkeypatch.setattr(dynamodb, "batch_write_item", write)
+    monkeypatch.setattr("mldr.aws.catalog.time.sleep", lambda seconds: None)
+    return calls
+
+
+def test_items_that_the_table_left_unprocessed_are_written_again(cloud, monkeypatch):
+    catalog = table(cloud)
+    calls = unprocessed(cloud, monkeypatch, times=2)
+    catalog.open_transfer(TRANSFER, SHARDS)
+    assert calls == [3, 2, 1]
+    assert catalog.items(TRANSFER) == SHARDS
+
+
+def test_a_table_that_never_takes_an_item_is_throttled_and_the_plan_not_in_force(cloud, monkeypatch):
+    catalog = table(cloud)
+    unprocessed(cloud, monkeypatch, times=99)
+    with pytest.raises(Throttled, match="more slowly"):
+        catalog.open_transfer(TRANSFER, SHARDS)
+    assert catalog.transfer(TRANSFER.owner, TRANSFER.id) is None

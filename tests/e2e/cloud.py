@@ -31,6 +31,7 @@ RECONCILE_MINUTES = 600  # only when a test pushes the clock so far
 QUICK = {
     "FailureThreshold": 1, "RecordTtl": 1, "ProbeInterval": 2, "ProbeRounds": 25, "EndpointPollSeconds": 1,
     "ReconcileMinutes": RECONCILE_MINUTES, "SourceBuckets": "e2e-models",
+    "DatasetBuckets": "e2e-photos", "RestoreBuckets": "e2e-restored", "EventSettleSeconds": 1,
 }  # fmt: skip
 START_WITHIN = 90.0  # seconds
 

@@ -5,6 +5,7 @@ import datetime as dt
 import pytest
 from botocore.exceptions import ClientError
 
+from mldr.domain.manifests import decode, digest_of
 from mldr.domain.recovery_point import Manifest, manifest_key
 from tests.e2e.cloud import ACTIVE, STANDBY, key
 from tests.e2e.owner import BUCKET, IMAGE_IN_STANDBY, LINEAGE, artifact
@@ -18,6 +19,17 @@ def manifest(cloud, protected):
     return Manifest.model_validate_json(stored["Body"].read())
 
 
+@pytest.fixture(scope="module")
+def lines(cloud, manifest):
+    """Every line of the manifest, from the shards that it names."""
+    found = []
+    for ref in manifest.shards:
+        stored = cloud.aws("s3").get_object(Bucket=cloud.vault, Key=ref.key, VersionId=ref.version_id)["Body"].read()
+        assert digest_of(stored) == ref.digest
+        found += decode(stored)
+    return found
+
+
 def test_a_promoted_model_is_sealed_by_itself_and_has_a_name(cloud, protected):
     point = protected("churn")
     assert point.restorable
@@ -25,34 +37,42 @@ def test_a_promoted_model_is_sealed_by_itself_and_has_a_name(cloud, protected):
     assert point.objects == 2
 
 
-def test_every_byte_is_in_the_vault_and_locked(cloud, manifest):
+def test_every_byte_is_in_the_vault_and_locked(cloud, manifest, lines):
     s3, now = cloud.aws("s3"), dt.datetime.now(dt.UTC)
-    for item in manifest.objects:
+    assert (len(lines), sum(item.size for item in lines)) == (manifest.objects, manifest.bytes)
+    for item in lines:
         named = {"Bucket": cloud.vault, "Key": item.key, "VersionId": item.version_id}
         stored = s3.get_object(**named, ChecksumMode="ENABLED")
         source = cloud.aws("s3", ACTIVE).get_object(
-            Bucket=item.source.bucket, Key=item.source.key, VersionId=item.source.version_id
+            Bucket=item.bucket, Key=item.source_key, VersionId=item.source_version
         )
         body = stored["Body"].read()
         assert body == source["Body"].read()
         assert len(body) == item.size
-        assert item.checksum.streamed or stored[f"Checksum{item.checksum.algorithm}"] == item.checksum.value
-        lock = s3.get_object_retention(**named)["Retention"]
-        assert lock["Mode"] == "GOVERNANCE"
-        assert lock["RetainUntilDate"] > now + dt.timedelta(days=35)
+        assert item.digests
+        for algorithm, value in item.digests.items():
+            assert stored[f"Checksum{algorithm}"] == value
+        assert is_locked(s3, named, now)
+    for ref in manifest.shards:
+        assert is_locked(s3, {"Bucket": cloud.vault, "Key": ref.key, "VersionId": ref.version_id}, now)
 
 
-def test_what_is_sealed_cannot_be_deleted(cloud, manifest):
-    item = manifest.objects[0]
-    with pytest.raises(ClientError, match="AccessDenied"):
-        cloud.aws("s3").delete_object(Bucket=cloud.vault, Key=item.key, VersionId=item.version_id)
+def is_locked(s3, named, now):
+    lock = s3.get_object_retention(**named)["Retention"]
+    return lock["Mode"] == "GOVERNANCE" and lock["RetainUntilDate"] > now + dt.timedelta(days=35)
 
 
-def test_the_standby_registry_holds_a_rewritten_and_approved_copy(cloud, manifest, protected):
+def test_what_is_sealed_cannot_be_deleted(cloud, manifest, lines):
+    for item in (lines[0], manifest.shards[0]):
+        with pytest.raises(ClientError, match="AccessDenied"):
+            cloud.aws("s3").delete_object(Bucket=cloud.vault, Key=item.key, VersionId=item.version_id)
+
+
+def test_the_standby_registry_holds_a_rewritten_and_approved_copy(cloud, lines, protected):
     point = protected("churn")
     copy = cloud.aws("sagemaker").describe_model_package(ModelPackageName=point.target_arn)
     container = copy["InferenceSpecification"]["Containers"][0]
-    sealed = {f"s3://{cloud.vault}/{item.key}" for item in manifest.objects}
+    sealed = {f"s3://{cloud.vault}/{item.key}" for item in lines}
     assert container["Image"] == IMAGE_IN_STANDBY
     assert container["ModelDataUrl"] in sealed
     assert container["Environment"] == {"SAGEMAKER_REGION": STANDBY}
@@ -67,7 +87,7 @@ def test_the_bus_says_what_was_sealed_and_how_far_behind_it_is(events, manifest,
     point, (told, *_) = protected("churn"), events.of("Recovery Point Sealed", "churn")
     assert told["recovery_point"] == point.recovery_point
     assert (told["source_arn"], told["target_arn"]) == (point.origin.arn, point.target_arn)
-    assert told["bytes"] == sum(item.size for item in manifest.objects)
+    assert (told["objects"], told["bytes"]) == (manifest.objects, manifest.bytes)
     assert 0 <= told["rpo_seconds"] < 60
 
 
@@ -79,10 +99,10 @@ def test_an_approval_told_again_changes_nothing(cloud, owner, protected):
     assert cloud.catalog.records(key("churn")) == [before]
 
 
-def test_what_is_overwritten_at_the_source_stays_as_it_was_sealed(cloud, owner, manifest):
+def test_what_is_overwritten_at_the_source_stays_as_it_was_sealed(cloud, owner, lines):
     owner.upload("churn", b"ransom")
-    model = next(item for item in manifest.objects if item.source.key.endswith("model.tar.gz"))
+    model = next(item for item in lines if item.source_key.endswith("model.tar.gz"))
     stored = cloud.aws("s3").get_object(Bucket=cloud.vault, Key=model.key, VersionId=model.version_id)
     assert stored["Body"].read() != b"ransom"
-    assert model.source.bucket == BUCKET
+    assert model.bucket == BUCKET
     assert model.size == len(artifact())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from typing import Any
 
 from mldr.domain.failover import Epoch, Takeover
@@ -10,6 +11,7 @@ from mldr.domain.health import HealthState
 from mldr.domain.identity import ModelKey
 from mldr.domain.recovery_point import Phase, Record
 from mldr.domain.routing import Route
+from mldr.domain.transfers import Transfer, WorkItem
 from mldr.errors import EpochTaken, LostRace
 
 
@@ -24,6 +26,8 @@ class FakeCatalog:
         self._switches: dict[str, Takeover] = {}
         self._routes: dict[str, Route] = {}
         self._health: dict[str, HealthState] = {}
+        self._transfers: dict[tuple[str, str], Transfer] = {}
+        self._items: dict[tuple[str, str, str], dict[str, WorkItem]] = {}
         self.checks: dict[str, dict[str, str]] = {}
 
     def begin(self, record: Record) -> Record:
@@ -45,7 +49,7 @@ class FakeCatalog:
             held = self._records.get(place)
             if held is None or held.attempt != attempt or held.phase is Phase.SEALED:
                 raise LostRace(f"{record.recovery_point}: attempt {attempt} is over, or the point is sealed")
-            noted = {"withdrawn": held.withdrawn, "target_arn": held.target_arn}
+            noted = {"withdrawn": held.withdrawn, "damaged": held.damaged, "target_arn": held.target_arn}
             self._records[place] = record.model_copy(update=noted)
             return self._records[place]
 
@@ -104,6 +108,28 @@ class FakeCatalog:
 
     def put_health(self, model: ModelKey, state: HealthState) -> None:
         self._health[str(model)] = state
+
+    def open_transfer(self, transfer: Transfer, items: Iterable[WorkItem]) -> None:
+        with self._lock:
+            held = self._items.setdefault((transfer.owner, transfer.id, transfer.plan), {})
+            for item in items:
+                if item.item not in held or not held[item.item].done_at:
+                    held[item.item] = item
+            self._transfers[transfer.owner, transfer.id] = transfer
+
+    def transfer(self, owner: str, name: str) -> Transfer | None:
+        return self._transfers.get((owner, name))
+
+    def item_done(self, transfer: Transfer, item: WorkItem) -> None:
+        with self._lock:
+            held = self.transfer(transfer.owner, transfer.id)
+            if held is None or held.plan != transfer.plan:
+                raise LostRace(f"{transfer.owner} {transfer.id}: plan {transfer.plan} is not in force any more")
+            self._items[transfer.owner, transfer.id, transfer.plan][item.item] = item
+
+    def items(self, transfer: Transfer) -> list[WorkItem]:
+        held = self._items.get((transfer.owner, transfer.id, transfer.plan), {})
+        return [held[name] for name in sorted(held)]
 
 
 def _same(held: Epoch | None, wanted: Epoch | None) -> bool:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import base64
+import binascii
+import datetime as dt
 import hashlib
 import threading
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from mldr.domain.copying import CopyLimits, is_copied
-from mldr.domain.recovery_point import Checksum, PinnedObject, Retention, SourceVersion
-from mldr.errors import ArtifactChanged, BadReference, LostRace, MissingArtifact, VaultRefused
-from mldr.ports import FoundObject, StoredObject
+from awscrt import checksums as crt
+
+from mldr.domain.recovery_point import Algorithm, Checksum, Retention, SourceVersion
+from mldr.errors import BadReference, LostRace, MissingArtifact, SourceNotVersioned, VaultRefused
+from mldr.ports import FoundObject, Listed
+
+NULL = "null"
 
 
 def sha256(body: bytes, *, streamed: bool = False) -> Checksum:
@@ -20,6 +25,20 @@ def sha256(body: bytes, *, streamed: bool = False) -> Checksum:
     return Checksum(
         algorithm="SHA256", value=base64.b64encode(hashlib.sha256(body).digest()).decode(), streamed=streamed
     )
+
+
+def checksum_of(body: bytes, algorithm: Algorithm = "CRC64NVME") -> Checksum:
+    """A checksum of bytes as S3 writes it."""
+    match algorithm:
+        case "CRC64NVME":
+            digest = crt.crc64nvme(body).to_bytes(8, "big")
+        case "CRC32":
+            digest = binascii.crc32(body).to_bytes(4, "big")
+        case "CRC32C":
+            digest = crt.crc32c(body).to_bytes(4, "big")
+        case _:
+            digest = hashlib.new(algorithm.lower(), body, usedforsecurity=False).digest()
+    return Checksum(algorithm=algorithm, value=base64.b64encode(digest).decode())
 
 
 def etag_of(body: bytes) -> str:
@@ -36,24 +55,34 @@ class Version:
     checksum: Checksum | None = None
     content_type: str = "binary/octet-stream"
     metadata: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
     retention: Retention | None = None
+    modified: int = 0  # microseconds since 1970; whole seconds, as S3 tells it
 
 
 class Buckets:
     """Every version of every object."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], dt.datetime] | None = None) -> None:
         self._versions: dict[str, dict[str, list[Version]]] = {}
         self._count = 0
+        self._unversioned: set[str] = set()
+        self.now = now or (lambda: dt.datetime.now(dt.UTC))
         self.lock = threading.RLock()
 
-    def make(self, bucket: str) -> None:
+    def make(self, bucket: str, *, versioned: bool = True) -> None:
         """Create a bucket, if it is missing."""
         self._versions.setdefault(bucket, defaultdict(list))
+        if not versioned:
+            self._unversioned.add(bucket)
 
     def has(self, bucket: str) -> bool:
         """Whether a bucket exists."""
         return bucket in self._versions
+
+    def versioned(self, bucket: str) -> bool:
+        """Whether a bucket keeps every version."""
+        return bucket not in self._unversioned
 
     def put(
         self,
@@ -61,21 +90,27 @@ class Buckets:
         key: str,
         body: bytes | None,
         *,
-        checksum: bool = True,
+        checksum: bool | Algorithm = True,
         content_type: str = "binary/octet-stream",
         metadata: dict[str, str] | None = None,
+        tags: dict[str, str] | None = None,
     ) -> Version:
-        """Store a new version; without a body it is a delete marker."""
+        """Store a new version; without a body it is a delete marker. `checksum` names its algorithm; True is SHA256."""
         with self.lock:
             self._count += 1
+            algorithm: Algorithm = "SHA256" if isinstance(checksum, bool) else checksum
             version = Version(
-                version_id=f"version-{self._count}",
+                version_id=f"version-{self._count}" if self.versioned(bucket) else NULL,
                 body=body,
-                checksum=sha256(body) if checksum and body is not None else None,
+                checksum=checksum_of(body, algorithm) if checksum and body is not None else None,
                 content_type=content_type,
                 metadata=dict(metadata or {}),
+                tags=dict(tags or {}),
+                modified=int(self.now().timestamp()) * 1_000_000,
             )
             self.make(bucket)
+            if not self.versioned(bucket):
+                self._versions[bucket][key].clear()
             self._versions[bucket][key].append(version)
             return version
 
@@ -96,9 +131,12 @@ class Buckets:
 
     def keys(self, bucket: str, prefix: str = "") -> list[str]:
         """The keys that a listing shows."""
+        return [name for name in self.names(bucket, prefix) if self.get(bucket, name)]
+
+    def names(self, bucket: str, prefix: str = "") -> list[str]:
+        """Every key that has versions, delete markers included."""
         with self.lock:
-            names = sorted(self._versions.get(bucket, {}))
-        return [name for name in names if name.startswith(prefix) and self.get(bucket, name)]
+            return [name for name in sorted(self._versions.get(bucket, {})) if name.startswith(prefix)]
 
 
 class FakeSources:
@@ -118,18 +156,19 @@ class FakeSources:
             checksum=version.checksum,
             content_type=version.content_type,
             metadata=version.metadata,
+            modified=version.modified,
         )
 
-    def list(self, bucket: str, prefix: str) -> Iterator[str]:
+    def list(self, bucket: str, prefix: str, *, after: str = "", as_of: dt.datetime | None = None) -> Iterator[Listed]:
         if not self.buckets.has(bucket):
             raise MissingArtifact(f"bucket {bucket} does not exist")
-        yield from self.buckets.keys(bucket, prefix)
-
-    def digest(self, source: SourceVersion, etag: str) -> Checksum:
-        body = self._body(source)
-        if etag_of(body) != etag:
-            raise ArtifactChanged(f"{source} is no longer what was pinned")
-        return sha256(body, streamed=True)
+        if as_of and not self.buckets.versioned(bucket):
+            raise SourceNotVersioned(f"bucket {bucket} does not keep every version; enable versioning on it")
+        until = int(as_of.timestamp() * 1_000_000) if as_of else None
+        for key in self.buckets.names(bucket, prefix):
+            past = [one for one in self.buckets.all(bucket, key) if until is None or one.modified <= until]
+            if key > after and past and past[-1].body is not None:
+                yield _listed(key, past[-1], past[-1].body)
 
     def read(self, source: SourceVersion, limit: int) -> bytes:
         body = self._body(source)
@@ -144,38 +183,17 @@ class FakeSources:
         return version.body
 
 
+def _listed(key: str, version: Version, body: bytes) -> Listed:
+    algorithms = (version.checksum.algorithm,) if version.checksum else ()
+    return Listed(key, version.version_id, etag_of(body), len(body), version.modified, algorithms)
+
+
 class FakeVault:
     """The vault; copies come from the same buckets."""
 
     def __init__(self, buckets: Buckets, bucket: str = "vault") -> None:
         self.buckets, self.bucket = buckets, bucket
         buckets.make(bucket)
-
-    def copy(self, item: PinnedObject) -> None:
-        with self.buckets.lock:
-            there = self.stored(item.key)
-            if there and is_copied(item, there.size, there.checksum, CopyLimits()):
-                return
-            source = self.buckets.get(item.source.bucket, item.source.key, item.source.version_id)
-            if source is None or source.body is None:
-                raise MissingArtifact(f"the pinned {item.source} is gone")
-            if etag_of(source.body) != item.etag:
-                raise ArtifactChanged(f"{item.source} is no longer what was pinned")
-            self.buckets.put(
-                self.bucket, item.key, source.body, content_type=source.content_type, metadata=source.metadata
-            )
-
-    def stored(self, key: str, version_id: str | None = None) -> StoredObject | None:
-        found = self.buckets.get(self.bucket, key, version_id)
-        if found is None or found.body is None:
-            return None
-        return StoredObject(version_id=found.version_id, size=len(found.body), checksum=found.checksum)
-
-    def digest(self, key: str, version_id: str) -> Checksum:
-        found = self.read(key, version_id)
-        if found is None:
-            raise MissingArtifact(f"{key} (version {version_id}) is gone")
-        return sha256(found, streamed=True)
 
     def lock(self, key: str, version_id: str, retention: Retention) -> None:
         version = self.buckets.get(self.bucket, key, version_id)
@@ -200,6 +218,9 @@ class FakeVault:
 
     def versions(self, key: str) -> list[str]:
         return [one.version_id for one in self.buckets.all(self.bucket, key) if one.body is not None]
+
+    def keys(self, prefix: str) -> list[str]:
+        return [key for key in self.buckets.names(self.bucket, prefix) if self.versions(key)]
 
     def keep(self, key: str, content: bytes) -> None:
         self.buckets.put(self.bucket, key, content)

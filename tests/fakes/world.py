@@ -9,17 +9,23 @@ from mldr.settings import Settings
 from tests.fakes.bus import FakeBus
 from tests.fakes.catalog import FakeCatalog
 from tests.fakes.clock import FakeClock
+from tests.fakes.copier import FakeCopier
+from tests.fakes.datasets import FakeDatasets
 from tests.fakes.dns import FakeDns
 from tests.fakes.evidence import FakeEvidence
 from tests.fakes.fronts import FakeFronts
 from tests.fakes.images import FakeImages
+from tests.fakes.metrics import FakeMetrics
 from tests.fakes.objects import Buckets, FakeSources, FakeVault
 from tests.fakes.outside import FakeOutside
 from tests.fakes.pager import FakePager
 from tests.fakes.policies import FakePolicies
 from tests.fakes.registry import FakeRegistry
+from tests.fakes.restorer import FakeRestorer
+from tests.fakes.scrubs import FakeScrubs
 from tests.fakes.serving import FakeServing
 from tests.fakes.tokens import FakeTokens
+from tests.fakes.vault_bytes import FakeVaultBytes
 from tests.fakes.workflows import FakeWorkflows
 
 ACTIVE, STANDBY = "ap-southeast-1", "ap-southeast-3"
@@ -47,6 +53,7 @@ def settings() -> Settings:
         policy_location="s3://config/policy.yaml",
         serving_role_arn="arn:aws:iam::123456789012:role/serve",
         zone_name="models.example",
+        restore_buckets="back,other",
     )
 
 
@@ -58,6 +65,7 @@ class FakeWorld:
     buckets: Buckets = field(default_factory=Buckets)
     clock: FakeClock = field(default_factory=lambda: FakeClock(START))
     catalog: FakeCatalog = field(default_factory=FakeCatalog)
+    datasets: FakeDatasets = field(default_factory=FakeDatasets)
     registry: FakeRegistry = field(default_factory=lambda: FakeRegistry(ACTIVE, STANDBY))
     images: FakeImages = field(default_factory=FakeImages)
     policies: FakePolicies = field(default_factory=lambda: FakePolicies(POLICY))
@@ -70,10 +78,16 @@ class FakeWorld:
     outside: FakeOutside = field(default_factory=FakeOutside)
     evidence: FakeEvidence = field(default_factory=FakeEvidence)
     tokens: FakeTokens = field(default_factory=FakeTokens)
+    scrubs: FakeScrubs = field(default_factory=FakeScrubs)
+    metrics: FakeMetrics = field(default_factory=FakeMetrics)
 
     def __post_init__(self) -> None:
+        self.buckets.now = self.clock.now
         self.sources = FakeSources(self.buckets)
         self.vault = FakeVault(self.buckets, self.env.vault_bucket)
+        self.copier = FakeCopier(self.buckets, self.env.vault_bucket)
+        self.restorer = FakeRestorer(self.buckets, self.env.vault_bucket)
+        self.vault_bytes = FakeVaultBytes(self.buckets, self.env.vault_bucket)
 
     @property
     def front_serving(self) -> FakeServing:

@@ -7,7 +7,9 @@ import json
 from typing import Any
 
 from mldr.domain.identity import ModelKey
-from mldr.domain.recovery_point import Record
+from mldr.domain.manifests import Entry
+from mldr.domain.recovery_point import Manifest, Record, manifest_key
+from mldr.steps.manifest_lines import lines
 from tests.asl_walker import Ended
 from tests.fakes.objects import etag_of
 from tests.fakes.world import ACTIVE, STANDBY, FakeWorld
@@ -123,6 +125,19 @@ def point(world: FakeWorld) -> Record:
     """The only recovery point of churn."""
     [record] = world.catalog.records(CHURN)
     return record
+
+
+def manifest(world: FakeWorld, record: Record | None = None) -> Manifest:
+    """What a recovery point holds, by its sealed word; churn's only one unless another is named."""
+    record = record or point(world)
+    content = world.vault.read(manifest_key(CHURN, record.recovery_point), record.manifest_version)
+    assert content
+    return Manifest.model_validate_json(content)
+
+
+def entries(world: FakeWorld, record: Record | None = None) -> list[Entry]:
+    """Every line of a sealed manifest."""
+    return list(lines(world.vault, manifest(world, record).shards))
 
 
 def fail_over(world: FakeWorld, context: Any, event_id: str = "failover-1", **detail: Any) -> Ended:

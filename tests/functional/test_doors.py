@@ -115,15 +115,26 @@ def test_a_failover_request_that_is_none_is_refused_by_field(world, context, cha
     assert list(world.workflows.started) == ["failover-1"]
 
 
+PIECE = {
+    "transfer": {"owner": "model/sagemaker/churn", "id": "v1-abc", "plan": "p1", "started_at": "2026-03-01T12:00:00Z"},
+    "retention": {"mode": "GOVERNANCE", "until": "2030-01-01T00:00:00Z"},
+}
+ENTRY = {
+    **dict.fromkeys(("name", "bucket", "source_key", "source_version", "etag", "key", "version_id"), "x"),
+    "modified": 0,
+    "size": 6 * 1000**3,
+    "digests": {"CRC64NVME": ""},
+}
 DOORS = {
     "take_inventory": TASK,
-    "copy_objects": {**TASK, "batch": 0, "objects": []},
-    "verify_objects": {**TASK, "batch": 0, "objects": []},
-    "seal_recovery_point": {**TASK, "batches": 1, "retention": {"mode": "GOVERNANCE", "until": "2030-01-01T00:00:00Z"}},
+    "copy_parts": {**PIECE, "item": "parts/000001", "entry": ENTRY, "upload": "u", "first": 1, "last": 2},
+    "copy_objects": {**PIECE, "item": "shards/000001", "plan_key": "in-progress/x"},
+    "seal_recovery_point": {**TASK, **PIECE},
     "sync_registry": TASK,
     "onboard_model": TASK,
     "conclude_protection": TASK,
     "claim_epoch": FAILOVER,
+    "materialise_serving": {**FAILOVER, "claim": CLAIM},
     "restore_serving": {**FAILOVER, "claim": CLAIM},
     "warm_serving": {**FAILOVER, "claim": CLAIM},
     "verify_serving": {**FAILOVER, "claim": CLAIM},
@@ -152,14 +163,21 @@ def test_a_task_with_a_malformed_field_is_refused_by_its_name(world, context, do
     assert type(caught.value).__name__ == "BadEvent"
 
 
-@pytest.mark.parametrize("door", ["take_inventory", "copy_objects", "seal_recovery_point", "conclude_protection"])
+@pytest.mark.parametrize("door", ["take_inventory", "seal_recovery_point", "conclude_protection"])
 def test_a_task_of_a_point_that_nobody_began_is_superseded(world, context, door):
     with pytest.raises(Exception, match="attempt 1 was superseded") as caught:
         enter(door, DOORS[door], context)
     assert type(caught.value).__name__ == "LostRace"
 
 
-@pytest.mark.parametrize("door", ["restore_serving", "flip_switch"])
+@pytest.mark.parametrize("door", ["copy_parts", "copy_objects"])
+def test_a_piece_of_a_plan_that_is_not_in_force_is_refused(world, context, door):
+    with pytest.raises(Exception, match="plan p1 is not in force") as caught:
+        enter(door, DOORS[door], context)
+    assert type(caught.value).__name__ == "LostRace"
+
+
+@pytest.mark.parametrize("door", ["materialise_serving", "restore_serving", "flip_switch"])
 def test_work_without_an_epoch_is_refused(world, context, door):
     with pytest.raises(Exception, match="epoch 1 of sagemaker/churn is over") as caught:
         enter(door, DOORS[door], context)
@@ -172,11 +190,6 @@ def test_work_on_a_point_that_is_not_sealed_is_refused(world, context, door):
     with pytest.raises(Exception, match=r"mldr status|only a sealed version|never onboarded") as caught:
         enter(door, DOORS[door], context)
     assert type(caught.value).__name__ == "NotRestorable"
-
-
-def test_a_batch_without_a_retention_is_not_verified(world, context):
-    with pytest.raises(Exception, match="retention: is missing"):
-        enter("verify_objects", DOORS["verify_objects"], context)
 
 
 def test_what_a_door_returns_is_json(world, context):

@@ -1,13 +1,12 @@
 """Protecting a promoted model: through the doors, in the order of the state machine, on a world in memory."""
 
-import json
-
 import pytest
 
 from functions.seal_recovery_point import app as seal_recovery_point
-from mldr.domain.recovery_point import Manifest, Phase, manifest_key, newest_restorable
+from mldr.domain.manifests import decode, encode
+from mldr.domain.recovery_point import Phase, manifest_key, newest_restorable
 from mldr.errors import LostRace, Throttled, VaultRefused
-from tests.fakes.objects import sha256
+from tests.fakes.objects import checksum_of
 from tests.fakes.world import ACTIVE, STANDBY
 from tests.functional.story import (
     CHURN,
@@ -17,6 +16,8 @@ from tests.functional.story import (
     capture,
     deliver,
     document,
+    entries,
+    manifest,
     package_event,
     point,
     promoted,
@@ -26,12 +27,6 @@ from tests.functional.story import (
 )
 
 SCIKIT = f"121021644041.dkr.ecr.{ACTIVE}.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3"
-
-
-def manifest(world):
-    record = point(world)
-    content = world.vault.read(manifest_key(CHURN, record.recovery_point), record.manifest_version)
-    return Manifest.model_validate_json(content)
 
 
 def failed(world, ended, *, error, says):
@@ -53,12 +48,19 @@ def test_an_approved_version_becomes_a_sealed_recovery_point(world, context):
     assert (ended.status, ended.last) == ("SUCCEEDED", "Conclude")
     record, sealed = point(world), manifest(world)
     assert (record.phase, record.objects, record.restorable) == (Phase.SEALED, 2, True)
-    assert record.bytes == sum(item.size for item in sealed.objects)
-    assert {item.source.key for item in sealed.objects} == {"churn/model.tar.gz", "churn/golden.jsonl"}
-    for item in sealed.objects:
+    held = entries(world)
+    assert record.bytes == sealed.bytes == sum(item.size for item in held)
+    assert {item.source_key for item in held} == {"churn/model.tar.gz", "churn/golden.jsonl"}
+    for item in held:
         body = world.vault.read(item.key, item.version_id)
-        assert sha256(body) == item.checksum
-        assert world.buckets.get("vault", item.key, item.version_id).retention.mode == "GOVERNANCE"
+        assert item.digests
+        for algorithm, value in item.digests.items():
+            assert checksum_of(body, algorithm).value == value
+        assert world.buckets.get("vault", item.key, item.version_id).retention == sealed.retention
+    assert [world.buckets.get("vault", one.key, one.version_id).retention for one in sealed.shards] == [
+        sealed.retention
+    ]
+    assert (sealed.retention.mode, sealed.shared) == ("GOVERNANCE", 0)
     assert sealed.golden.key.endswith("golden.jsonl")
     [told] = world.bus.named("Recovery Point Sealed")
     assert (told["recovery_point"], told["target_arn"]) == (record.recovery_point, record.target_arn)
@@ -110,7 +112,7 @@ def test_a_sealed_point_stays_sealed_when_its_onboarding_fails_and_the_next_even
     assert point(world).restorable
     world.fronts.missing.clear()
     again = capture(world, context, arn)
-    assert run(world, context, again).path[:3] == ("TakeInventory", "Sealed?", "SyncRegistry")
+    assert run(world, context, again).path[:3] == ("TakeInventory", "Planned?", "SyncRegistry")
     assert (point(world).reason, world.catalog.route(CHURN) is not None) == ("", True)
 
 
@@ -267,7 +269,7 @@ def test_superseded_in_the_middle_of_a_copy_changes_nothing(world, context):
     old = capture(world, context, arn)
 
     def before(state, attempt):
-        if state == "CopyBatch":
+        if state == "CopyShard":
             world.workflows.active.clear()
             capture(world, context, arn)
 
@@ -278,14 +280,14 @@ def test_superseded_in_the_middle_of_a_copy_changes_nothing(world, context):
 
 def test_a_throttled_copy_is_tried_again_by_the_state_machine(world, context, monkeypatch):
     execution = capture(world, context, promoted(world))
-    copy, refusals = world.vault.copy, [Throttled("slow down"), Throttled("slow down")]
+    copy, refusals = world.copier.copy, [Throttled("slow down"), Throttled("slow down")]
 
-    def throttled(item):
+    def throttled(items, retention, **how):
         if refusals:
             raise refusals.pop()
-        copy(item)
+        return copy(items, retention, **how)
 
-    monkeypatch.setattr(world.vault, "copy", throttled)
+    monkeypatch.setattr(world.copier, "copy", throttled)
     assert run(world, context, execution).status == "SUCCEEDED"
     assert (point(world).phase, point(world).reason) == (Phase.SEALED, "")
 
@@ -339,11 +341,11 @@ def test_overwritten_between_event_and_copy_the_pinned_version_is_copied(world, 
     execution = capture(world, context, promoted(world))
 
     def before(state, attempt):
-        if state == "CopyBatch":
+        if state == "CopyShard":
             world.buckets.put("lake", "churn/model.tar.gz", b"an evil twin")
 
     assert run(world, context, execution, before=before).status == "SUCCEEDED"
-    assert WEIGHTS in {world.vault.read(item.key, item.version_id) for item in manifest(world).objects}
+    assert WEIGHTS in {world.vault.read(item.key, item.version_id) for item in entries(world)}
 
 
 def test_overwritten_before_it_was_pinned_the_approved_bytes_are_missed_by_name(world, context):
@@ -358,7 +360,7 @@ def test_deleted_between_event_and_copy_the_failure_names_the_version(world, con
     version = world.buckets.get("lake", "churn/model.tar.gz").version_id
 
     def before(state, attempt):
-        if state == "CopyBatch":
+        if state == "CopyShard":
             world.buckets.erase("lake", "churn/model.tar.gz", version)
 
     ended = run(world, context, execution, before=before)
@@ -381,21 +383,20 @@ def test_a_failed_point_is_resumed_by_the_next_event_once_the_cause_is_mended(wo
 def test_a_resumed_copy_keeps_its_pins_while_they_exist(world, context, monkeypatch):
     """Its vault keys stay the same, so what was copied is not copied again."""
     arn = promoted(world)
-    copied = []
-    copy = world.vault.copy
+    copy = world.copier.copy
 
-    def flaky(item):
-        copied.append(item.source)
-        if len(copied) == 2:
-            raise VaultRefused("not now")
-        copy(item)
+    def dies_after_the_first(items, retention, **how):
+        yield next(copy(items, retention, **how))
+        raise VaultRefused("not now")
 
-    monkeypatch.setattr(world.vault, "copy", flaky)
-    assert protect(world, context, arn).status == "FAILED"
+    with monkeypatch.context() as dying:
+        dying.setattr(world.copier, "copy", dies_after_the_first)
+        assert protect(world, context, arn).status == "FAILED"
+    assert len(world.copier.copied) == 1
     world.buckets.put("lake", "churn/golden.jsonl", b"not golden at all")
     assert protect(world, context, arn).status == "SUCCEEDED"
-    versions = [len(world.vault.versions(item.key)) for item in manifest(world).objects]
-    assert versions == [1, 1]
+    assert [len(world.vault.versions(item.key)) for item in entries(world)] == [1, 1]
+    assert len(world.copier.copied) == 2
 
 
 def test_a_resumed_copy_pins_anew_when_a_pin_is_gone(world, context):
@@ -405,114 +406,95 @@ def test_a_resumed_copy_pins_anew_when_a_pin_is_gone(world, context):
     version = world.buckets.get("lake", "churn/model.tar.gz").version_id
 
     def before(state, attempt):
-        if state == "CopyBatch":
+        if state == "CopyShard":
             world.buckets.erase("lake", "churn/model.tar.gz", version)
             world.buckets.put("lake", "churn/model.tar.gz", b"uploaded again")
 
     assert run(world, context, execution, before=before).status == "FAILED"
     assert protect(world, context, arn).status == "SUCCEEDED"
-    assert b"uploaded again" in {world.vault.read(item.key) for item in manifest(world).objects}
+    assert b"uploaded again" in {world.vault.read(item.key) for item in entries(world)}
 
 
 def corrupt(world, monkeypatch, body):
     """The copy stores something else than the source holds."""
-    copy = world.vault.copy
+    put = world.buckets.put
 
-    def corrupted(item):
-        copy(item)
-        if item.source.key.endswith("model.tar.gz"):
-            world.buckets.put("vault", item.key, body)
+    def corrupted(bucket, key, content, **how):
+        damaged = bucket == "vault" and key.endswith("model.tar.gz")
+        return put(bucket, key, body if damaged else content, **how)
 
-    monkeypatch.setattr(world.vault, "copy", corrupted)
+    monkeypatch.setattr(world.buckets, "put", corrupted)
 
 
 @pytest.mark.parametrize("body", [b"w" * len(WEIGHTS), b"short", b""])
 def test_a_checksum_or_size_that_differs_is_never_sealed(world, context, monkeypatch, body):
+    arn = promoted(world)
     corrupt(world, monkeypatch, body)
-    ended = protect(world, context, promoted(world))
+    ended = protect(world, context, arn)
     record = failed(world, ended, error="States.ExceedToleratedFailureThreshold", says="ChecksumMismatch")
     assert "model.tar.gz" in record.reason
     assert world.catalog.route(CHURN) is None
 
 
-def test_a_checksum_that_s3_does_not_have_is_computed_from_the_bytes(world, context, monkeypatch):
+def test_an_object_whose_source_has_no_checksum_is_verified_all_the_same(world, context):
     arn = world.registry.promote("churn", document())
     stock(world)
     world.buckets.put("lake", "churn/model.tar.gz", WEIGHTS, checksum=False)
     assert protect(world, context, arn).status == "SUCCEEDED"
-    assert [item.checksum.streamed for item in manifest(world).objects if item.key.endswith("model.tar.gz")] == [True]
-
-
-def test_a_stored_checksum_of_another_algorithm_is_not_trusted(world, context, monkeypatch):
-    """The bytes in the vault are read and compared when S3 has no checksum of the pinned kind."""
-    arn = world.registry.promote("churn", document())
-    stock(world)
-    copy = world.vault.copy
-
-    def without_checksum(item):
-        copy(item)
-        world.buckets.get("vault", item.key).checksum = None
-        if item.source.key.endswith("model.tar.gz"):
-            world.buckets.get("vault", item.key).body = b"w" * len(WEIGHTS)
-
-    monkeypatch.setattr(world.vault, "copy", without_checksum)
-    failed(
-        world,
-        protect(world, context, arn),
-        error="States.ExceedToleratedFailureThreshold",
-        says="ChecksumMismatch",
-    )
+    [model] = [item for item in entries(world) if item.key.endswith("model.tar.gz")]
+    assert model.digests["CRC64NVME"] == checksum_of(WEIGHTS).value
 
 
 def test_a_vault_that_refuses_a_write_fails_by_name(world, context, monkeypatch):
-    def refuse(item):
-        raise VaultRefused(f"the vault refused {item.key}; look at its bucket policy")
+    def refuse(items, retention, **how):
+        raise VaultRefused(f"the vault refused {items[0].key}; look at its bucket policy")
 
-    monkeypatch.setattr(world.vault, "copy", refuse)
+    monkeypatch.setattr(world.copier, "copy", refuse)
     ended = protect(world, context, promoted(world))
     failed(world, ended, error="States.ExceedToleratedFailureThreshold", says="VaultRefused: the vault refused")
 
 
-def test_a_vault_that_refuses_the_lock_never_seals(world, context, monkeypatch):
-    def refuse(key, version_id, retention):
-        raise VaultRefused(f"the vault refused to lock {key}")
+def test_a_vault_that_refuses_a_shard_never_seals(world, context, monkeypatch):
+    seal = world.vault.seal
 
-    monkeypatch.setattr(world.vault, "lock", refuse)
+    def refuse(key, content, retention):
+        if key.endswith(".avro"):
+            raise VaultRefused(f"the vault refused {key}")
+        return seal(key, content, retention)
+
+    monkeypatch.setattr(world.vault, "seal", refuse)
     ended = protect(world, context, promoted(world))
-    failed(world, ended, error="States.ExceedToleratedFailureThreshold", says="refused to lock")
+    failed(world, ended, error="States.ExceedToleratedFailureThreshold", says="VaultRefused: the vault refused")
 
 
 def test_a_vault_that_refuses_the_manifest_fails(world, context, monkeypatch):
+    seal = world.vault.seal
+
     def refuse(key, content, retention):
-        raise VaultRefused(f"the vault refused {key}")
+        if key.endswith("manifest.json"):
+            raise VaultRefused(f"the vault refused {key}")
+        return seal(key, content, retention)
 
     monkeypatch.setattr(world.vault, "seal", refuse)
     failed(world, protect(world, context, promoted(world)), error="VaultRefused", says="manifest.json")
 
 
-def test_a_plan_with_an_unverified_object_is_never_sealed(world, context):
+def test_a_transfer_with_an_unfinished_piece_is_never_sealed(world, context, monkeypatch):
+    monkeypatch.setattr(world.catalog, "item_done", lambda transfer, item: None)
+    ended = protect(world, context, promoted(world))
+    failed(world, ended, error="ChecksumMismatch", says="0 of 2 objects (0 of 54 bytes) are verified, shards/000001")
+
+
+def test_a_shard_that_lost_a_line_is_never_sealed(world, context):
     execution = capture(world, context, promoted(world))
 
     def before(state, attempt):
-        if state == "Seal":
-            [key] = [key for key in world.buckets.keys("vault", "in-progress/") if "/verified/" in key]
-            kept = json.loads(world.vault.read(key))
-            world.vault.keep(key, json.dumps(kept[:-1]).encode())
+        if state == "CopyShard":
+            [key] = [key for key in world.buckets.keys("vault", "in-progress/") if key.endswith(".avro")]
+            world.vault.keep(key, encode(list(decode(world.vault.read(key)))[:-1]))
 
     ended = run(world, context, execution, before=before)
-    failed(world, ended, error="ChecksumMismatch", says="1 objects of the plan were not verified")
-
-
-def test_an_object_that_vanished_from_the_vault_is_never_sealed(world, context):
-    execution = capture(world, context, promoted(world))
-
-    def before(state, attempt):
-        if state == "VerifyBatch":
-            for key in world.buckets.keys("vault", "recovery-points/"):
-                world.buckets.put("vault", key, None)
-
-    ended = run(world, context, execution, before=before)
-    failed(world, ended, error="States.ExceedToleratedFailureThreshold", says="was copied but is not there")
+    failed(world, ended, error="ChecksumMismatch", says="1 of 2 objects")
 
 
 @pytest.mark.parametrize(
@@ -588,7 +570,9 @@ def test_a_manifest_that_another_writes_first_is_the_seal(world, context, monkey
     seal, won = world.vault.seal, []
 
     def beaten(key, content, retention):
-        won.append(seal(key, content.replace(b'"schema_version": 1', b'"schema_version":  1'), retention))
+        if key.endswith(".avro"):
+            return seal(key, content, retention)
+        won.append(seal(key, content.replace(b'"schema_version": 2', b'"schema_version":  2'), retention))
         if hidden:
             world.buckets.put("vault", key, None)
         raise LostRace(f"{key} is sealed already")
@@ -601,28 +585,33 @@ def test_a_manifest_that_another_writes_first_is_the_seal(world, context, monkey
 def test_sealing_twice_gives_the_first_seal(world, context):
     protect(world, context, promoted(world))
     sealed = point(world)
-    again = {"model": str(CHURN), "recovery_point": sealed.recovery_point, "attempt": 1, "batches": 1}
+    again = {"model": str(CHURN), "recovery_point": sealed.recovery_point, "attempt": 1}
+    again["transfer"] = world.catalog.transfer(f"model/{CHURN}", sealed.recovery_point).model_dump(mode="json")
     retention = {"mode": "GOVERNANCE", "until": "2030-01-01T00:00:00Z"}
     world.clock.move(hours=1)
     assert seal_recovery_point.handler({**again, "retention": retention}, context)["sealed_at"]
     assert point(world) == sealed
 
 
-@pytest.mark.parametrize("name", ["capture.json", "plan.json", "batches.json", "verified/000000.json"])
-def test_a_working_file_that_is_gone_fails_the_attempt_and_the_next_one_makes_it_anew(world, context, name):
+@pytest.mark.parametrize(
+    ("name", "at", "error"),
+    [
+        ("capture.json", "Seal", "MissingArtifact"),
+        ("plan.json", "Seal", "MissingArtifact"),
+        ("shards/000001.avro", "CopyShard", "States.ExceedToleratedFailureThreshold"),
+    ],
+)
+def test_a_working_file_that_is_gone_fails_the_attempt_and_the_next_one_makes_it_anew(world, context, name, at, error):
     arn = promoted(world)
     execution = capture(world, context, arn)
 
     def before(state, attempt):
-        if state == ("VerifyBatch" if name == "capture.json" else "Seal"):
+        if state == at:
             [key] = [key for key in world.buckets.keys("vault", "in-progress/") if key.endswith(name)]
             world.buckets.put("vault", key, None)
 
     ended = run(world, context, execution, before=before)
-    if name == "batches.json":
-        assert ended.status == "SUCCEEDED"  # both Maps had read it
-        return
-    failed(world, ended, error="MissingArtifact", says="protect the model again")
+    failed(world, ended, error=error, says="protect the model again")
     assert protect(world, context, arn).status == "SUCCEEDED"
     assert point(world).restorable
 
@@ -647,13 +636,13 @@ def test_a_vault_key_that_s3_would_not_take_is_refused_with_the_objects_name(wor
     failed(world, protect(world, context, arn), error="BadReference", says="S3 allows 1024; shorten the key")
 
 
-def test_what_is_too_large_to_read_needs_a_checksum_of_its_own(world, context, monkeypatch):
+def test_what_is_too_large_to_read_needs_a_checksum_of_its_own(world, context):
     arn = world.registry.promote("churn", document())
     stock(world)
     world.buckets.put("lake", "churn/model.tar.gz", WEIGHTS, checksum=False)
-    monkeypatch.setattr("mldr.steps.take_inventory.READABLE", len(WEIGHTS) - 1)
+    world.copier.readable = len(WEIGHTS) - 1
     ended = protect(world, context, arn)
-    failed(world, ended, error="ChecksumUnavailable", says="upload it with --checksum-algorithm CRC64NVME")
+    failed(world, ended, error="States.ExceedToleratedFailureThreshold", says="ChecksumUnavailable: s3://lake/churn")
 
 
 def test_keys_regions_and_images_of_aws_are_rewritten_for_the_standby(world, context):
@@ -696,18 +685,18 @@ def test_a_copy_of_an_unsealed_point_is_never_registered(world, context, monkeyp
     assert world.registry.standby == {}
 
 
-def test_a_batch_of_another_key_is_not_verified_for_this_one(world, context):
-    """What was verified is compared with the plan by key and source: a stale file of another plan seals nothing."""
+def test_work_of_a_plan_that_another_took_the_place_of_is_refused(world, context):
+    """What an older plan's function finished does not count, and the older execution seals nothing."""
     execution = capture(world, context, promoted(world))
 
     def before(state, attempt):
-        if state == "Seal":
-            [key] = [key for key in world.buckets.keys("vault", "in-progress/") if "/verified/" in key]
-            kept = world.vault.read(key).replace(b"churn/model.tar.gz", b"churn/other.tar.gz")
-            world.vault.keep(key, kept)
+        if state == "CopyShard":
+            held = world.catalog.transfer(f"model/{CHURN}", point(world).recovery_point)
+            world.catalog.open_transfer(held.model_copy(update={"plan": "another"}), [])
 
-    ended = run(world, context, execution, before=before)
-    failed(world, ended, error="ChecksumMismatch", says="2 objects of the plan were not verified")
+    assert run(world, context, execution, before=before).status == "FAILED"
+    assert world.copier.copied == []
+    assert point(world).phase is Phase.FAILED
 
 
 def test_golden_inferences_that_cannot_be_read_fail_the_capture_not_the_failover(world, context):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mldr.domain.durations import LONGEST, format_duration, parse_duration
-from mldr.domain.policy import Criticality, FailoverMode, ModelPolicy, Policy, RetentionMode, Tier
+from mldr.domain.policy import Criticality, Digest, FailoverMode, ModelPolicy, Policy, RetentionMode, Tier
 from mldr.errors import BadPolicy
 
 SAMPLE = (Path(__file__).parents[2] / "samplecfg" / "policy.yaml").read_text()
@@ -105,6 +105,65 @@ def test_ten_mistakes_give_ten_messages_in_the_order_of_the_file():
         (
             HEAD + "defaults: {golden: {uri: s3://b/g.csv}}",
             "line 3: defaults.golden.uri: 's3://b/g.csv' does not fit; write it like s3://bucket/golden.jsonl",
+        ),
+        (
+            HEAD + "defaults: {retention: {period: 36500d}}",
+            (
+                "line 3: defaults.retention.period: 36500d is longer than S3 Object Lock keeps an object (100 years); "
+                "give at most 36499d"
+            ),
+        ),
+        (
+            HEAD + "defaults: {retention: {period: 9999999999d}}",
+            "line 3: defaults.retention.period: 9999999999d is longer than S3 Object Lock keeps",
+        ),
+        (HEAD + "defaults: {rpo: 9999999999d}", "line 3: defaults.rpo: 9999999999d is not a usable duration"),
+        (
+            HEAD + "defaults: {digest: md5}",
+            "line 3: defaults.digest: 'md5' is not one of its values; it can be crc64nvme",
+        ),
+        (HEAD + "datasets: []", "line 3: datasets: [] is not a group of fields"),
+        (HEAD + "datasets:", "line 3: datasets: nothing is not a group of fields"),
+        (HEAD + "datasets: {a: 1}", "line 3: datasets.a: 1 is not a group of fields"),
+        (HEAD + "datasets:\n  a:\n    every: 1h", "line 4: datasets.a.uri: missing; write it like s3://bucket/prefix/"),
+        (
+            HEAD + "datasets: {a: {uri: 's3://b-b/x'}}",
+            "line 3: datasets.a.uri: 's3://b-b/x' does not fit; write it like",
+        ),
+        (HEAD + "datasets: {a: {uri: 's3://B/'}}", "line 3: datasets.a.uri: 's3://B/' does not fit"),
+        (
+            HEAD + "datasets: {a: {uri: 's3://bbb/', evry: 1h}}",
+            "line 3: datasets.a.evry: unknown field; did you mean every?",
+        ),
+        (HEAD + "datasets: {a: {uri: 's3://bbb/', every: soon}}", "line 3: datasets.a.every: 'soon' is not a duration"),
+        (HEAD + "datasets: {A b: {uri: 's3://bbb/'}}", "line 3: datasets.A b: is not a name; give small letters"),
+        (
+            HEAD + "datasets: {a: {uri: 's3://bbb/', region: us-west-1}}",
+            "line 3: datasets.a.region: 'us-west-1' is not one of the policy's regions; did you mean us-west-2?",
+        ),
+        (
+            HEAD + "datasets: {a: {uri: 's3://bbb/', retention: {period: 12h}}}",
+            "line 3: datasets.a.retention.period: a retention of 12h ends before the next snapshot, which comes every",
+        ),
+        (
+            HEAD + "datasets: {a: {uri: 's3://bbb/', retention: {period: 18250d}}}",
+            (
+                "line 3: datasets.a.retention.period: 18250d is longer than S3 Object Lock can keep a dataset: bytes "
+                "that snapshots share are locked for twice the period, 100 years at the most; give at most 18249d"
+            ),
+        ),
+        (
+            HEAD + "datasets: {a: {uri: 's3://bbb/', retention: {period: 40000d}}}",
+            "line 3: datasets.a.retention.period: 40000d is longer than S3 Object Lock keeps an object (100 years)",
+        ),
+        (
+            HEAD + "datasets: {clicks: {uri: 's3://bbb/'}}\n"
+            "models:\n  - match: sagemaker/a\n    datasets: [clicks, clikcs]",
+            "line 6: models[0].datasets[1]: 'clikcs' is not under datasets; did you mean clicks?",
+        ),
+        (
+            HEAD + "defaults: {datasets: [x]}",
+            "line 3: defaults.datasets[0]: 'x' is not under datasets; add it under datasets, with its uri",
         ),
         (HEAD + "models: [{match: 'sagmaker/*'}]", "line 3: models[0].match: 'sagmaker' is not a registry; did you"),
         (HEAD + "models: [{match: 'x/*'}]", "line 3: models[0].match: 'x' is not a registry; the registries are "),
@@ -255,3 +314,35 @@ def test_any_text_is_a_policy_or_a_list_of_mistakes(text):
     except BadPolicy as error:
         found = error.mistakes
     assert all(one.startswith("line ") for one in found)
+
+
+@given(st.text(max_size=200))
+def test_any_text_under_datasets_is_a_policy_or_a_list_of_mistakes(text):
+    found: tuple[str, ...] = ()
+    try:
+        Policy.parse(HEAD + "datasets:\n  a:\n    uri: s3://bbb/\n    " + text)
+    except BadPolicy as error:
+        found = error.mistakes
+    assert all(one.startswith("line ") for one in found)
+
+
+def test_a_dataset_is_in_the_first_region_unless_it_says_otherwise():
+    policy = parse("datasets: {a: {uri: 's3://bbb/x/'}, b: {uri: 's3://bbb/', region: us-west-2}}")
+    assert {name: rule.region for name, rule in policy.datasets.items()} == {"a": "us-east-1", "b": "us-west-2"}
+    assert (policy.datasets["a"].bucket, policy.datasets["a"].prefix) == ("bbb", "x/")
+    assert (policy.datasets["b"].bucket, policy.datasets["b"].prefix) == ("bbb", "")
+
+
+def test_the_longest_retention_that_object_lock_can_hold_is_accepted():
+    policy = parse("""
+        defaults: {retention: {period: 36499d}}
+        datasets: {a: {uri: 's3://bbb/', retention: {period: 18249d}}}
+    """)
+    assert policy.datasets["a"].retention.period.days == 18249
+
+
+def test_the_sample_shows_what_a_dataset_may_say():
+    datasets = Policy.parse(SAMPLE).datasets
+    assert {rule.digest for rule in datasets.values()} == set(Digest)
+    assert {rule.retention.mode for rule in datasets.values()} == set(RetentionMode)
+    assert datasets["transactions"].every == dt.timedelta(hours=1)

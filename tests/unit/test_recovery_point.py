@@ -11,23 +11,17 @@ from mldr.domain.failover import ABANDONED, Epoch, automatic_id, next_epoch
 from mldr.domain.identity import ModelKey, recovery_point_id
 from mldr.domain.policy import Policy
 from mldr.domain.recovery_point import (
-    Checksum,
     Manifest,
     Origin,
     Phase,
-    PinnedObject,
     Record,
     Retention,
     Rewrite,
-    SourceVersion,
     newest_restorable,
-    pins_digest,
 )
 from mldr.domain.routing import CheckTimes, Front, plan_route
 from mldr.domain.serving import plan_serving
-from mldr.domain.verification import verify
-from mldr.errors import BadEvent, ChecksumMismatch, EpochTaken, NotRestorable
-from tests.fakes.objects import sha256
+from mldr.errors import BadEvent, EpochTaken, NotRestorable
 
 NOW = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
 CHURN = ModelKey(registry="sagemaker", name="churn")
@@ -111,44 +105,6 @@ def test_the_newest_promotion_wins_not_the_newest_seal():
     )
     assert newest_restorable([record(phase=Phase.COPYING)]) is None
     assert newest_restorable([]) is None
-
-
-def test_the_same_pins_have_the_same_digest_in_any_order():
-    pins = [(SourceVersion(bucket="b", key=str(n), version_id="v"), "etag") for n in range(4)]
-    assert pins_digest(pins) == pins_digest(pins[::-1])
-    changed = [(pins[0][0], "another"), *pins[1:]]
-    assert pins_digest(changed) != pins_digest(pins)
-
-
-# verification
-
-
-PINNED = PinnedObject(
-    source=SourceVersion(bucket="lake", key="m", version_id="v1"),
-    key="vault/m",
-    size=5,
-    etag="e",
-    checksum=sha256(b"bytes"),
-)
-
-
-def test_the_pinned_bytes_are_verified():
-    sealed = verify(PINNED, version_id="w1", size=5, checksum=sha256(b"bytes", streamed=True))
-    assert (sealed.key, sealed.version_id, sealed.checksum) == ("vault/m", "w1", PINNED.checksum)
-
-
-@pytest.mark.parametrize(
-    ("size", "checksum"),
-    [
-        (4, sha256(b"bytes")),
-        (5, sha256(b"bytez")),
-        (5, Checksum(algorithm="CRC64NVME", value=sha256(b"bytes").value)),
-        (0, sha256(b"")),
-    ],
-)
-def test_anything_else_is_a_mismatch_that_names_the_object(size, checksum):
-    with pytest.raises(ChecksumMismatch, match=r"vault/m: .*s3://lake/m \(version v1\)"):
-        verify(PINNED, version_id="w1", size=size, checksum=checksum)
 
 
 # epochs
@@ -235,7 +191,11 @@ def manifest(document=None, rewrites=(), **policy):
         policy_version="1",
         rewrites=rewrites,
         golden=None,
-        objects=(),
+        shards=(),
+        objects=0,
+        bytes=0,
+        shared=0,
+        layout="recovery-points/sagemaker/churn/v1-0123456789ab/objects/p",
         registry_document=document
         or {"InferenceSpecification": {"Containers": [{"Image": "old", "ModelDataETag": "e"}]}},
     )

@@ -15,9 +15,12 @@
     - BadReference
     - MissingArtifact
     - ArtifactChanged
+    - SourceNotVersioned    a point in time can only be named where every version is kept
     - ChecksumUnavailable
     - ChecksumMismatch
+    - PartsMissing
     - VaultRefused
+    - TargetDiffers         a restore would write over something else
     - RegistryRefused
     - ImageNotReplicated
     - ZoneMissing
@@ -99,6 +102,10 @@ class ArtifactChanged(Permanent):
     """An object is no longer the one that was pinned or approved."""
 
 
+class SourceNotVersioned(Permanent):
+    """A bucket that has to be known as of an instant does not keep its versions."""
+
+
 class ChecksumUnavailable(Permanent):
     """The source has no full-object checksum and is too large to read."""
 
@@ -107,8 +114,16 @@ class ChecksumMismatch(Permanent):
     """The bytes in the vault are not the bytes that were pinned."""
 
 
+class PartsMissing(Permanent):
+    """A large object was to be completed before all of its parts were copied."""
+
+
 class VaultRefused(Permanent):
     """The vault refused a write."""
+
+
+class TargetDiffers(Permanent):
+    """A bucket that a dataset is restored to holds another object under the same key."""
 
 
 class RegistryRefused(Permanent):

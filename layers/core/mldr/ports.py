@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
+from mldr.domain.datasets import Change
 from mldr.domain.evidence import Evidence
 from mldr.domain.failover import Epoch, Takeover
 from mldr.domain.health import HealthState, Observation
 from mldr.domain.identity import Frozen, ModelKey
 from mldr.domain.images import Image
+from mldr.domain.lag import Measured
+from mldr.domain.manifests import Entry
 from mldr.domain.policy import Policy
-from mldr.domain.recovery_point import Checksum, PinnedObject, Record, Retention, SourceVersion
+from mldr.domain.recovery_point import Checksum, Record, Retention, SourceVersion
 from mldr.domain.registry import RegistryEntry
 from mldr.domain.routing import FailoverRecord, Front, Route
+from mldr.domain.scrub import Tally
 from mldr.domain.serving import ServingPlan
+from mldr.domain.snapshots import RestoreRecord, SnapshotRecord
+from mldr.domain.transfers import CopyLimits, Part, Transfer, WorkItem
 
 
 class Clock(Protocol):
@@ -35,6 +41,18 @@ class FoundObject(Frozen):
     checksum: Checksum | None
     content_type: str = "binary/octet-stream"
     metadata: dict[str, str] = {}
+    modified: int = 0  # when it was written: microseconds since 1970, UTC
+
+
+class Listed(NamedTuple):
+    """One object version as a listing shows it."""
+
+    key: str
+    version_id: str  # `null` where the bucket keeps no versions
+    etag: str
+    size: int  # bytes
+    modified: int  # microseconds since 1970, UTC; S3 gives whole seconds
+    algorithms: tuple[str, ...]  # the checksums that S3 holds of the whole object
 
 
 class Sources(Protocol):
@@ -43,38 +61,19 @@ class Sources(Protocol):
     def find(self, bucket: str, key: str, version_id: str | None = None) -> FoundObject:
         """Return the current version, or the named one. Raises MissingArtifact."""
 
-    def list(self, bucket: str, prefix: str) -> Iterator[str]:
-        """Yield the keys under a prefix, in order. Raises MissingArtifact when the bucket does not exist."""
+    def list(self, bucket: str, prefix: str, *, after: str = "", as_of: dt.datetime | None = None) -> Iterator[Listed]:
+        """Yield, in the order of keys and after a key, the version of each that was current at `as_of`, or is now.
 
-    def digest(self, source: SourceVersion, etag: str) -> Checksum:
-        """Return the SHA-256 of the bytes, read in pieces. Raises ArtifactChanged when they are not of this ETag."""
+        A key whose current version was a delete marker is not yielded. Raises MissingArtifact when the bucket does not
+        exist, SourceNotVersioned when `as_of` is given and the bucket does not keep every version.
+        """
 
     def read(self, source: SourceVersion, limit: int) -> bytes:
         """Return the bytes of a small object. Raises BadReference when it is larger than `limit`."""
 
 
-class StoredObject(Frozen):
-    """An object of the vault as S3 describes it."""
-
-    version_id: str
-    size: int
-    checksum: Checksum | None
-
-
 class Vault(Protocol):
     """The versioned, locked bucket in the standby region."""
-
-    def copy(self, item: PinnedObject) -> None:
-        """Copy a pinned version to its key, on the server. Copying twice is harmless; a damaged copy is made again.
-
-        Raises MissingArtifact when the pinned version is gone, ArtifactChanged when it has another ETag, VaultRefused.
-        """
-
-    def stored(self, key: str, version_id: str | None = None) -> StoredObject | None:
-        """Return what is at a key, or None."""
-
-    def digest(self, key: str, version_id: str) -> Checksum:
-        """Return the SHA-256 of the bytes, read in pieces."""
 
     def lock(self, key: str, version_id: str, retention: Retention) -> None:
         """Keep a version until a time. Locking again to the same or a later time is harmless."""
@@ -88,11 +87,50 @@ class Vault(Protocol):
     def versions(self, key: str) -> list[str]:
         """Return the versions of a key, the oldest first. A delete marker hides none of them."""
 
+    def keys(self, prefix: str) -> list[str]:
+        """Return the keys under a prefix, in order. A delete marker hides none of them."""
+
     def keep(self, key: str, content: bytes) -> None:
         """Write a working file, over whatever is there."""
 
     def uri(self, key: str) -> str:
         """Return the s3:// URI of a key."""
+
+
+class Copier(Protocol):
+    """Copies of pinned objects in the vault, made on the server, locked, and verified before they are returned."""
+
+    @property
+    def limits(self) -> CopyLimits:
+        """Where one call stops and parts begin."""
+
+    def copy(
+        self, entries: Iterable[Entry], retention: Retention | None, *, sha256: bool = False, anew: bool = False
+    ) -> Iterator[Entry]:
+        """Yield each entry with its verified copy, in order; many at once, as fast as S3 takes them.
+
+        An entry that is copied already only has its lock extended. An object above `CopyLimits.single_copy` is
+        completed from the parts that `copy_parts` left. With `sha256` every object gets a SHA-256 as well. With `anew`
+        it is copied again, whatever is there: S3's description of a copy whose bytes went bad says nothing of it.
+        Raises MissingArtifact, ArtifactChanged, ChecksumMismatch, ChecksumUnavailable, PartsMissing, VaultRefused,
+        NotAllowed, Throttled.
+        """
+
+    def open_upload(self, entry: Entry, retention: Retention | None) -> str:
+        """Return the id of the multipart upload of a large object; an open one of an earlier attempt is used again.
+
+        '' when the vault has the object already: there are no parts to copy, and `copy` verifies it. An entry that is
+        copied already is to be copied anew.
+        """
+
+    def copy_parts(self, entry: Entry, upload: str, parts: Sequence[Part]) -> None:
+        """Copy and verify ranges of a large object. What is there is kept; a part of another size is copied again.
+
+        Harmless when the upload is completed already. Raises what `copy` raises.
+        """
+
+    def extend(self, entries: Iterable[Entry], retention: Retention) -> None:
+        """Lock copies until a later time. Harmless when they are locked for longer."""
 
 
 class Catalog(Protocol):
@@ -105,13 +143,13 @@ class Catalog(Protocol):
         """Take the next attempt of an unfinished point: attempt + 1, CAPTURING. Raises LostRace when another did."""
 
     def advance(self, record: Record) -> None:
-        """Write a record of the same attempt, but for `target_arn` and `withdrawn`, which only `annotate` sets.
+        """Write a record of the same attempt, but for `target_arn`, `withdrawn` and `damaged`: `annotate` sets those.
 
         Raises LostRace when the attempt is over or the point is sealed.
         """
 
     def annotate(self, model: ModelKey, recovery_point: str, **fields: str | None) -> None:
-        """Set `target_arn`, `withdrawn` or `reason`, whatever the phase. Raises LostRace when there is no record."""
+        """Set `target_arn`, `withdrawn`, `damaged` or `reason`, in any phase. Raises LostRace without a record."""
 
     def record(self, model: ModelKey, recovery_point: str) -> Record | None:
         """Return one record, or None."""
@@ -148,6 +186,48 @@ class Catalog(Protocol):
 
     def put_health(self, model: ModelKey, state: HealthState) -> None:
         """Remember this round."""
+
+    def open_transfer(self, transfer: Transfer, items: Iterable[WorkItem]) -> None:
+        """Put a plan and its items in force, in place of the plan before. Again for the same plan is harmless:
+
+        an item that is done stays done.
+        """
+
+    def transfer(self, owner: str, name: str) -> Transfer | None:
+        """Return the plan in force, or None."""
+
+    def item_done(self, transfer: Transfer, item: WorkItem) -> None:
+        """Note that an item is done; again is harmless. Raises LostRace when another plan is in force."""
+
+    def items(self, transfer: Transfer) -> list[WorkItem]:
+        """Return the items of a plan, by name."""
+
+
+class VaultBytes(Protocol):
+    """The bytes of the vault's objects, read to be checked."""
+
+    def piece(self, key: str, version_id: str, first: int, size: int) -> tuple[bytes, int]:
+        """Return at most `size` bytes from `first` on, and how many the whole object has. Many threads may ask at once.
+
+        Raises MissingArtifact when the version is gone, Throttled, RegionUnreachable.
+        """
+
+
+class Scrubs(Protocol):
+    """What the last checks of the vault's bytes found."""
+
+    def note(self, tally: Tally) -> None:
+        """Remember what a run found of its owner, in place of the run before."""
+
+    def last(self, owner: str) -> Tally | None:
+        """Return what the last run found of an owner, or None when it was never checked."""
+
+
+class Metrics(Protocol):
+    """Figures that alarms look at."""
+
+    def publish(self, figures: Sequence[Measured]) -> None:
+        """Publish figures, as of now, for this environment."""
 
 
 class Registry(Protocol):
@@ -271,3 +351,67 @@ class Tokens(Protocol):
 
     def valid(self, presented: str) -> bool:
         """Return whether a bearer token is the right one; compared in constant time."""
+
+
+class Datasets(Protocol):
+    """Snapshots of datasets, restores, and the log of what storage events told, in the catalog's table."""
+
+    def begin(self, record: SnapshotRecord) -> None:
+        """Write a new record and make it the running one of its dataset.
+
+        Raises LostRace when it exists already, or when another snapshot of the dataset is running.
+        """
+
+    def resume(self, record: SnapshotRecord) -> SnapshotRecord:
+        """Take the next attempt of a snapshot that runs: attempt + 1, CAPTURING. Raises LostRace when another did."""
+
+    def advance(self, record: SnapshotRecord) -> None:
+        """Write a record of the same attempt, but for `again`, which only `ask_again` sets.
+
+        When it is over the dataset is free for the next one; a sealed one becomes the newest of its dataset.
+        Raises LostRace when the attempt is over.
+        """
+
+    def annotate(self, record: SnapshotRecord) -> None:
+        """Write what was counted after the seal: `difference`. Raises LostRace when there is no such record."""
+
+    def ask_again(self, dataset: str, snapshot: str, why: str) -> None:
+        """Remember that another snapshot is wanted after this one. Raises LostRace when this one is over."""
+
+    def running(self, dataset: str) -> SnapshotRecord | None:
+        """Return the snapshot of a dataset that has not ended, or None."""
+
+    def newest(self, dataset: str) -> SnapshotRecord | None:
+        """Return the sealed snapshot of the latest instant, or None."""
+
+    def record(self, dataset: str, snapshot: str) -> SnapshotRecord | None:
+        """Return one record, or None."""
+
+    def records(self, dataset: str) -> Iterator[SnapshotRecord]:
+        """Yield the records of a dataset, the newest first."""
+
+    def names(self) -> list[str]:
+        """Return every dataset that has a record."""
+
+    def log(self, change: Change, at: dt.datetime) -> None:
+        """Remember what an event told, under the time of this region's clock. Twice is harmless."""
+
+    def changes(self, dataset: str, since: dt.datetime) -> Iterator[Change]:
+        """Yield what was logged at a time or after it, what was logged first first. A change may come twice."""
+
+    def put_restore(self, record: RestoreRecord) -> None:
+        """Remember how a restore stands."""
+
+    def restore(self, dataset: str, restore: str) -> RestoreRecord | None:
+        """Return one restore, or None."""
+
+
+class Restorer(Protocol):
+    """Copies out of the vault into buckets of this region."""
+
+    def restore(self, entries: Iterable[Entry], bucket: str, base: str) -> Iterator[Entry]:
+        """Yield each entry once its verified copy stands at `base` + its name. What stands there already is not copied.
+
+        Raises TargetDiffers when something else stands there, MissingArtifact when the vault's version or the bucket is
+        gone, ChecksumMismatch, NotAllowed, Throttled.
+        """

@@ -28,6 +28,8 @@ class Settings(BaseModel):
     health_check_interval: int = Field(default=10, ge=10, le=30)
     failure_threshold: int = Field(default=3, ge=1, le=10)
     record_ttl: int = Field(default=30, ge=1, le=86400)  # seconds
+    event_settle_seconds: int = Field(default=60, ge=1, le=900)
+    restore_buckets: str = ""  # names, separated by commas
     endpoint_poll_seconds: int = Field(default=15, ge=1, le=300)
     dns_resolver: str = ""  # ip:port; empty: the system's resolver
     gateway_transport: str = Field(default="https:443", pattern=r"^https?:\d+$")  # the local cloud has no certificates

@@ -12,18 +12,24 @@ from mldr.ports import (
     Bus,
     Catalog,
     Clock,
+    Copier,
+    Datasets,
     Dns,
     EvidenceStore,
     Fronts,
     Images,
+    Metrics,
     Outside,
     Pager,
     PolicyStore,
     Registry,
+    Restorer,
+    Scrubs,
     Serving,
     Sources,
     Tokens,
     Vault,
+    VaultBytes,
     Workflows,
 )
 from mldr.sdk import CONFIG
@@ -61,10 +67,51 @@ class World:
         return S3Vault(self._client("s3"), bucket=self.env.vault_bucket, key_arn=self.env.vault_key_arn)
 
     @cached_property
+    def copier(self) -> Copier:
+        from mldr.aws.copier import S3Copier
+
+        return S3Copier(
+            self._client("s3"),
+            self._client("s3", self.env.peer_region),
+            bucket=self.env.vault_bucket,
+            key_arn=self.env.vault_key_arn,
+        )
+
+    @cached_property
+    def vault_bytes(self) -> VaultBytes:
+        from mldr.aws.vault_bytes import S3VaultBytes
+
+        return S3VaultBytes(self._client("s3"), bucket=self.env.vault_bucket)
+
+    @cached_property
+    def scrubs(self) -> Scrubs:
+        from mldr.aws.scrubs import DynamoScrubs
+
+        return DynamoScrubs(self._client("dynamodb"), table=self.env.catalog_table)
+
+    @cached_property
+    def metrics(self) -> Metrics:
+        from mldr.aws.metrics import CloudWatchMetrics
+
+        return CloudWatchMetrics(self._client("cloudwatch"), environment=self.env.environment_name)
+
+    @cached_property
     def catalog(self) -> Catalog:
         from mldr.aws.catalog import DynamoCatalog
 
         return DynamoCatalog(self._client("dynamodb"), table=self.env.catalog_table)
+
+    @cached_property
+    def datasets(self) -> Datasets:
+        from mldr.aws.datasets import DynamoDatasets
+
+        return DynamoDatasets(self._client("dynamodb"), table=self.env.catalog_table)
+
+    @cached_property
+    def restorer(self) -> Restorer:
+        from mldr.aws.restorer import S3Restorer
+
+        return S3Restorer(self._client("s3"), vault=self.env.vault_bucket)
 
     @cached_property
     def registry(self) -> Registry:

@@ -77,7 +77,9 @@ def _lifecycle(place: Place, named: str, properties: Properties) -> None:
 
 def _lifecycle_rule(named: str, rule: Properties) -> dict[str, Any]:
     same = ("Status", "AbortIncompleteMultipartUpload", "NoncurrentVersionExpiration")
-    if unknown := set(rule) - {*same, "Id", "Prefix", "ExpirationInDays", "ExpiredObjectDeleteMarker"}:
+    known = {*same, "Id", "Prefix", "TagFilters", "ExpirationInDays", "ExpiredObjectDeleteMarker"}
+    noncurrent = {f"NoncurrentVersionExpiration.{name}" for name in rule.get("NoncurrentVersionExpiration", {})}
+    if unknown := (set(rule) - known) | (noncurrent - {"NoncurrentVersionExpiration.NoncurrentDays"}):
         raise UnknownInTemplate(f"lifecycle of {named}: the local cloud does not know {', '.join(sorted(unknown))}")
     expiration = {}
     if "ExpirationInDays" in rule:
@@ -86,7 +88,13 @@ def _lifecycle_rule(named: str, rule: Properties) -> dict[str, Any]:
         expiration["ExpiredObjectDeleteMarker"] = rule["ExpiredObjectDeleteMarker"]
     identified = {"ID": rule["Id"]} if "Id" in rule else {}
     expires = {"Expiration": expiration} if expiration else {}
-    return {**identified, "Filter": {"Prefix": rule.get("Prefix", "")}, **expires, **only(rule, *same)}
+    return {**identified, "Filter": _filter(rule), **expires, **only(rule, *same)}
+
+
+def _filter(rule: Properties) -> dict[str, Any]:
+    if "TagFilters" not in rule:
+        return {"Prefix": rule.get("Prefix", "")}
+    return {"And": {"Prefix": rule.get("Prefix", ""), "Tags": rule["TagFilters"]}}
 
 
 def _notification(place: Place, named: str, properties: Properties) -> None:
@@ -95,7 +103,8 @@ def _notification(place: Place, named: str, properties: Properties) -> None:
         raise UnknownInTemplate(
             f"notifications of {named}: {', '.join(sorted(unknown))} is unknown; send S3 events to EventBridge"
         )
-    if _true(notification.get("EventBridgeConfiguration", {}).get("EventBridgeEnabled")):
+    told = notification.get("EventBridgeConfiguration")
+    if told is not None and _true(told.get("EventBridgeEnabled", True)):
         configuration: dict[str, Any] = {"EventBridgeConfiguration": {}}
         place.call("s3", "put_bucket_notification_configuration", Bucket=named, NotificationConfiguration=configuration)
 

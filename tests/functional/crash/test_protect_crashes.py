@@ -9,7 +9,7 @@ import pytest
 from tests.functional.crash.crashes import Play
 from tests.functional.crash.story import Story
 
-DOORS = """capture_recovery_point take_inventory copy_objects verify_objects seal_recovery_point sync_registry
+DOORS = """capture_recovery_point take_inventory copy_parts copy_objects seal_recovery_point sync_registry
 onboard_model conclude_protection""".split()
 
 

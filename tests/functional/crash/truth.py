@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
+import re
 from collections import Counter
 from functools import cache
 from typing import Any
@@ -11,13 +13,15 @@ from botocore.exceptions import ClientError
 
 from localcloud.edge.addresses import ACCOUNT
 from mldr.aws.catalog import DynamoCatalog
-from mldr.domain.recovery_point import Manifest, Record, SourceVersion, manifest_key, newest_restorable
+from mldr.domain.manifests import Entry, decode, digest_of
+from mldr.domain.recovery_point import Manifest, Record, manifest_key, newest_restorable
 from tests.functional.crash.network import score
 from tests.functional.crash.story import MODEL, QUESTIONS, WEIGHTS, Story
 from tests.functional.crash.two_regions import ACTIVE, STANDBY, client
 
 VAULT = f"mldr-prod-vault-{ACCOUNT}-{STANDBY}"
 NAME = f"{MODEL.label}.models.mldr.test"
+OF_A_PLAN = re.compile(r"(/objects|/shards)/[0-9a-f]+(\.avro)?")
 OF_THIS_RUN = {"attempt", "started_at", "sealed_at", "manifest_version", "restorable"}
 
 
@@ -57,20 +61,41 @@ def _is_manifest(key: str) -> bool:
 def _is_whole(key: str, version: str) -> None:
     s3 = client("s3", STANDBY)
     manifest = Manifest.model_validate_json(s3.get_object(Bucket=VAULT, Key=key, VersionId=version)["Body"].read())
-    for item in manifest.objects:
+    for ref in manifest.shards:
+        assert _lock_of(ref.key, ref.version_id) >= manifest.retention.until.replace(microsecond=0), ref.key
+    held = _lines(manifest)
+    assert (len(held), sum(item.size for item in held)) == (manifest.objects, manifest.bytes)
+    for item in held:
         stored = s3.head_object(Bucket=VAULT, Key=item.key, VersionId=item.version_id, ChecksumMode="ENABLED")
         assert stored["ContentLength"] == item.size
-        assert stored[f"Checksum{item.checksum.algorithm}"] == item.checksum.value, f"{item.key} is not what was pinned"
+        assert item.digests, f"{item.key} has no digest"
+        for algorithm, value in item.digests.items():
+            assert stored[f"Checksum{algorithm}"] == value, f"{item.key} is not what was verified"
         assert stored["ObjectLockRetainUntilDate"] >= manifest.retention.until.replace(microsecond=0), item.key
         copied = s3.get_object(Bucket=VAULT, Key=item.key, VersionId=item.version_id)["Body"].read()
-        assert copied == _pinned(item.source), f"{item.key} holds other bytes than {item.source}"
+        pin = (item.bucket, item.source_key, item.source_version)
+        assert copied == _pinned(*pin), f"{item.key} holds other bytes than {item.source}"
+
+
+def _lock_of(key: str, version: str) -> dt.datetime:
+    head = client("s3", STANDBY).head_object(Bucket=VAULT, Key=key, VersionId=version)
+    return head["ObjectLockRetainUntilDate"]  # type: ignore[no-any-return]
+
+
+def _lines(manifest: Manifest) -> list[Entry]:
+    """Every line of a manifest, from the versions that it names."""
+    s3, found = client("s3", STANDBY), []
+    for ref in manifest.shards:
+        body = s3.get_object(Bucket=VAULT, Key=ref.key, VersionId=ref.version_id)["Body"].read()
+        assert digest_of(body) == ref.digest, ref.key
+        found += decode(body)
+    return found
 
 
 @cache
-def _pinned(source: SourceVersion) -> bytes:
+def _pinned(bucket: str, key: str, version: str) -> bytes:
     """A version never changes, so it is read once."""
-    named = {"Bucket": source.bucket, "Key": source.key, "VersionId": source.version_id}
-    return bytes(client("s3", ACTIVE).get_object(**named)["Body"].read())
+    return bytes(client("s3", ACTIVE).get_object(Bucket=bucket, Key=key, VersionId=version)["Body"].read())
 
 
 def _names_follow_the_switch(story: Story, point: Record | None) -> None:
@@ -119,16 +144,26 @@ def _record(record: Record) -> dict[str, Any]:
 
 
 def _vault() -> dict[str, Any]:
-    """Sealed objects: how many versions each has, and for manifests what they say."""
+    """Sealed objects: how many versions each has, and for manifests what they say.
+
+    A plan's id says when it was made, and a shard's name depends on the versions that it names; both differ from run to
+    run.
+    """
     found = versions("recovery-points/")
-    counted: dict[str, Any] = dict(Counter(one["Key"] for one in found))
+    counted: dict[str, Any] = dict(Counter(_told(one["Key"]) for one in found))
     for one in found:
         if _is_manifest(one["Key"]):
             body = client("s3", STANDBY).get_object(Bucket=VAULT, Key=one["Key"])["Body"].read()
-            said = json.loads(body)
-            pins = [(item["key"], item["checksum"]["value"], item["source"]) for item in said["objects"]]
-            counted[one["Key"]] = (counted[one["Key"]], pins, said["rewrites"], said["registry_document"])
+            said = Manifest.model_validate_json(body)
+            pins = [(one.name, one.source, one.size, one.digests) for one in _lines(said)]
+            rewrites = [(one.path, _told(one.target)) for one in said.rewrites]
+            counted[one["Key"]] = (counted[one["Key"]], pins, rewrites, said.registry_document, said.shared)
     return counted
+
+
+def _told(key: str) -> str:
+    """A key without what differs between two runs that were both right."""
+    return OF_A_PLAN.sub(r"\1/...", key)
 
 
 def _packages() -> list[Any]:
@@ -139,7 +174,7 @@ def _packages() -> list[Any]:
         return []
     described = [sagemaker.describe_model_package(ModelPackageName=one["ModelPackageArn"]) for one in found]
     names = ("ModelPackageArn", "ModelApprovalStatus", "CustomerMetadataProperties", "InferenceSpecification")
-    return sorted(([one.get(name) for name in names] for one in described), key=str)
+    return json.loads(_told(json.dumps(sorted(([one.get(name) for name in names] for one in described), key=str))))  # type: ignore[no-any-return]
 
 
 def _checks() -> dict[str, str]:

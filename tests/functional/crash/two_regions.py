@@ -21,11 +21,11 @@ from moto import mock_aws
 from moto.backends import get_backend
 from moto.stepfunctions.models import Execution, StateMachine, stepfunctions_backends
 
+import localcloud.moto_repairs.s3_multiparts
+import localcloud.moto_repairs.s3_part_copies
+import mldr.aws.copier
 import mldr.aws.outside
-import mldr.aws.vault
-import mldr.steps.copy_objects
-import mldr.steps.take_inventory
-import mldr.steps.verify_objects
+import mldr.steps.plan_transfer
 import mldr.steps.watch_models
 from localcloud.deploy.maker import Place
 from localcloud.deploy.package import package
@@ -39,8 +39,10 @@ from localcloud.moto_repairs.s3 import S3Repairs
 from localcloud.moto_repairs.sagemaker import SageMakerRepairs
 from localcloud.moto_repairs.sagemaker_endpoints import SageMakerEndpointRepairs
 from localcloud.patches import Patches
+from localcloud.server import Server, moto_application
 from mldr import telemetry, wiring
-from mldr.domain.copying import CopyLimits
+from mldr.domain.pace import Pace
+from mldr.domain.transfers import CopyLimits
 from mldr.errors import MldrError
 from tests.asl_walker import Ended, Services, TaskError, Walker
 from tests.functional.crash.network import Checkers, Containers, Network
@@ -99,11 +101,14 @@ class TwoRegions:
 
     def _replace(self) -> None:
         """One thread (calls in one order), shared clients, small parts, and our network: no product logic."""
-        steps = mldr.steps
-        for step in (steps.copy_objects, steps.take_inventory, steps.verify_objects, steps.watch_models):
-            self._patches.replace(step, "THREADS", 1)
+        for module in (mldr.steps.plan_transfer, mldr.steps.watch_models):
+            self._patches.replace(module, "THREADS", 1)
+        self._patches.replace(Pace, "allowed", 1)
+        self._patches.replace(Pace, "delay", lambda *_: 0.0)
         self._patches.replace(moto.s3.models, "S3_UPLOAD_PART_MIN_SIZE", 1)
-        self._patches.replace(mldr.aws.vault, "CopyLimits", lambda: SMALL)
+        self._patches.replace(localcloud.moto_repairs.s3_multiparts, "SMALLEST_PART", 1)
+        self._patches.replace(localcloud.moto_repairs.s3_part_copies, "WITHOUT_RANGE", 1)
+        self._patches.replace(mldr.aws.copier, "CopyLimits", lambda: SMALL)
         self._patches.replace(mldr.aws.outside, "PublicNetwork", lambda **_: self.network)
         self._patches.replace(wiring, "boto3", SimpleNamespace(client=client))
         telemetry.logger.setLevel("CRITICAL")
@@ -155,7 +160,11 @@ class TwoRegions:
         """Run one function in a process of its own, with the environment that the template gives it."""
         handler = importlib.import_module(f"functions.{name}.app").handler
         context = SimpleNamespace(
-            function_name=name, memory_limit_in_mb=256, invoked_function_arn=f"arn:{name}", aws_request_id="request"
+            function_name=name,
+            memory_limit_in_mb=256,
+            invoked_function_arn=f"arn:{name}",
+            aws_request_id="request",
+            get_remaining_time_in_millis=lambda: 900_000,
         )
         environment = {**self._environments[region, name], "AWS_REGION": region}
         with mock.patch.dict(os.environ, environment):
@@ -260,9 +269,18 @@ def _needs_active(call: Call, region: str, given: dict[str, Any]) -> bool:
 
 
 @cache
+def endpoint() -> str:
+    """A port that leads to the same S3: what speaks HTTP itself cannot be met in this process."""
+    server = Server(moto_application(), 0)
+    server.start()
+    return server.url
+
+
+@cache
 def client(service: str, region_name: str = STANDBY, **_: Any) -> Any:
     """A client of AWS, made once: it holds no state."""
-    return boto3.client(service, region_name=region_name)  # type: ignore[call-overload]
+    place = {"endpoint_url": endpoint()} if service == "s3" else {}
+    return boto3.client(service, region_name=region_name, **place)  # type: ignore[call-overload]
 
 
 def _environments(region: str) -> dict[tuple[str, str], dict[str, str]]:

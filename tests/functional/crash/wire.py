@@ -6,12 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from botocore import xform_name
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
 from localcloud.patches import Patches
+from mldr.aws.s3_wire import S3Wire
 
 READS = ("Get", "Head", "List", "Describe", "Query", "GET", "TXT", "CNAME")
+
+# What the functions ask of S3 without boto3.
+OWN_CALLS = ("CopyObject", "UploadPartCopy", "HeadObject", "GetObject", "PutObjectRetention", "ListObjectVersions")
 
 
 class Died(BaseException):
@@ -67,6 +72,16 @@ class Wire:
             return self.cross(service, operation, lambda: original(client, operation, parameters), region, parameters)
 
         original = self._patches.replace(BaseClient, "_make_api_call", make)
+        for operation in OWN_CALLS:
+            self._install(operation)
+
+    def _install(self, operation: str) -> None:
+        def make(wire: S3Wire, *given: Any, **options: Any) -> Any:
+            copied = {"CopySource": given[2]} if "Copy" in operation else {}
+            region = wire._client.meta.region_name
+            return self.cross("s3", operation, lambda: original(wire, *given, **options), region, copied)
+
+        original = self._patches.replace(S3Wire, xform_name(operation), make)
 
     def remove(self) -> None:
         """Leave botocore as it was."""

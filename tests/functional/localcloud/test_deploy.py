@@ -90,6 +90,8 @@ Outputs:
   Queues: {Value: !Join [",", [!Ref Queue, !Ref Dead]]}
   Peer: {Value: !If [Never, nobody, !Ref PeerRegion]}
 """  # noqa: E501 - one property list per line reads better
+TAG = {"Key": "state", "Value": "released"}
+KEEP_SOME = {"NoncurrentVersionExpiration": {"NoncurrentDays": 1, "NewerNoncurrentVersions": 2}}
 MACHINE = {"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": "${DoorArn}", "End": True}}}
 
 
@@ -188,11 +190,71 @@ def test_an_unknown_type_and_an_unknown_property_are_refused_before_anything_sta
         (one("AWS::SQS::Queue", QueueName={"Ref": "Nobody"}), "Ref Nobody"),
         (one("AWS::S3::Bucket", NotificationConfiguration={"QueueConfigurations": []}), "QueueConfigurations"),
         (one("AWS::S3::Bucket", LifecycleConfiguration={"Rules": [{"Status": "Enabled", "Odd": 1}]}), "Odd"),
+        (
+            one("AWS::S3::Bucket", LifecycleConfiguration={"Rules": [{"Status": "Enabled", **KEEP_SOME}]}),
+            "NoncurrentVersionExpiration.NewerNoncurrentVersions",
+        ),
     ],
 )
 def test_what_is_not_known_is_refused_by_name(endpoint: OneEndpoint, template: dict[str, Any], named: str) -> None:
     with pytest.raises(DeployError, match=named):
         create(template, {}, place(endpoint))
+
+
+def test_a_bucket_keeps_every_lifecycle_rule_and_its_default_retention(endpoint: OneEndpoint) -> None:
+    rules = [
+        {"Id": "markers", "Status": "Enabled", "ExpiredObjectDeleteMarker": True},
+        {"Id": "old", "Status": "Enabled", "Prefix": "a/", "ExpirationInDays": 3, "TagFilters": [TAG]},
+        {"Id": "versions", "Status": "Disabled", "NoncurrentVersionExpiration": {"NoncurrentDays": 1}},
+        {"Id": "parts", "Status": "Enabled", "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7}},
+    ]
+    retention = {"Mode": "GOVERNANCE", "Days": 5}
+    lock = {"ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention": retention}}
+    properties = {
+        "ObjectLockEnabled": True,
+        "ObjectLockConfiguration": lock,
+        "LifecycleConfiguration": {"Rules": rules},
+    }
+    create(one("AWS::S3::Bucket", BucketName="vault", **properties), {}, place(endpoint))
+    s3 = endpoint.client("s3")
+    found = {rule.pop("ID"): rule for rule in s3.get_bucket_lifecycle_configuration(Bucket="vault")["Rules"]}
+    assert list(found) == ["markers", "old", "versions", "parts"]
+    assert found["markers"]["Expiration"] == {"ExpiredObjectDeleteMarker": True}
+    assert found["old"]["Filter"] == {"And": {"Prefix": "a/", "Tags": [TAG]}}
+    assert (found["old"]["Expiration"], found["versions"]["Status"]) == ({"Days": 3}, "Disabled")
+    assert found["versions"]["NoncurrentVersionExpiration"] == {"NoncurrentDays": 1}
+    assert found["parts"]["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 7}
+    kept = s3.get_object_lock_configuration(Bucket="vault")["ObjectLockConfiguration"]["Rule"]["DefaultRetention"]
+    assert {name: kept[name] for name in retention} == retention
+
+
+@pytest.mark.parametrize(
+    ("configuration", "told"),
+    [
+        ({}, False),
+        ({"EventBridgeConfiguration": {}}, True),
+        ({"EventBridgeConfiguration": {"EventBridgeEnabled": True}}, True),
+        ({"EventBridgeConfiguration": {"EventBridgeEnabled": False}}, False),
+    ],
+)
+def test_a_bucket_tells_event_bridge_when_its_template_says_so(
+    endpoint: OneEndpoint, configuration: dict[str, Any], told: bool
+) -> None:
+    create(one("AWS::S3::Bucket", BucketName="lake", NotificationConfiguration=configuration), {}, place(endpoint))
+    found = endpoint.client("s3").get_bucket_notification_configuration(Bucket="lake")
+    assert ("EventBridgeConfiguration" in found) is told
+
+
+def test_a_table_forgets_by_the_attribute_that_its_template_names(endpoint: OneEndpoint) -> None:
+    keys: dict[str, Any] = {
+        "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
+        "BillingMode": "PAY_PER_REQUEST",
+    }
+    keys["KeySchema"] = [{"AttributeName": "pk", "KeyType": "HASH"}]
+    expiry = {"TimeToLiveSpecification": {"Enabled": True, "AttributeName": "expires"}}
+    create(one("AWS::DynamoDB::Table", TableName="catalog", **keys, **expiry), {}, place(endpoint))
+    found = endpoint.client("dynamodb").describe_time_to_live(TableName="catalog")["TimeToLiveDescription"]
+    assert found == {"TimeToLiveStatus": "ENABLED", "AttributeName": "expires"}
 
 
 def test_an_unknown_attribute_says_which_ones_are_known(endpoint: OneEndpoint) -> None:

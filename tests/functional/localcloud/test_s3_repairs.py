@@ -150,8 +150,9 @@ def test_an_object_without_a_checksum_gets_crc64nvme(endpoint: OneEndpoint, s3: 
 def test_a_composite_checksum_names_its_parts_and_a_copy_has_a_whole_one(s3: Any) -> None:
     upload = s3.create_multipart_upload(Bucket="lake", Key="big", ChecksumAlgorithm="SHA256")["UploadId"]
     part = {"Bucket": "lake", "Key": "big", "UploadId": upload, "ChecksumAlgorithm": "SHA256"}
-    tags = [s3.upload_part(**part, PartNumber=n, Body=body)["ETag"] for n, body in ((1, PART), (2, b"end"))]
-    parts = {"Parts": [{"PartNumber": n, "ETag": tag} for n, tag in enumerate(tags, 1)]}
+    sent = [s3.upload_part(**part, PartNumber=n, Body=body) for n, body in ((1, PART), (2, b"end"))]
+    named = [{name: one[name] for name in ("ETag", "ChecksumSHA256")} for one in sent]
+    parts = {"Parts": [{"PartNumber": number, **one} for number, one in enumerate(named, 1)]}
     s3.complete_multipart_upload(Bucket="lake", Key="big", UploadId=upload, MultipartUpload=parts)
     head = s3.head_object(Bucket="lake", Key="big", ChecksumMode="ENABLED")
     assert (head["ChecksumType"], head["ChecksumSHA256"][-2:]) == ("COMPOSITE", "-2")

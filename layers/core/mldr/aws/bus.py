@@ -20,6 +20,10 @@ class EventBus:
         self._events, self._name = events, name
 
     def put(self, detail_type: str, detail: dict[str, Any]) -> None:
+        self.tell(detail_type, detail)
+
+    def tell(self, detail_type: str, detail: dict[str, Any]) -> str:
+        """Publish an event and return its id."""
         with translated(f"publish {detail_type}"):
             answer = self._events.put_events(
                 Entries=[
@@ -33,3 +37,4 @@ class EventBus:
             )
         if answer["FailedEntryCount"]:
             raise Throttled(f"publish {detail_type}: {answer['Entries'][0].get('ErrorMessage')}; it is tried again")
+        return answer["Entries"][0]["EventId"]

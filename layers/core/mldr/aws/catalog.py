@@ -7,11 +7,18 @@ MODEL#<model>          EPOCH             the current epoch
 MODEL#<model>          SWITCH            the takeover switch, once flipped
 MODEL#<model>          ROUTE             the onboarded Route 53 graph and its check ids
 MODEL#<model>          HEALTH            what the last health round left
+TRANSFER#<owner>#<id>  PLAN              the plan in force of a transfer
+TRANSFER#<owner>#<id>  ITEM#<plan>#<i>   a work item as it was planned; with #DONE behind it, what came of it
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import json
+import random
+import time
+from collections.abc import Iterable
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mldr.domain.failover import Epoch, Takeover
@@ -19,19 +26,24 @@ from mldr.domain.health import HealthState
 from mldr.domain.identity import Frozen, ModelKey
 from mldr.domain.recovery_point import Phase, Record
 from mldr.domain.routing import Route
-from mldr.errors import EpochTaken, LostRace
+from mldr.domain.transfers import Transfer, WorkItem
+from mldr.errors import EpochTaken, LostRace, Throttled
 from mldr.sdk import translated
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef, WriteRequestTypeDef
 
 _POINT = "POINT#"
+_DONE = "#DONE"
+KEPT = dt.timedelta(days=90)  # how long the progress of a transfer can be looked at
+BATCH = 25  # items of one BatchWriteItem
+TRIES = 8  # of one batch, while the table leaves items of it unprocessed
 T = TypeVar("T", bound=Frozen)
 
 
 class DynamoCatalog:
-    """Needs dynamodb:GetItem, Query, PutItem, UpdateItem and ConditionCheckItem on the table."""
+    """Needs dynamodb:GetItem, Query, PutItem, BatchWriteItem, UpdateItem and ConditionCheckItem on the table."""
 
     def __init__(self, dynamodb: DynamoDBClient, *, table: str) -> None:
         self._dynamodb, self._table = dynamodb, table
@@ -61,7 +73,7 @@ class DynamoCatalog:
         """Write all but what others may have noted since the record was read: a withdrawal must not be lost."""
         lost = LostRace(f"{record.recovery_point}: attempt {attempt} is over, or the point is sealed")
         fields = {**_fields(record), "reason": {"S": record.reason}}
-        written = {name: value for name, value in fields.items() if name not in ("withdrawn", "target_arn")}
+        written = {name: value for name, value in fields.items() if name not in ("withdrawn", "damaged", "target_arn")}
         with translated("write a recovery point", ConditionalCheckFailedException=lost):
             item = self._dynamodb.update_item(
                 TableName=self._table,
@@ -185,6 +197,54 @@ class DynamoCatalog:
         with translated("remember health"):
             self._put(_pk(model), "HEALTH", {"body": {"S": state.model_dump_json()}})
 
+    # transfers
+
+    def open_transfer(self, transfer: Transfer, items: Iterable[WorkItem]) -> None:
+        rest = (self._planned(transfer, item) for item in items)
+        while batch := list(islice(rest, BATCH)):
+            self._write(batch)
+        with translated("put a plan in force"):
+            self._put(_transfer_pk(transfer.owner, transfer.id), "PLAN", _kept(transfer, transfer))
+
+    def transfer(self, owner: str, name: str) -> Transfer | None:
+        item = self._get(_transfer_pk(owner, name), "PLAN")
+        return Transfer.model_validate_json(item["body"]["S"]) if item else None
+
+    def item_done(self, transfer: Transfer, item: WorkItem) -> None:
+        """Look before the write: items are kept by plan, so what comes too late changes nothing of the plan in force.
+
+        A condition across both would make every worker of a transfer contend for one item of the table.
+        """
+        held = self.transfer(transfer.owner, transfer.id)
+        if held is None or held.plan != transfer.plan:
+            raise LostRace(f"{transfer.owner} {transfer.id}: plan {transfer.plan} is not in force any more")
+        with translated(f"note that {item.item} is done"):
+            self._put(
+                _transfer_pk(transfer.owner, transfer.id),
+                _item_sk(transfer, item.item) + _DONE,
+                _kept(transfer, item),
+            )
+
+    def items(self, transfer: Transfer) -> list[WorkItem]:
+        found = self._query(_transfer_pk(transfer.owner, transfer.id), _item_sk(transfer, ""))
+        # What came of an item is listed right behind it, and replaces it.
+        named = {item.item: item for item in (WorkItem.model_validate_json(row["body"]["S"]) for row in found)}
+        return [named[name] for name in sorted(named)]
+
+    def _planned(self, transfer: Transfer, item: WorkItem) -> WriteRequestTypeDef:
+        pk = _transfer_pk(transfer.owner, transfer.id)
+        return {"PutRequest": {"Item": _item(pk, _item_sk(transfer, item.item), _kept(transfer, item))}}
+
+    def _write(self, batch: list[WriteRequestTypeDef]) -> None:
+        left = {self._table: batch}
+        for attempt in range(TRIES):
+            with translated("write work items"):
+                left = self._dynamodb.batch_write_item(RequestItems=left)["UnprocessedItems"]  # type: ignore[assignment]
+            if not left:
+                return
+            time.sleep(random.random() * min(2.0, 0.05 * 2**attempt))
+        raise Throttled(f"the table {self._table} leaves work items unprocessed; it is tried again, more slowly")
+
     # the table
 
     def _body(self, model: ModelKey, sk: str, kind: type[T]) -> T | None:
@@ -225,6 +285,19 @@ def _pk(model: ModelKey) -> str:
     return f"MODEL#{model}"
 
 
+def _transfer_pk(owner: str, name: str) -> str:
+    return f"TRANSFER#{owner}#{name}"
+
+
+def _item_sk(transfer: Transfer, item: str) -> str:
+    return f"ITEM#{transfer.plan}#{item}"
+
+
+def _kept(transfer: Transfer, body: Frozen) -> dict[str, Any]:
+    expires = int((transfer.started_at + KEPT).timestamp())
+    return {"body": {"S": body.model_dump_json()}, "expires": {"N": str(expires)}}
+
+
 def _key(pk: str, sk: str) -> dict[str, Any]:
     return {"pk": {"S": pk}, "sk": {"S": sk}}
 
@@ -242,7 +315,7 @@ def _epoch_fields(epoch: Epoch) -> dict[str, Any]:
 
 
 # What `annotate` sets stands beside the body, so that it needs no read before its write.
-_ANNOTATIONS = ("target_arn", "withdrawn", "reason")
+_ANNOTATIONS = ("target_arn", "withdrawn", "damaged", "reason")
 
 
 def _fields(record: Record) -> dict[str, Any]:

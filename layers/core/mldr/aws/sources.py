@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
+import datetime as dt
 from collections.abc import Iterator
+from functools import cached_property, partial
+from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
+from mldr.aws.pacing import PacedCalls
+from mldr.aws.s3_wire import S3Wire, Version, VersionPage
 from mldr.domain.recovery_point import Checksum, SourceVersion
-from mldr.errors import ArtifactChanged, BadReference, MissingArtifact
-from mldr.ports import FoundObject
+from mldr.errors import ArtifactChanged, BadReference, MissingArtifact, SourceNotVersioned
+from mldr.ports import FoundObject, Listed
 from mldr.sdk import translated
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-CHUNK = 8 * 1024 * 1024  # bytes of an object in memory at once
 NO_VERSION = "null"
 # Which of several checksums is compared: the strongest that S3 can compute again on a copy.
 ALGORITHMS = ("SHA256", "CRC64NVME", "CRC32C", "CRC32", "SHA1")
 
 
 class S3Sources:
-    """Needs s3:GetObject, s3:GetObjectVersion and s3:ListBucket on the source buckets, kms:Decrypt on their keys."""
+    """Needs s3:GetObject, s3:GetObjectVersion, s3:ListBucket, s3:ListBucketVersions and s3:GetBucketVersioning on the
+    source buckets, and kms:Decrypt on their keys.
+    """
 
     def __init__(self, s3: S3Client) -> None:
-        self._s3 = s3
+        self._s3, self._calls = s3, PacedCalls()
+
+    @cached_property
+    def _wire(self) -> S3Wire:
+        return S3Wire(self._s3)
 
     def find(self, bucket: str, key: str, version_id: str | None = None) -> FoundObject:
         missing = MissingArtifact(
@@ -49,20 +58,49 @@ class S3Sources:
             checksum=full_checksum(head),
             content_type=head.get("ContentType", "binary/octet-stream"),
             metadata=head.get("Metadata", {}),
+            modified=microseconds(head["LastModified"]),
         )
 
-    def list(self, bucket: str, prefix: str) -> Iterator[str]:
-        missing = MissingArtifact(f"bucket {bucket} does not exist; register a version that names an existing bucket")
-        with translated(f"list s3://{bucket}/{prefix}", NoSuchBucket=missing):
-            for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-                yield from (item["Key"] for item in page.get("Contents", []))
+    def list(self, bucket: str, prefix: str, *, after: str = "", as_of: dt.datetime | None = None) -> Iterator[Listed]:
+        """Yield versions by ListObjectVersions, one request per 1,000 of them.
 
-    def digest(self, source: SourceVersion, etag: str) -> Checksum:
-        with translated(f"read {source}", **gone(source)):
-            body = self._s3.get_object(
-                Bucket=source.bucket, Key=source.key, IfMatch=f'"{etag}"', **pinned(source.version_id)
-            )["Body"]
-            return streamed_sha256(body.iter_chunks(CHUNK))
+        Last-Modified has whole seconds, and that of a multipart upload is when it was initiated
+        (docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html): what was completed after `as_of` may be
+        listed as if it had been there.
+        """
+        if as_of:
+            self._check_versioned(bucket)
+        for _, versions in groupby(self._versions(bucket, prefix, after), attrgetter("key")):
+            current = next((one for one in versions if as_of is None or one.modified <= as_of), None)
+            if current and not current.is_delete_marker:
+                yield _listed(current)
+
+    def _versions(self, bucket: str, prefix: str, after: str) -> Iterator[Version]:
+        """Yield every version, by key, the newest first."""
+        page = VersionPage([], after, "")
+        while True:
+            with translated(f"list s3://{bucket}/{prefix}", NoSuchBucket=_no_bucket(bucket)):
+                page = self._calls.once(partial(self._page, bucket, prefix, page))
+            # A server may give all versions of a page before its delete markers.
+            ordered = sorted(page.versions, key=lambda one: (one.key, not one.is_latest, -one.modified.timestamp()))
+            yield from (one for one in ordered if one.key > after)  # some servers begin with the marker
+            if not page.key_marker:
+                return
+
+    def _page(self, bucket: str, prefix: str, before: VersionPage) -> VersionPage:
+        """Return the page of a listing that follows the one before."""
+        return self._wire.list_object_versions(
+            bucket, prefix, key_marker=before.key_marker, version_marker=before.version_marker
+        )
+
+    def _check_versioned(self, bucket: str) -> None:
+        with translated(f"describe bucket {bucket}", NoSuchBucket=_no_bucket(bucket)):
+            status = self._s3.get_bucket_versioning(Bucket=bucket).get("Status")
+        if status != "Enabled":
+            raise SourceNotVersioned(
+                f"bucket {bucket} does not keep every version, so nothing in it can be named as of an instant; "
+                "enable versioning on it (aws s3api put-bucket-versioning), then try again"
+            )
 
     def read(self, source: SourceVersion, limit: int) -> bytes:
         with translated(f"read {source}", **gone(source)):
@@ -70,6 +108,27 @@ class S3Sources:
             if answer["ContentLength"] > limit:
                 raise BadReference(f"{source} has {answer['ContentLength']} bytes; {limit} are the most that fit here")
             return answer["Body"].read()
+
+
+def _no_bucket(bucket: str) -> MissingArtifact:
+    return MissingArtifact(f"bucket {bucket} does not exist; name one that does, in the registry or in the policy")
+
+
+def _listed(version: Version) -> Listed:
+    whole = version.checksum_algorithm and version.checksum_type != "COMPOSITE" and "-" not in version.etag
+    return Listed(
+        key=version.key,
+        version_id=version.version_id or NO_VERSION,
+        etag=version.etag,
+        size=version.size,
+        modified=microseconds(version.modified.replace(microsecond=0)),  # as a description has it
+        algorithms=(version.checksum_algorithm,) if whole or version.checksum_type == "FULL_OBJECT" else (),
+    )
+
+
+def microseconds(moment: dt.datetime) -> int:
+    """Return a time as microseconds since 1970, without the error of a float."""
+    return (moment - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)
 
 
 def pinned(version_id: str | None) -> dict[str, Any]:
@@ -105,11 +164,3 @@ def full_checksum(head: Any) -> Checksum | None:
         if value and "-" not in value:
             return Checksum(algorithm=algorithm, value=value)
     return None
-
-
-def streamed_sha256(chunks: Iterator[bytes]) -> Checksum:
-    """Return the SHA-256 of bytes that pass by."""
-    digest = hashlib.sha256()
-    for chunk in chunks:
-        digest.update(chunk)
-    return Checksum(algorithm="SHA256", value=base64.b64encode(digest.digest()).decode(), streamed=True)

@@ -16,15 +16,36 @@ _TEXT = re.compile(r"([0-9]{1,10})([smhd])", re.ASCII)
 LONGEST = dt.timedelta(days=36500)  # S3 Object Lock keeps an object for 100 years at the most
 
 
+LOCKABLE = LONGEST - dt.timedelta(days=1)  # locks begin a little before the seal
+
+
 def parse_duration(value: Any) -> dt.timedelta:
     """Read `15m`; a timedelta passes. Raises ValueError."""
-    match = _TEXT.fullmatch(value) if isinstance(value, str) else None
-    duration = value if isinstance(value, dt.timedelta) else int(match[1]) * _UNITS[match[2]] if match else None
-    if duration is None:
-        raise ValueError(f"{value!r} is not a duration; write a whole number and s, m, h or d, like 15m")
+    duration = _read(value)
     if not dt.timedelta(0) < duration <= LONGEST:
         raise ValueError(f"{value} is not a usable duration; give more than 0 and at most {LONGEST.days}d")
     return duration
+
+
+def parse_lock_period(value: Any) -> dt.timedelta:
+    """Read for how long something is locked. Raises ValueError, also for what S3 Object Lock cannot hold."""
+    if _read(value) > LOCKABLE:
+        raise ValueError(
+            f"{value} is longer than S3 Object Lock keeps an object (100 years); give at most {LOCKABLE.days}d"
+        )
+    return parse_duration(value)
+
+
+def _read(value: Any) -> dt.timedelta:
+    if isinstance(value, dt.timedelta):
+        return value
+    match = _TEXT.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError(f"{value!r} is not a duration; write a whole number and s, m, h or d, like 15m")
+    try:
+        return int(match[1]) * _UNITS[match[2]]
+    except OverflowError:
+        return dt.timedelta.max
 
 
 def format_duration(duration: dt.timedelta) -> str:
@@ -34,9 +55,7 @@ def format_duration(duration: dt.timedelta) -> str:
     return f"{seconds // (_UNITS[unit] // _UNITS['s'])}{unit}"
 
 
-Duration = Annotated[
-    dt.timedelta,
-    BeforeValidator(parse_duration),
-    PlainSerializer(format_duration, return_type=str),
-    WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,10}[smhd]$", "examples": ["15m"]}),
-]
+_WRITTEN = PlainSerializer(format_duration, return_type=str)
+_SCHEMA = WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,10}[smhd]$", "examples": ["15m"]})
+Duration = Annotated[dt.timedelta, BeforeValidator(parse_duration), _WRITTEN, _SCHEMA]
+LockPeriod = Annotated[dt.timedelta, BeforeValidator(parse_lock_period), _WRITTEN, _SCHEMA]

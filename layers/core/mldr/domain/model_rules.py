@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, StrictInt
 
-from mldr.domain.durations import Duration
+from mldr.domain.durations import Duration, LockPeriod
 from mldr.domain.identity import Frozen
 
 
@@ -47,6 +47,13 @@ class RetentionMode(StrEnum):
     COMPLIANCE = "compliance"
 
 
+class Digest(StrEnum):
+    """Which checksum every object in the vault has: S3's own, or a cryptographic one besides."""
+
+    CRC64NVME = "crc64nvme"
+    SHA256 = "sha256"
+
+
 class FailoverMode(StrEnum):
     """Who starts a failover: mldr, mldr once a person agrees, or a person alone."""
 
@@ -59,9 +66,9 @@ Name = Annotated[str, Field(min_length=1, max_length=256)]
 
 
 class RetentionRule(Frozen):
-    """For how long the vault refuses to delete a sealed point."""
+    """For how long the vault refuses to delete a sealed point or snapshot."""
 
-    period: Duration = dt.timedelta(days=35)
+    period: LockPeriod = dt.timedelta(days=35)
     mode: RetentionMode = RetentionMode.GOVERNANCE
 
 
@@ -108,6 +115,7 @@ class ModelRules(Frozen):
     rto: Duration = Field(default_factory=_rto)
     rpo: Duration = dt.timedelta(minutes=15)
     retention: RetentionRule = RetentionRule()
+    digest: Digest = Digest.CRC64NVME
     golden: GoldenRule | None = None
     serving: ServingRule = ServingRule()
     failover: FailoverRule = FailoverRule()

@@ -1,4 +1,4 @@
-"""What every model is owed: read from one YAML file, validated whole, resolved per model.
+"""What every model and every dataset is owed: read from one YAML file, validated whole, resolved per model.
 
 `Policy.parse` names every mistake at once, with its line. The first entry of `models` whose pattern matches is laid
 over `defaults`; tags of the model's group lie over both.
@@ -11,11 +11,23 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Literal, Self
 
+from mldr.domain.datasets import DatasetRule
 from mldr.domain.identity import Frozen, ModelKey
-from mldr.domain.model_rules import Criticality, FailoverMode, ModelRules, RetentionMode, Tier
+from mldr.domain.model_rules import Criticality, Digest, FailoverMode, ModelRules, RetentionMode, Tier
 from mldr.domain.policy_check import check
 
-__all__ = ["Criticality", "Entry", "FailoverMode", "ModelPolicy", "ModelRules", "Policy", "RetentionMode", "Tier"]
+__all__ = [
+    "Criticality",
+    "DatasetRule",
+    "Digest",
+    "Entry",
+    "FailoverMode",
+    "ModelPolicy",
+    "ModelRules",
+    "Policy",
+    "RetentionMode",
+    "Tier",
+]
 
 CRITICALITY_TAG = "mldr:criticality"
 TIER_TAG = "mldr:tier"
@@ -47,13 +59,20 @@ class Policy(Frozen):
     regions: tuple[str, str]
     defaults: ModelRules
     models: tuple[Entry, ...]
+    datasets: dict[str, DatasetRule] = {}
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read a policy file. Raises BadPolicy with every mistake in it."""
         checked = check(text)
         entries = tuple(Entry(match=match, rules=rules) for match, rules in checked.models)
-        return cls(version=1, regions=checked.regions, defaults=checked.defaults, models=entries)
+        return cls(
+            version=1,
+            regions=checked.regions,
+            defaults=checked.defaults,
+            models=entries,
+            datasets=checked.datasets,
+        )
 
     def for_model(self, registry: str, model: str, tags: Mapping[str, str]) -> ModelPolicy:
         """Return what this model is owed. What a person should know about it is in `warnings`, never an error."""

@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from mldr.domain import policy_text
+from mldr.domain.datasets import DATASET_NAME, LONGEST_KEPT, DatasetRule
 from mldr.domain.durations import format_duration
 from mldr.domain.identity import Frozen
 from mldr.domain.model_rules import ModelRules
@@ -30,6 +31,7 @@ class Checked:
     regions: tuple[str, str]
     defaults: ModelRules
     models: tuple[tuple[str, ModelRules], ...]
+    datasets: dict[str, DatasetRule]
 
 
 def _region(value: Any) -> str:
@@ -59,6 +61,7 @@ class _File(Frozen):
     regions: list[Annotated[str, BeforeValidator(_region)]] = Field(min_length=2, max_length=2)
     defaults: dict[str, Any] = {}
     models: list[dict[str, Any]] = []
+    datasets: dict[str, dict[str, Any]] = {}
 
 
 def check(text: str) -> Checked:
@@ -80,6 +83,10 @@ def check(text: str) -> Checked:
             (entry["match"], _sound(_merged(defaults, entry), {("match",)}))
             for entry in document.value.get("models", [])
         ),
+        datasets={
+            name: DatasetRule.model_validate({"region": document.value["regions"][0], **own})
+            for name, own in document.value.get("datasets", {}).items()
+        },
     )
 
 
@@ -97,6 +104,9 @@ def _mistakes(document: policy_text.Document) -> Iterator[Mistake]:
     for index, entry in entries.items():
         yield from _rules(document, _Entry, entry, ("models", index), defaults)
     yield from _unreachable(document, entries)
+    yield from _datasets(document)
+    for path, named in [(("defaults",), defaults), *((("models", index), entry) for index, entry in entries.items())]:
+        yield from _unknown_datasets(document, path, named.get("datasets"))
 
 
 def _mistake(document: policy_text.Document, path: Path, text: str) -> Mistake:
@@ -133,6 +143,55 @@ def _contradictions(rules: ModelRules) -> Iterator[tuple[tuple[Path, ...], str]]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             yield ((field,),), f"{', '.join(twice)} stands here more than once; name each once"
+
+
+def _datasets(document: policy_text.Document) -> Iterator[Mistake]:
+    """What is wrong in the datasets; what is no group of fields is a mistake of the file."""
+    regions = document.value.get("regions", [])
+    for name, own in _group(document.value.get("datasets")).items():
+        here: Path = ("datasets", name)
+        if not DATASET_NAME.fullmatch(name):
+            yield _mistake(document, here, "is not a name; give small letters, digits and hyphens, 63 at the most")
+        if not isinstance(own, dict):
+            continue
+        errors = _errors(DatasetRule, own)
+        yield from (_mistake(document, (*here, *error["loc"]), explain(DatasetRule, error)) for error in errors)
+        region = own.get("region")
+        if isinstance(region, str) and isinstance(regions, list) and region not in regions:
+            known = [str(one) for one in regions]
+            hint = nearest(region, known, f"the regions are {', '.join(known)}")
+            yield _mistake(document, (*here, "region"), f"{region!r} is not one of the policy's regions; {hint}")
+        if not errors:
+            yield from _period(document, here, DatasetRule.model_validate(own))
+
+
+def _period(document: policy_text.Document, here: Path, rule: DatasetRule) -> Iterator[Mistake]:
+    path: Path = (*here, "retention", "period")
+    period = format_duration(rule.retention.period)
+    if rule.retention.period > LONGEST_KEPT:
+        limit = f"{LONGEST_KEPT.days}d"
+        yield _mistake(
+            document,
+            path,
+            f"{period} is longer than S3 Object Lock can keep a dataset: bytes that snapshots share are locked for "
+            f"twice the period, 100 years at the most; give at most {limit}",
+        )
+    if rule.retention.period < rule.every:
+        every = format_duration(rule.every)
+        text = f"a retention of {period} ends before the next snapshot, which comes every {every}; keep them for longer"
+        yield _mistake(document, path, text)
+
+
+def _unknown_datasets(document: policy_text.Document, here: Path, named: Any) -> Iterator[Mistake]:
+    known = list(_group(document.value.get("datasets")))
+    for index, name in enumerate(named if isinstance(named, list) else []):
+        if isinstance(name, str) and name not in known:
+            hint = nearest(name, known, "add it under datasets, with its uri")
+            yield _mistake(document, (*here, "datasets", index), f"{name!r} is not under datasets; {hint}")
+
+
+def _group(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _regions(document: policy_text.Document) -> Iterator[Mistake]:

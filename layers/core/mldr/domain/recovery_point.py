@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 from enum import StrEnum
 from typing import Any, Literal
 
-from pydantic import Field, computed_field
+from pydantic import computed_field
 
 from mldr.domain.identity import Frozen, ModelKey
+from mldr.domain.manifests import ShardRef
 from mldr.domain.policy import ModelPolicy
 
 # SHA-256 by streaming stands in where the source has no full-object checksum of its own.
@@ -55,28 +55,6 @@ class SourceVersion(Frozen):
         return f"s3://{self.bucket}/{self.key} (version {self.version_id})"
 
 
-class PinnedObject(Frozen):
-    """An object of the source as it was when it was pinned, and its key in the vault."""
-
-    source: SourceVersion
-    key: str
-    size: int = Field(ge=0)  # bytes
-    etag: str
-    checksum: Checksum
-    content_type: str = "binary/octet-stream"
-    metadata: dict[str, str] = {}
-
-
-class SealedObject(Frozen):
-    """An object in the vault, verified against its pinned source."""
-
-    key: str
-    version_id: str
-    size: int  # bytes
-    checksum: Checksum
-    source: SourceVersion
-
-
 class Rewrite(Frozen):
     """One reference of the registry's record and what stands for it in the standby region."""
 
@@ -91,19 +69,6 @@ class Retention(Frozen):
 
     mode: Literal["GOVERNANCE", "COMPLIANCE"]
     until: dt.datetime
-
-
-class Plan(Frozen):
-    """Everything that was pinned for one recovery point: what the copy works from."""
-
-    rewrites: tuple[Rewrite, ...]
-    objects: tuple[PinnedObject, ...]
-    golden_key: str | None
-
-    @property
-    def bytes(self) -> int:
-        """Return the size of all objects, in bytes."""
-        return sum(item.size for item in self.objects)
 
 
 class Golden(Frozen):
@@ -122,10 +87,20 @@ class Origin(Frozen):
     promoted_at: dt.datetime
 
 
-class Manifest(Frozen):
-    """The sealed statement of what a recovery point holds. Written last, once, and locked."""
+class DatasetSnapshot(Frozen):
+    """The snapshot of a dataset that was the newest when a recovery point was sealed."""
 
-    schema_version: Literal[1] = 1
+    name: str
+    snapshot: str
+
+
+class Manifest(Frozen):
+    """The sealed statement of what a recovery point holds. Written last, once, and locked.
+
+    Its lines, one for each object, are in the shards.
+    """
+
+    schema_version: Literal[2] = 2
     recovery_point: str
     model: ModelKey
     origin: Origin
@@ -137,7 +112,12 @@ class Manifest(Frozen):
     registry_document: dict[str, Any]
     rewrites: tuple[Rewrite, ...]
     golden: Golden | None
-    objects: tuple[SealedObject, ...]
+    shards: tuple[ShardRef, ...]  # in the order of names
+    objects: int
+    bytes: int
+    shared: int  # objects whose copy belongs to an older point: copied into the layout before they are served
+    layout: str  # the vault prefix under which the objects stand by name
+    datasets: tuple[DatasetSnapshot, ...] = ()
 
 
 class Record(Frozen):
@@ -156,13 +136,14 @@ class Record(Frozen):
     manifest_version: str | None = None
     target_arn: str | None = None
     withdrawn: str | None = None
+    damaged: str | None = None
     warnings: tuple[str, ...] = ()
 
     @computed_field  # type: ignore[prop-decorator]
     @property
     def restorable(self) -> bool:
-        """Whether recovery would use this point: sealed, and its approval not taken back."""
-        return self.phase.restorable and self.withdrawn is None
+        """Whether recovery would use this point: sealed, its approval not taken back, its bytes not found damaged."""
+        return self.phase.restorable and self.withdrawn is None and self.damaged is None
 
 
 def newest_restorable(records: list[Record]) -> Record | None:
@@ -191,14 +172,3 @@ def prefix(model: ModelKey, recovery_point: str) -> str:
 def manifest_key(model: ModelKey, recovery_point: str) -> str:
     """Return the vault key of the manifest."""
     return f"{prefix(model, recovery_point)}/manifest.json"
-
-
-def work_key(model: ModelKey, recovery_point: str, name: str) -> str:
-    """Return the vault key of a working file. Recovery never reads these; a lifecycle rule removes them."""
-    return f"in-progress/{model.registry}/{model.name}/{recovery_point}/{name}"
-
-
-def pins_digest(sources: list[tuple[SourceVersion, str]]) -> str:
-    """Return a short digest of pinned versions: the same pins give the same vault keys, so that a copy can resume."""
-    lines = sorted(f"{source.bucket}\n{source.key}\n{source.version_id}\n{etag}" for source, etag in sources)
-    return hashlib.sha256("\n\n".join(lines).encode()).hexdigest()[:12]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from mldr import events
 from mldr.domain.identity import Frozen, ModelKey, recovery_point_id
 from mldr.domain.recovery_point import Origin, Phase, Record
 from mldr.domain.registry import Capture, RegistryEntry
 from mldr.errors import BadEvent, MissingArtifact
 from mldr.events import Promotion
-from mldr.ports import Catalog, Clock, PolicyStore, Registry, Status, Vault, Workflows
+from mldr.ports import Bus, Catalog, Clock, PolicyStore, Registry, Status, Vault, Workflows
 from mldr.steps.executions import start_unless
 from mldr.steps.working_files import keep_capture
 
@@ -31,6 +32,7 @@ def begin_protection(
     vault: Vault,
     policies: PolicyStore,
     workflows: Workflows,
+    bus: Bus,
     clock: Clock,
 ) -> Outcome:
     """Describe the version as it is now, whatever the event said, and act on that. Telling it again is harmless."""
@@ -65,7 +67,17 @@ def begin_protection(
             )
         )
     capture = Capture(entry=entry, policy=resolved, policy_version=version)
+    if known.attempt == 0:
+        here = [name for name in resolved.datasets if policy.datasets[name].region == peer_region]
+        _ask_for_snapshots(here, known, bus)
     return _continue(known, promotion, capture, catalog=catalog, vault=vault, registry=registry, workflows=workflows)
+
+
+def _ask_for_snapshots(names: list[str], record: Record, bus: Bus) -> None:
+    """Ask before the attempt begins: what dies in between asks twice, the other order would never ask."""
+    for name in names:
+        reason = f"{record.recovery_point} of {record.model} was promoted"
+        bus.put(events.SNAPSHOT_REQUESTED, {"dataset": name, "reason": reason})
 
 
 def _newest(model: ModelKey, registry: Registry) -> str:
@@ -112,7 +124,7 @@ def _continue(
 def _finish(record: Record, capture: Capture, vault: Vault, workflows: Workflows) -> Outcome:
     """A sealed point needs nothing, unless what follows the seal (registry, route, event) was not finished."""
     if not record.reason:
-        return _outcome(record, "skipped", f"sealed at {record.sealed_at}")
+        return _outcome(record, "skipped", f"sealed at {record.sealed_at}; {record.damaged or 'it is in order'}")
     if workflows.status(execution_name(record)) is Status.RUNNING:
         return _outcome(record, "skipped", f"attempt {record.attempt} is running")
     keep_capture(vault, record.recovery_point, capture)

@@ -47,7 +47,7 @@ def _point(task: FailoverTask, current: Epoch | None, catalog: Catalog) -> Recor
     point = next((one for one in records if one.recovery_point == held), None) or newest_restorable(records)
     if point is None:
         states = (
-            ", ".join(f"{record.recovery_point} is {record.withdrawn or record.phase}" for record in records)
+            ", ".join(f"{one.recovery_point} is {one.damaged or one.withdrawn or one.phase}" for one in records)
             or "it was never captured"
         )
         raise NotRestorable(

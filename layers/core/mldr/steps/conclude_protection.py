@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from mldr import events
 from mldr.domain.recovery_point import Phase
-from mldr.events import ProtectConclusion
+from mldr.domain.transfers import Transfer
+from mldr.events import ProtectConclusion, TaskError
 from mldr.ports import Bus, Catalog, Vault
 from mldr.steps.seal_recovery_point import read_manifest
-from mldr.steps.working_files import current_record
+from mldr.steps.working_files import current_record, last_trouble
 
 
 def conclude_protection(task: ProtectConclusion, *, catalog: Catalog, vault: Vault, bus: Bus) -> str:
@@ -20,8 +21,7 @@ def conclude_protection(task: ProtectConclusion, *, catalog: Catalog, vault: Vau
         if record.reason:
             catalog.annotate(record.model, record.recovery_point, reason="")
         return record.phase
-    # A Distributed Map names no cause; the batch that failed has noted it.
-    reason = record.reason if task.error.Error.startswith("States.") and record.reason else task.error.sentence
+    reason = _reason(task.error, task.transfer, vault)
     if record.phase is Phase.SEALED:
         catalog.annotate(record.model, record.recovery_point, reason=reason)
     else:
@@ -32,3 +32,9 @@ def conclude_protection(task: ProtectConclusion, *, catalog: Catalog, vault: Vau
     )
     bus.put(events.FAILED, events.detail(failed))
     return record.phase
+
+
+def _reason(error: TaskError, transfer: Transfer | None, vault: Vault) -> str:
+    """Return why it failed. A Distributed Map names no cause; the piece of work that failed has noted it."""
+    trouble = last_trouble(vault, transfer) if transfer and error.Error.startswith("States.") else None
+    return trouble.reason if trouble else error.sentence

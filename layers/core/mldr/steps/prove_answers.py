@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from mldr.domain.golden import GoldenInference, Verdict, judge, parse_golden
+from mldr.domain.repairs import standing
 from mldr.errors import MissingArtifact, WrongAnswers
 from mldr.events import ClaimedTask
 from mldr.ports import Catalog, Serving, Vault
+from mldr.steps.repairs import load_repairs
 from mldr.steps.restore_serving import claimed_manifest
 
 UNPROVEN = Verdict(equal=0, asked=0, reason="the policy names no golden inferences, so the answers are not proven")
@@ -34,7 +36,7 @@ def _golden(task: ClaimedTask, catalog: Catalog, vault: Vault) -> tuple[GoldenIn
     named = claimed_manifest(task, catalog, vault).golden
     if named is None:
         return ()
-    content = vault.read(named.key, named.version_id)
+    content = vault.read(named.key, standing(named.key, named.version_id, load_repairs(vault)))
     if content is None:
         raise MissingArtifact(
             f"the golden inferences {vault.uri(named.key)} (version {named.version_id}) cannot be read"

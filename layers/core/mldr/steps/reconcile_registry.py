@@ -21,7 +21,12 @@ def reconcile_registry(*, registry: Registry, catalog: Catalog, bus: Bus) -> lis
 def _forgotten(model: ModelKey, registry: Registry, catalog: Catalog) -> list[str]:
     approved = registry.newest_approved(model)
     records = catalog.records(model)
-    finished = {record.origin.arn for record in records if record.restorable and not record.reason}
+    # A damaged point cannot be made again by telling of it: its source is gone, and a person was paged.
+    finished = {
+        record.origin.arn
+        for record in records
+        if record.phase.restorable and not record.withdrawn and not record.reason
+    }
     newest = newest_restorable(records)
     forgotten = []
     if approved and approved not in finished and not registry.describe(approved).copied_from:

@@ -3,43 +3,52 @@
 from __future__ import annotations
 
 import datetime as dt
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from mldr.domain import golden as golden_inferences
-from mldr.domain.copying import batches
 from mldr.domain.identity import Frozen
 from mldr.domain.images import parse_image, twin
-from mldr.domain.recovery_point import Phase, PinnedObject, Plan, Record, Retention, Rewrite, pins_digest, prefix
-from mldr.domain.references import Kind, Reference, find_references, parse_s3
+from mldr.domain.manifests import Entry, ShardRef
+from mldr.domain.model_plan import GOLDEN, ModelPlan, Place, layout_of, places, plan_id
+from mldr.domain.recovery_point import Phase, Record, Retention, Rewrite, SourceVersion
+from mldr.domain.references import Kind, Reference, find_references
 from mldr.domain.registry import Capture
-from mldr.errors import ArtifactChanged, BadReference, ChecksumUnavailable, ImageNotReplicated, MissingArtifact
+from mldr.domain.transfers import PartsItem, PlanState, ShardItem, Transfer, owner_of
+from mldr.errors import ArtifactChanged, ImageNotReplicated, MissingArtifact
 from mldr.events import ProtectTask
-from mldr.ports import Catalog, Clock, FoundObject, Images, Sources, Vault
-from mldr.steps.working_files import current_record, keep_plan, load_capture, load_plan
+from mldr.ports import Catalog, Clock, Copier, FoundObject, Images, Sources, Vault
+from mldr.steps.plan_transfer import entry_of, plan_transfer
+from mldr.steps.seal_recovery_point import read_manifest
+from mldr.steps.working_files import (
+    current_record,
+    forget_trouble,
+    keep_items,
+    keep_plan,
+    load_capture,
+    load_plan,
+    stale,
+    trouble_kept,
+)
 
-READABLE = 32 * 1024**3  # bytes that one function can read to compute a digest, at 625 Mbps within its time
-KEY_LIMIT = 1024  # bytes of an S3 key
-THREADS = 16
-GOLDEN = "golden"
-SLACK = dt.timedelta(days=1)  # objects are locked a little before the seal
+PLAN_LASTS = dt.timedelta(days=1)  # then its uploads and its locks are too near their end: it is made anew
+# Copies are locked before they are sealed: by as much as a plan may be old when its last attempt begins, and runs.
+SLACK = PLAN_LASTS + dt.timedelta(days=1)
+RESERVE = 60_000  # milliseconds that a function must have left to plan one more shard
 
 
 class Inventory(Frozen):
-    """What the state machine needs to copy: where the batches are, how many, and until when they are locked."""
+    """What the state machine needs to copy: where the work is listed, and until when the copies are locked."""
 
-    sealed: bool
-    batches_key: str = ""
-    batches: int = 0
+    sealed: bool = False
+    more: bool = False  # the planning ran out of time and goes on after the cursor
+    cursor: str = ""
+    transfer: Transfer | None = None
+    parts_key: str = ""
+    parts: int = 0
+    shards_key: str = ""
+    shards: int = 0
     retention: Retention | None = None
-
-
-class Found(Frozen):
-    """A reference and the objects it names; `parent` is what precedes their relative names."""
-
-    reference: Reference
-    parent: str
-    objects: tuple[FoundObject, ...]
 
 
 def take_inventory(
@@ -51,101 +60,215 @@ def take_inventory(
     sources: Sources,
     images: Images,
     vault: Vault,
+    copier: Copier,
     clock: Clock,
+    remaining: Callable[[], int],
 ) -> Inventory:
-    """Return the inventory of one attempt. The pins of an earlier attempt are kept while they still exist."""
+    """Return the inventory of one attempt. An earlier attempt's plan is kept while its pins are believed to exist."""
     record = current_record(catalog, task.model, task.recovery_point, task.attempt)
     if record.phase is Phase.SEALED:
         return Inventory(sealed=True)
     capture = load_capture(vault, task.model, task.recovery_point)
     plan = load_plan(vault, task.model, task.recovery_point)
-    if plan is None or not _still_there(plan, sources):
-        plan = make_plan(capture, record, region=region, key_arn=key_arn, sources=sources, images=images, vault=vault)
-    items = [{"batch": n, "objects": [_json(item) for item in group]} for n, group in enumerate(batches(plan.objects))]
-    key = keep_plan(vault, task.model, task.recovery_point, plan, items)
-    catalog.advance(
-        record.model_copy(update={"phase": Phase.COPYING, "objects": len(plan.objects), "bytes": plan.bytes})
+    if plan is None or _is_over(plan, vault, clock):
+        plan = _begin(
+            capture, record, plan, region=region, key_arn=key_arn, sources=sources, images=images, catalog=catalog,
+            vault=vault, clock=clock,
+        )  # fmt: skip
+    if not plan.state.complete:
+        state = _carry_on(plan, capture, record, sources=sources, vault=vault, copier=copier, remaining=remaining)
+        plan = plan.model_copy(update={"state": state})
+        keep_plan(vault, task.model, task.recovery_point, plan)
+    if not plan.state.complete:
+        return Inventory(more=True, cursor=plan.state.cursor)
+    return _put_in_force(plan.state, record, catalog, vault)
+
+
+def _is_over(plan: ModelPlan, vault: Vault, clock: Clock) -> bool:
+    transfer = plan.state.transfer
+    return clock.now() - transfer.started_at > PLAN_LASTS or stale(vault, transfer) is not None
+
+
+def _put_in_force(state: PlanState, record: Record, catalog: Catalog, vault: Vault) -> Inventory:
+    transfer = state.transfer
+    forget_trouble(vault, transfer)
+    catalog.open_transfer(transfer, state.work)
+    done = {item.item for item in catalog.items(transfer) if item.done_at}
+    parts: list[PartsItem] = [one for one in state.parts if one.item not in done]
+    shards: list[ShardItem] = [one for one in state.shards if one.item not in done]
+    inventory = Inventory(
+        transfer=transfer,
+        parts_key=keep_items(vault, transfer, "parts.json", parts),
+        parts=len(parts),
+        shards_key=keep_items(vault, transfer, "shards.json", shards),
+        shards=len(shards),
+        retention=state.retention,
     )
-    kept = capture.policy.retention
-    retention = Retention.model_validate({"mode": kept.mode.upper(), "until": clock.now() + kept.period + SLACK})
-    return Inventory(sealed=False, batches_key=key, batches=len(items), retention=retention)
+    catalog.advance(
+        record.model_copy(update={"phase": Phase.COPYING, "objects": transfer.objects, "bytes": transfer.bytes})
+    )
+    return inventory
 
 
-def _json(item: PinnedObject) -> dict[str, Any]:
-    return item.model_dump(mode="json")
-
-
-def _still_there(plan: Plan, sources: Sources) -> bool:
-    def same(item: PinnedObject) -> bool:
-        try:
-            found = sources.find(item.source.bucket, item.source.key, item.source.version_id)
-        except MissingArtifact:
-            return False
-        return found.etag == item.etag
-
-    with ThreadPoolExecutor(THREADS) as pool:
-        return all(pool.map(same, plan.objects))
-
-
-def make_plan(
-    capture: Capture, record: Record, *, region: str, key_arn: str, sources: Sources, images: Images, vault: Vault
-) -> Plan:
-    """Pin every object, and rewrite every reference for the standby region. Raises when one cannot be carried."""
+def _begin(
+    capture: Capture,
+    record: Record,
+    before: ModelPlan | None,
+    *,
+    region: str,
+    key_arn: str,
+    sources: Sources,
+    images: Images,
+    catalog: Catalog,
+    vault: Vault,
+    clock: Clock,
+) -> ModelPlan:
+    """Decide what is known before anything is listed. Raises when a reference cannot be carried."""
+    now = clock.now()
+    plan = plan_id(record.recovery_point, record.attempt, now)
     references = find_references(capture.entry.document, record.origin.region)
-    found = [
-        _find(reference, sources) for reference in references if reference.kind in (Kind.S3_OBJECT, Kind.S3_PREFIX)
+    wanted = _places(capture, references, record, plan)
+    single = [_pinned(place, sources) for place in wanted if place.reference.kind is Kind.S3_OBJECT]
+    golden = _golden(wanted, single, sources)
+    _check_approved_bytes(capture, wanted, single)
+    rewrites = [
+        Rewrite(**_identity(place.reference), target=vault.uri(place.target))
+        for place in wanted
+        if place.reference.path != GOLDEN
     ]
-    named = _golden(capture, sources)
-    everything = [*found, named] if named else found
-    _check_approved_bytes(capture, found)
-    pins = [(item.source, item.etag) for one in everything for item in one.objects]
-    base = f"{prefix(record.model, record.recovery_point)}/objects/{pins_digest(pins)}"
-    rewrites = [Rewrite(**_identity(one.reference), target=vault.uri(_target(base, one))) for one in found]
     rewrites += [
         Rewrite(**_identity(reference), target=_rewritten(reference, record.origin.region, region, key_arn, images))
         for reference in references
         if reference.kind not in (Kind.S3_OBJECT, Kind.S3_PREFIX)
     ]
-    objects = {key: item for one in everything for key, item in _placed(base, one)}
-    pinned = _pin_all(objects, sources)
-    return Plan(
+    kept = capture.policy.retention
+    owner = owner_of("model", str(record.model))
+    transfer = Transfer(owner=owner, id=record.recovery_point, plan=plan, started_at=now, digest=capture.policy.digest)
+    retention = Retention.model_validate({"mode": kept.mode.upper(), "until": now + kept.period + SLACK})
+    return ModelPlan(
         rewrites=tuple(rewrites),
-        objects=pinned,
-        golden_key=next((k for k, _ in _placed(base, named)), None) if named else None,
+        golden=golden,
+        single=tuple(single),
+        bases=_bases(record, before, catalog, vault, now + SLACK),
+        state=PlanState(transfer=transfer, retention=retention),
     )
+
+
+def _places(capture: Capture, references: list[Reference], record: Record, plan: str) -> list[Place]:
+    named = capture.policy.golden
+    golden = [Reference(path=GOLDEN, kind=Kind.S3_OBJECT, value=named.uri)] if named else []
+    return places([*references, *golden], layout_of(record, plan))
+
+
+def _bases(
+    record: Record, before: ModelPlan | None, catalog: Catalog, vault: Vault, locked_until: dt.datetime
+) -> tuple[tuple[ShardRef, ...], ...]:
+    """Return what may hold copies to reuse: what the plan before this one finished, and the newest sealed point."""
+    items = catalog.items(before.state.transfer) if before else []
+    finished = [item.ref for item in items if item.ref]
+    # A damaged point is no base: what is bad in it must not be shared by a newer one.
+    others = [
+        one for one in catalog.records(record.model) if one.phase is Phase.SEALED and one.sealed_at and not one.damaged
+    ]
+    newest = max(others, key=lambda one: (one.sealed_at, one.recovery_point), default=None)
+    sealed = read_manifest(vault, newest).shards if newest else ()
+    bases = [tuple(ref for ref in refs if ref.locked_until > locked_until) for refs in (finished, sealed)]
+    return tuple(base for base in bases if base)
+
+
+def _carry_on(
+    plan: ModelPlan,
+    capture: Capture,
+    record: Record,
+    *,
+    sources: Sources,
+    vault: Vault,
+    copier: Copier,
+    remaining: Callable[[], int],
+) -> PlanState:
+    transfer = plan.state.transfer
+    references = find_references(capture.entry.document, record.origin.region)
+    wanted = _places(capture, references, record, transfer.plan)
+    with trouble_kept(vault, transfer, "plan"):
+        return plan_transfer(
+            plan.state,
+            _found(wanted, plan, sources),
+            plan.bases,
+            keep_until=plan.state.retention.until,
+            sources=sources,
+            vault=vault,
+            copier=copier,
+            out_of_time=lambda: remaining() < RESERVE,
+        )
+
+
+def _found(wanted: list[Place], plan: ModelPlan, sources: Sources) -> Iterator[Entry]:
+    """Yield what is there now, in the order of names, after what is planned already."""
+    single = {entry.name: entry for entry in plan.single}
+    cursor = plan.state.cursor
+    for place in wanted:
+        after = place.after(cursor)
+        if after is None:
+            continue
+        if place.reference.kind is Kind.S3_PREFIX:
+            yield from _listed(place, after, sources)
+        elif not after:
+            _, key = place.reference.s3()
+            yield single[place.name_of(key)]
+
+
+def _listed(place: Place, after: str, sources: Sources) -> Iterator[Entry]:
+    bucket, prefix = place.reference.s3()
+    empty = not after
+    for listed in sources.list(bucket, prefix, after=after):
+        empty = False
+        name = place.name_of(listed.key)
+        yield entry_of(listed, bucket, name=name, key=place.key_of(name))
+    if empty:
+        raise MissingArtifact(
+            f"{place.reference.path}: nothing is stored under {place.reference.value}; "
+            "upload the model, then approve the version again"
+        )
+
+
+def _pinned(place: Place, sources: Sources) -> Entry:
+    bucket, key = place.reference.s3()
+    found = sources.find(bucket, key)
+    name = place.name_of(key)
+    return Entry(
+        name=name,
+        bucket=bucket,
+        source_key=key,
+        source_version=found.source.version_id,
+        etag=found.etag,
+        modified=found.modified,
+        size=found.size,
+        key=place.key_of(name),
+        version_id="",
+        digests=_digests(found),
+    )
+
+
+def _digests(found: FoundObject) -> dict[str, str]:
+    return {found.checksum.algorithm: found.checksum.value} if found.checksum else {}
 
 
 def _identity(reference: Reference) -> dict[str, Any]:
     return {"path": reference.path, "kind": reference.kind.value, "source": reference.value}
 
 
-def _find(reference: Reference, sources: Sources) -> Found:
-    bucket, key = reference.s3()
-    parent = key[: key.rfind("/") + 1]
-    if reference.kind is Kind.S3_OBJECT:
-        return Found(reference=reference, parent=parent, objects=(sources.find(bucket, key),))
-    with ThreadPoolExecutor(THREADS) as pool:
-        objects = tuple(pool.map(lambda name: sources.find(bucket, name), sources.list(bucket, key)))
-    if not objects:
-        raise MissingArtifact(
-            f"{reference.path}: nothing is stored under {reference.value}; "
-            "upload the model, then approve the version again"
-        )
-    return Found(reference=reference, parent=parent, objects=objects)
-
-
-def _golden(capture: Capture, sources: Sources) -> Found | None:
-    named = capture.policy.golden
-    if named is None:
+def _golden(wanted: list[Place], single: list[Entry], sources: Sources) -> str | None:
+    """Return the name of the golden inferences. Raises BadGolden when they cannot be read."""
+    place = next((one for one in wanted if one.reference.path == GOLDEN), None)
+    if place is None:
         return None
-    bucket, key = parse_s3(named.uri, "policy golden.uri")
-    found = sources.find(bucket, key)
-    golden_inferences.parse_golden(sources.read(found.source, golden_inferences.MAX_BYTES))
-    reference = Reference(path=GOLDEN, kind=Kind.S3_OBJECT, value=named.uri)
-    return Found(reference=reference, parent=key[: key.rfind("/") + 1], objects=(found,))
+    entry = next(one for one in single if one.name.startswith(place.stem))
+    pinned = SourceVersion(bucket=entry.bucket, key=entry.source_key, version_id=entry.source_version)
+    golden_inferences.parse_golden(sources.read(pinned, golden_inferences.MAX_BYTES))
+    return entry.name
 
 
-def _check_approved_bytes(capture: Capture, found: list[Found]) -> None:
+def _check_approved_bytes(capture: Capture, wanted: list[Place], single: list[Entry]) -> None:
     """SageMaker records the ETag of a model's data when it is registered: what was approved, not what is there now."""
     containers = capture.entry.document.get("InferenceSpecification", {}).get("Containers", [])
     approved = {
@@ -153,61 +276,16 @@ def _check_approved_bytes(capture: Capture, found: list[Found]) -> None:
         for one in containers
         if one.get("ModelDataETag") and one.get("ModelDataUrl")
     }
-    for one in found:
-        etag = approved.get(one.reference.value)
-        if etag and one.objects[0].etag != etag:
+    pinned = {entry.name: entry for entry in single}
+    for place in wanted:
+        etag = approved.get(place.reference.value)
+        entry = pinned.get(place.name_of(place.reference.s3()[1]))
+        if etag and entry and entry.etag != etag:
             raise ArtifactChanged(
-                f"{one.reference.path}: {one.reference.value} has ETag {one.objects[0].etag}, "
+                f"{place.reference.path}: {place.reference.value} has ETag {entry.etag}, "
                 f"but {etag} was registered; "
                 "restore the object, or register and approve a version of what is there now"
             )
-
-
-def _target(base: str, one: Found) -> str:
-    _, key = one.reference.s3()
-    return f"{base}/{_slug(one.reference.path)}/{key[len(one.parent) :]}"
-
-
-def _placed(base: str, one: Found) -> list[tuple[str, FoundObject]]:
-    placed = [
-        (f"{base}/{_slug(one.reference.path)}/{item.source.key[len(one.parent) :]}", item) for item in one.objects
-    ]
-    for key, item in placed:
-        if len(key.encode()) > KEY_LIMIT:
-            raise BadReference(
-                f"{item.source}: its key in the vault would have {len(key.encode())} bytes, "
-                f"S3 allows {KEY_LIMIT}; shorten the key"
-            )
-    return placed
-
-
-def _slug(path: str) -> str:
-    return path.replace("[", ".").replace("]", "")
-
-
-def _pin_all(objects: dict[str, FoundObject], sources: Sources) -> tuple[PinnedObject, ...]:
-    with ThreadPoolExecutor(THREADS) as pool:
-        return tuple(pool.map(lambda placed: _pin(placed[0], placed[1], sources), sorted(objects.items())))
-
-
-def _pin(key: str, found: FoundObject, sources: Sources) -> PinnedObject:
-    checksum = found.checksum
-    if checksum is None:
-        if found.size > READABLE:
-            raise ChecksumUnavailable(
-                f"{found.source} has {found.size} bytes and no full-object checksum; "
-                "upload it with --checksum-algorithm CRC64NVME, then approve the version again"
-            )
-        checksum = sources.digest(found.source, found.etag)
-    return PinnedObject(
-        source=found.source,
-        key=key,
-        size=found.size,
-        etag=found.etag,
-        checksum=checksum,
-        content_type=found.content_type,
-        metadata=found.metadata,
-    )
 
 
 def _rewritten(reference: Reference, source_region: str, region: str, key_arn: str, images: Images) -> str:

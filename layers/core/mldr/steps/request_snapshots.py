@@ -1,0 +1,27 @@
+"""Ask for the snapshots that the policy wants by now."""
+
+from __future__ import annotations
+
+from mldr import events
+from mldr.domain.durations import format_duration
+from mldr.domain.snapshots import is_wanted
+from mldr.ports import Bus, Clock, Datasets, PolicyStore
+
+
+def request_snapshots(
+    *, peer_region: str, datasets: Datasets, policies: PolicyStore, bus: Bus, clock: Clock
+) -> list[str]:
+    """Return the datasets asked for: whose newest snapshot is too old, or that must be listed again. Twice is harmless.
+
+    One whose snapshot fails is asked for again with every look, and fails and pages again while its cause lasts.
+    """
+    policy, _ = policies.load()
+    asked = []
+    for dataset, rule in sorted(policy.datasets.items()):
+        newest = datasets.newest(dataset)
+        if rule.region == peer_region and is_wanted(rule, newest, clock.now()):
+            every = format_duration(rule.every)
+            reason = f"the policy: a snapshot every {every}, a listing every {format_duration(rule.reconcile)}"
+            bus.put(events.SNAPSHOT_REQUESTED, {"dataset": dataset, "reason": reason, "if_due": True})
+            asked.append(dataset)
+    return asked
