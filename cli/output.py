@@ -29,10 +29,16 @@ def table(*headers: str) -> Table:
     return made
 
 
-def print_table(made: Table) -> None:
-    """Print a table as wide as the terminal, or as wide as it likes where there is none."""
+def width() -> int:
+    """Return the columns to print: those of the terminal, or as many as one likes where there is none."""
     said = os.environ.get("COLUMNS", "")
-    out.print(made, width=int(said) if said.isdigit() else None if out.is_terminal else PIPED)
+    return int(said) if said.isdigit() else out.width if out.is_terminal else PIPED
+
+
+def print_table(made: Table) -> None:
+    """Print a table as wide as `width` says."""
+    out.width = width()  # rich never prints wider than its console is
+    out.print(made)
 
 
 def print_json(value: Any) -> None:

@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from cli.outcomes import Ended, Exit, bad_input
-from cli.output import AsJson, err, moment, out, phase, print_json, print_table, seconds, size, table
+from cli.output import AsJson, err, moment, out, phase, print_json, print_table, seconds, size, table, width
 from cli.progress import progress_of, sentence, share, told
 from cli.regions import Environment, Looked, Place, Region, look, places, silence
 from mldr.domain.identity import ModelKey
@@ -180,7 +180,7 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
 def arrived(found: dict[str, Any]) -> str:
     """Return how far the newest point is, while it is not sealed."""
     moving = found["transfer"]
-    return sentence(moving, out.width - LABEL) if moving and found["phase"] != Phase.SEALED else ""
+    return sentence(moving, width() - LABEL) if moving and found["phase"] != Phase.SEALED else ""
 
 
 def _show_missing(found: dict[str, Any]) -> None:
