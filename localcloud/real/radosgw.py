@@ -68,7 +68,7 @@ bluestore block create = true
 bluestore block db create = false
 bluestore block wal create = false
 [client.rgw.a]
-rgw frontends = beast endpoint=127.0.0.1:{port}
+rgw frontends = beast endpoint=127.0.0.1:{port} tcp_nodelay=1
 rgw thread pool size = 64
 rgw relaxed region enforcement = true
 rgw gc obj min wait = 1

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from mldr.aws.copier import S3Copier
+from mldr.aws.copier import WORTH_A_PAGE, S3Copier
 from mldr.aws.s3_wire import S3Wire, Stream
 from mldr.aws.sources import S3Sources
 from mldr.domain.manifests import Entry
@@ -251,6 +251,59 @@ def test_many_are_copied_at_once_and_come_back_in_order(place):
     done = list(place.copier.copy(iter(entries), LOCK))
     assert [one.name for one in done] == [one.name for one in entries]
     assert [place.read(one.key, one.version_id)[:2] for one in done[10:13]] == [b"10", b"11", b"12"]
+
+
+class TestAServerThatDoesNotTellVersions:
+    """Ceph's S3 answers a copy without the version that it made."""
+
+    @pytest.fixture
+    def asked(self, real, monkeypatch):
+        """Every request for a description of the vault, by kind."""
+        asked = []
+        copy, head, page = S3Wire.copy_object, S3Wire.head_object, S3Wire.list_object_versions
+
+        def silent(wire, *args, **options):
+            return copy(wire, *args, **options)._replace(version_id=None)
+
+        def described(wire, bucket, *args, **options):
+            asked.extend(["head"] * (bucket == "vault"))
+            return head(wire, bucket, *args, **options)
+
+        def listed(wire, bucket, *args, **options):
+            asked.extend(["page"] * (bucket == "vault"))
+            return page(wire, bucket, *args, **options)
+
+        monkeypatch.setattr(S3Wire, "copy_object", silent)
+        monkeypatch.setattr(S3Wire, "head_object", described)
+        monkeypatch.setattr(S3Wire, "list_object_versions", listed)
+        return asked
+
+    @pytest.mark.parametrize(("count", "expected"), [(3, ["head"] * 3), (WORTH_A_PAGE, ["page"])])
+    def test_few_are_described_and_many_are_listed(self, real, asked, count, expected):
+        entries = []
+        for number in range(count):
+            real.put(f"k{number:02d}", str(number).encode())
+            entries.append(entry_of(real, f"k{number:02d}"))
+        asked.clear()
+        done = list(real.copier.copy(entries, LOCK))
+        assert asked == expected
+        assert [real.read(one.key, one.version_id) for one in done] == [str(n).encode() for n in range(count)]
+
+    def test_what_was_overwritten_since_is_not_taken_for_the_copy(self, real, asked, monkeypatch):
+        for number in range(WORTH_A_PAGE):
+            real.put(f"k{number:02d}", str(number).encode())
+        entries = [entry_of(real, f"k{number:02d}") for number in range(WORTH_A_PAGE)]
+        copy = S3Wire.copy_object
+
+        def overtaken(wire, bucket, key, *args, **options):
+            made = copy(wire, bucket, key, *args, **options)
+            if key == entries[7].key:
+                real.put_in("vault", key, b"somebody else")
+            return made
+
+        monkeypatch.setattr(S3Wire, "copy_object", overtaken)
+        with pytest.raises(ChecksumMismatch, match="k07"):
+            list(real.copier.copy(entries, LOCK))
 
 
 def test_nothing_to_copy_is_nothing(place):

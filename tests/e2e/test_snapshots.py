@@ -8,10 +8,11 @@ import pytest
 from botocore.exceptions import ClientError
 
 from mldr.aws.datasets import DynamoDatasets
+from mldr.domain import recovery_point
 from mldr.domain.manifests import decode, digest_of
-from mldr.domain.recovery_point import Phase
+from mldr.domain.recovery_point import Manifest, Phase
 from mldr.domain.snapshots import How, SnapshotManifest, manifest_key
-from tests.e2e.cloud import ACTIVE, ROOT, STANDBY, outsiders_environment, wait_for
+from tests.e2e.cloud import ACTIVE, ROOT, STANDBY, key, outsiders_environment, wait_for
 
 SOURCE, TARGET = "e2e-photos", "e2e-restored"
 NAMES = [f"{folder}/{number:03d}.jpg" for folder in ("cats", "dögs und mehr") for number in range(60)]
@@ -169,6 +170,24 @@ def test_of_two_wishes_at_once_each_gets_a_snapshot_and_they_never_run_together(
     later, earlier = wait_for("two snapshots", sealed, 90, cloud.story)
     assert earlier.sealed_at <= later.started_at
     assert {earlier.requested_by, later.requested_by} == {"wish 1", "wish 2"}
+
+
+def test_a_promotion_asks_for_a_snapshot_and_its_point_names_the_newest_one(cloud, owner, protected, datasets, second):
+    known = {one.snapshot for one in datasets.records("photos")}
+    owner.upload("tagger")
+    owner.promote("tagger")
+    point = protected("tagger")
+    name = recovery_point.manifest_key(key("tagger"), point.recovery_point)
+    stored = cloud.aws("s3").get_object(Bucket=cloud.vault, Key=name, VersionId=point.manifest_version)
+    [named] = Manifest.model_validate_json(stored["Body"].read()).datasets
+    assert (named.name, datasets.record("photos", named.snapshot).phase) == ("photos", Phase.SEALED)
+
+    def asked_for():
+        return [
+            one for one in datasets.records("photos") if one.snapshot not in known and "promoted" in one.requested_by
+        ]
+
+    wait_for("a snapshot after the promotion", asked_for, 60, cloud.story)
 
 
 def test_no_message_is_left_behind(cloud, second):

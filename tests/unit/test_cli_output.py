@@ -15,7 +15,9 @@ print_table(made)
 def shown(**more: str) -> list[str]:
     """What a process prints into a pipe."""
     env = {name: value for name, value in os.environ.items() if name != "COLUMNS"} | more
-    return subprocess.run([sys.executable, "-c", SHOW], env=env, capture_output=True, text=True).stdout.splitlines()
+    return subprocess.run(
+        [sys.executable, "-c", SHOW], env=env, check=True, capture_output=True, text=True
+    ).stdout.splitlines()
 
 
 def test_what_goes_into_a_pipe_is_not_folded():

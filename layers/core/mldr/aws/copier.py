@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import islice
+from functools import cached_property, partial
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
 from mldr.aws.copy_ends import NO_VERSION, CopyEnds, lock_headers, pin, shown, unchanged, whole
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 WINDOW = 4096  # entries in memory at once
+WORTH_A_PAGE = 50  # copies whose versions a listing finds sooner than as many HEADs at once
 PACE = PaceLimits(ceiling=32)
 
 
@@ -55,6 +56,11 @@ class Job:
     copy: Shown | None = None
     found: bool = False  # the vault had something at the key before
     proved_by_parts: bool = False
+
+    @property
+    def untold(self) -> bool:
+        """Whether the copy is made and its version is not known."""
+        return self.copy is not None and not self.copy.version_id
 
 
 class Wanted(NamedTuple):
@@ -111,14 +117,26 @@ class S3Copier:
             yield from self._window(window, wanted)
 
     def _window(self, entries: list[Entry], wanted: Wanted) -> Iterator[Entry]:
-        jobs = (Job(place, entry) for place, entry in enumerate(entries))
+        jobs = [Job(place, entry) for place, entry in enumerate(entries)]
         early: dict[int, Entry] = {}
         turn = 0
-        for job, entry in self._calls.each(lambda job: self._one(job, wanted), jobs):
+        for job, entry in self._all(jobs, wanted):
             early[job.place] = entry
             while turn in early:
                 yield early.pop(turn)
                 turn += 1
+
+    def _all(self, jobs: list[Job], wanted: Wanted) -> Iterator[tuple[Job, Entry]]:
+        """Yield every job with its verified copy, as they come; those whose version was not told come last."""
+        untold: list[Job] = []
+        for job, entry in self._calls.each(lambda job: self._one(job, wanted), jobs):
+            if entry is None:
+                untold.append(job)
+            else:
+                yield job, entry
+        if untold:
+            self._find_versions(untold)
+            yield from self._calls.each(lambda job: self._told(job, wanted), untold)
 
     def open_upload(self, entry: Entry, retention: Retention | None) -> str:
         return self._calls.once(lambda: self._large.open(entry, retention))
@@ -130,12 +148,20 @@ class S3Copier:
         for _ in self._calls.each(lambda entry: self._ends.lock(entry, entry.version_id, retention), entries):
             pass
 
-    def _one(self, job: Job, wanted: Wanted) -> Entry:
+    def _one(self, job: Job, wanted: Wanted) -> Entry | None:
+        """Return the verified copy; None when it is made, but the server did not tell its version."""
         entry, retention = job.entry, wanted.retention
         if entry.copied and not wanted.anew:
             if retention:
                 self._ends.lock(entry, entry.version_id, retention)
             return entry
+        if job.copy is None:
+            self._make(job, wanted, fresh=not wanted.anew)
+        return None if job.untold else self._told(job, wanted)
+
+    def _told(self, job: Job, wanted: Wanted) -> Entry:
+        entry, retention = job.entry, wanted.retention
+        self._ask_version(job)
         digests = self._verified(job, wanted)
         version = job.copy.version_id if job.copy else None
         if not version:
@@ -148,14 +174,13 @@ class S3Copier:
 
     def _verified(self, job: Job, wanted: Wanted) -> dict[str, str]:
         """Return the digests of a copy that is the source's bytes; what was at its key and is not, is replaced."""
-        if job.copy is None:
-            self._make(job, wanted, fresh=not wanted.anew)
         try:
             return self._proved(job)
         except ChecksumMismatch:
             if not job.found:
                 raise
         self._make(job, wanted, fresh=False)
+        self._ask_version(job)
         return self._proved(job)
 
     def _make(self, job: Job, wanted: Wanted, *, fresh: bool) -> None:
@@ -190,9 +215,26 @@ class S3Copier:
             )
         # A bucket without versions makes none; some servers have versions and do not tell.
         version = made.version_id or ("" if self._keeps_versions else NO_VERSION)
-        if not version:
-            return self._there(entry)
         return Shown(made.etag, whole(made.checksums, made.checksum_type), None, version)
+
+    def _find_versions(self, jobs: list[Job]) -> None:
+        """Find the versions that were not told: a page of a listing tells a thousand, where a HEAD tells one."""
+        waiting = {job.entry.key: job for job in jobs}
+        same = takewhile(lambda pair: pair[0] == pair[1], zip(min(waiting), max(waiting), strict=False))
+        prefix, key_marker, version_marker = "".join(letter for letter, _ in same), "", ""
+        for _ in range(len(jobs) // WORTH_A_PAGE):
+            page = self._calls.once(partial(self._ends.page, prefix, key_marker, version_marker))
+            for version in page.versions:
+                job = waiting.get(version.key) if version.is_latest else None
+                if job and job.copy and version.etag == job.copy.etag:
+                    job.copy = job.copy._replace(version_id=version.version_id)
+            key_marker, version_marker = page.key_marker, page.version_marker
+            if not key_marker:
+                break
+
+    def _ask_version(self, job: Job) -> None:
+        if job.untold:
+            job.copy = self._there(job.entry)
 
     @cached_property
     def _keeps_versions(self) -> bool:

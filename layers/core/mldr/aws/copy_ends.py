@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from mldr.aws.s3_wire import Head, S3Wire
+from mldr.aws.s3_wire import Head, S3Wire, VersionPage
 from mldr.domain.digests import Digest
 from mldr.domain.manifests import Entry
 from mldr.domain.recovery_point import Retention
@@ -62,6 +62,13 @@ class CopyEnds:
                 return self.vault.head_object(self.bucket, entry.key, ChecksumMode="ENABLED", **_version(version_id))
         except MissingArtifact:
             return None
+
+    def page(self, prefix: str, key_marker: str, version_marker: str) -> VersionPage:
+        """Return a page of the vault's versions under a prefix."""
+        with translated(f"list the versions of {prefix} in the vault"):
+            return self.vault.list_object_versions(
+                self.bucket, prefix, key_marker=key_marker, version_marker=version_marker
+            )
 
     def read_source(self, entry: Entry, algorithm: str, first: int = 0, last: int | None = None) -> str:
         """Return a checksum of the source's bytes, or of a range of them."""

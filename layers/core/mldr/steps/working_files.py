@@ -49,9 +49,10 @@ def keep_plan(vault: Vault, model: ModelKey, point: str, plan: ModelPlan) -> Non
 
 
 def keep_items(vault: Vault, transfer: Transfer, name: str, items: Sequence[Frozen]) -> str:
-    """Write the items that a Distributed Map reads; returns their key."""
+    """Write the items that a Distributed Map reads; returns their key. Nothing reads a file without items."""
     key = plan_key(transfer, name)
-    vault.keep(key, json.dumps([item.model_dump(mode="json") for item in items]).encode())
+    if items:
+        vault.keep(key, json.dumps([item.model_dump(mode="json") for item in items]).encode())
     return key
 
 
