@@ -955,6 +955,7 @@ def test_two_uploads_of_one_object_end_in_a_good_copy(real):
     assert real.read(done.key, done.version_id) == LARGE
 
 
+@pytest.mark.needs("copy tells its version")
 def test_a_reader_that_stops_early_stops_the_copying(real, monkeypatch):
     for number in range(40):
         real.put(f"k{number:02d}", BODY)
