@@ -60,7 +60,7 @@ up: $(READY) ## Run two AWS regions on this machine from template.yaml (Ctrl-C s
 	@$(BIN)/mldr local up
 
 .PHONY: test
-test: lint types imports ## Everything that must be green before a commit (under 10 minutes)
+test: lint types imports ## Everything that must be green before a commit (under 15 minutes)
 	$(BIN)/pytest --numprocesses auto tests/unit tests/contract tests/functional tests/architecture \
 	  --ignore tests/functional/crash --ignore tests/functional/localcloud
 	@# These keep moto, or a whole cloud, for many tests: processes of their own keep other suites' moto apart.
@@ -105,7 +105,7 @@ e2e: $(READY) ## The whole slice on the local cloud
 	$(BIN)/pytest tests/e2e
 
 .PHONY: test-real
-test-real: $(READY) ## The contracts on real servers: Ceph's S3, LocalStack's S3, DynamoDB Local (under 10 minutes)
+test-real: $(READY) ## The contracts on real servers: Ceph's S3, LocalStack's S3, DynamoDB Local (about 15 minutes)
 	@# Ceph comes by apt, so this needs Debian or Ubuntu and root or sudo; the rest goes under .mldr/real.
 	$(BIN)/python -m localcloud.real install
 	$(BIN)/pytest -rs tests/contract tests/real --servers radosgw,localstack,dynamodb-local

@@ -61,7 +61,8 @@ def take_snapshot_inventory(
     if state is None:
         record = _decided(record, names, datasets)
         state = _first_state(record, clock)
-    _refuse_stale(record, state, vault)
+    else:
+        _refuse_stale(record, state, vault)
     if not state.complete:
         previous = datasets.record(record.dataset, record.previous) if record.previous else None
         planner = Planner(
@@ -160,7 +161,8 @@ def _put_in_force(
         raise MissingArtifact(
             f"nothing is stored under {record.rule.uri}; upload the dataset, or mend its uri in the policy"
         )
-    forget_trouble(vault, transfer)
+    if record.attempt > 1:
+        forget_trouble(vault, transfer)
     catalog.open_transfer(transfer, state.work)
     done = {item.item for item in catalog.items(transfer) if item.done_at}
     parts = [one for one in state.parts if one.item not in done]
