@@ -105,7 +105,7 @@ e2e: $(READY) ## The whole slice on the local cloud
 	$(BIN)/pytest tests/e2e
 
 .PHONY: test-real
-test-real: $(READY) ## The contracts on real servers: Ceph's S3, LocalStack's S3, DynamoDB Local (about 15 minutes)
+test-real: $(READY) ## The contracts on real servers: Ceph's S3, LocalStack's S3, DynamoDB Local
 	@# Ceph comes by apt, so this needs Debian or Ubuntu and root or sudo; the rest goes under .mldr/real.
 	$(BIN)/python -m localcloud.real install
 	$(BIN)/pytest -rs tests/contract tests/real --servers radosgw,localstack,dynamodb-local
@@ -119,15 +119,15 @@ coverage: $(READY) ## What the tests reach; the layer must stay at 90 % or more
 
 # Ceph and restic come by apt, so these need Debian or Ubuntu and root or sudo.
 .PHONY: bench
-bench: $(READY) $(BENCH_READY) ## Copies against the peers, what they lose, and scale (under 20 minutes); `BENCH_FLAGS=--resume` goes on
+bench: $(READY) $(BENCH_READY) ## Copies against the peers, what they lose, and scale (half an hour); `BENCH_FLAGS=--resume` goes on
 	$(BIN)/python -m bench $(BENCH_FLAGS)
 
 .PHONY: bench-quick
-bench-quick: $(READY) $(BENCH_READY) ## The same and snapshots, smaller and fewer, kept apart in .mldr/bench (under 3 minutes)
+bench-quick: $(READY) $(BENCH_READY) ## The same and snapshots, smaller and fewer, kept apart in .mldr/bench
 	$(BIN)/python -m bench --quick $(BENCH_FLAGS)
 
 .PHONY: bench-snapshots
-bench-snapshots: $(READY) $(BENCH_READY) ## Snapshots of 100,000 files against restic and dvc (under 15 minutes)
+bench-snapshots: $(READY) $(BENCH_READY) ## Snapshots of 100,000 files against restic and dvc
 	$(BIN)/python -m bench snapshots $(BENCH_FLAGS)
 
 .PHONY: bench-cpu
