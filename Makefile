@@ -4,18 +4,25 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
+# Where it is set, every process compiles what it imports again: 16 s of CPU for moto alone.
+unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON ?= python3
 VENV := .venv
 CHECK := .venv-check
 BENCH := .venv-bench
+KSERVE := .venv-kserve
 BIN := $(VENV)/bin
+
+# What the tests of a file share, a cloud at most, stays in one process.
+BY_FILE := --numprocesses auto --dist loadfile
 
 # An environment is ready when a stamp named after its requirements' content is there.
 key = $(shell cat $(1) 2>/dev/null | cksum | cut -d' ' -f1)
 READY := $(VENV)/.ready-$(call key,requirements/uv.txt requirements/dev.txt pyproject.toml)
 CHECK_READY := $(CHECK)/.ready-$(call key,requirements/uv.txt requirements/check.txt)
 BENCH_READY := $(BENCH)/.ready-$(call key,requirements/uv.txt requirements/bench.txt)
+KSERVE_READY := $(KSERVE)/.ready-$(call key,requirements/uv.txt requirements/kserve.txt)
 
 # uv takes 4 s where pip takes 17 s; where uv cannot be had, pip does the same work.
 PIP_FLAGS := --quiet --disable-pip-version-check --require-hashes
@@ -43,6 +50,10 @@ $(BENCH_READY):
 	$(call install,$(BENCH),requirements/bench.txt)
 	@touch $@
 
+$(KSERVE_READY):
+	$(call install,$(KSERVE),requirements/kserve.txt)
+	@touch $@
+
 ##@ Every day
 
 .PHONY: help
@@ -52,7 +63,7 @@ help: ## Show this list
 	  /^[a-z0-9-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: $(READY) ## Watch a model survive the loss of its region (under 3 minutes)
+demo: $(READY) ## Watch models survive the loss of their region, and come home (under 3 minutes)
 	@$(BIN)/mldr demo
 
 .PHONY: up
@@ -60,21 +71,27 @@ up: $(READY) ## Run two AWS regions on this machine from template.yaml (Ctrl-C s
 	@$(BIN)/mldr local up
 
 .PHONY: test
-test: lint types imports ## Everything that must be green before a commit (under 15 minutes)
+test: lint types imports ## What must be green before a commit (under 15 minutes); `make test-all` is everything
 	$(BIN)/pytest --numprocesses auto tests/unit tests/contract tests/functional tests/architecture \
 	  --ignore tests/functional/crash --ignore tests/functional/localcloud
 	@# These keep moto, or a whole cloud, for many tests: processes of their own keep other suites' moto apart.
-	$(BIN)/pytest --numprocesses auto tests/functional/crash
-	$(BIN)/pytest tests/functional/localcloud
-	$(BIN)/pytest tests/e2e
+	$(BIN)/pytest $(BY_FILE) tests/functional/localcloud
+	$(BIN)/pytest -m "not long" tests/e2e
+
+.PHONY: test-all
+test-all: test crash e2e ## The same with a crash after each AWS call, and with the long stories end to end
 
 .PHONY: crash
 crash: $(READY) ## A crash after each AWS call of protect and failover, then redelivery
 	$(BIN)/pytest --numprocesses auto tests/functional/crash
 
+.PHONY: chaos
+chaos: $(READY) ## Random schedules of faults over two regions; `CHAOS_FLAGS="--from 10000 --minutes 30"` or `--replay SEED`
+	PYTHONPATH=layers/core:. $(BIN)/python -m tests.chaos $(CHAOS_FLAGS)
+
 .PHONY: cloud
 cloud: $(READY) ## The local cloud's own tests
-	$(BIN)/pytest tests/functional/localcloud
+	$(BIN)/pytest $(BY_FILE) tests/functional/localcloud
 
 .PHONY: fmt
 fmt: $(READY) ## Format the code and fix what can be fixed by machine
@@ -110,6 +127,10 @@ test-real: $(READY) ## The contracts on real servers: Ceph's S3, LocalStack's S3
 	$(BIN)/python -m localcloud.real install
 	$(BIN)/pytest -rs tests/contract tests/real --servers radosgw,localstack,dynamodb-local
 
+.PHONY: test-kserve
+test-kserve: $(READY) $(KSERVE_READY) ## A failover onto KServe's own model server, asked over the Open Inference Protocol
+	MLDR_KSERVE_PYTHON=$(abspath $(KSERVE))/bin/python $(BIN)/pytest tests/kserve
+
 .PHONY: coverage
 coverage: $(READY) ## What the tests reach; the layer must stay at 90 % or more
 	$(BIN)/coverage erase
@@ -144,7 +165,7 @@ check: $(CHECK_READY) ## Template, state machines and `sam build`, in an environ
 
 .PHONY: lock
 lock: $(READY) ## Pin requirements/*.txt again from requirements/*.in
-	for name in layers/core/requirements requirements/uv requirements/dev requirements/check requirements/bench; do \
+	for name in layers/core/requirements requirements/uv requirements/dev requirements/check requirements/bench requirements/kserve; do \
 	  $(BIN)/uv pip compile --quiet --upgrade --system-certs --universal --python-version 3.11 --generate-hashes --no-header \
 	    --output-file $$name.txt $$name.in; \
 	done
@@ -153,5 +174,5 @@ lock: $(READY) ## Pin requirements/*.txt again from requirements/*.in
 
 .PHONY: clean
 clean: ## Remove everything that make has made
-	rm -rf $(VENV) $(CHECK) $(BENCH) .mldr .aws-sam .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage*
+	rm -rf $(VENV) $(CHECK) $(BENCH) $(KSERVE) .mldr .aws-sam .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

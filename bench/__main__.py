@@ -44,9 +44,7 @@ def main() -> int:
     if server_sections:
         with started() as server:
             for name in server_sections:
-                _section(
-                    name, options, failed, lambda results, name=name: ON_SERVER[name](server, results, options.quick)
-                )
+                _section(name, options, failed, lambda results, name=name: _on(server, name, results, options.quick))
     for name in options.sections:
         if name in ALONE:
             _section(name, options, failed, lambda results, name=name: ALONE[name](results, options.quick))
@@ -81,6 +79,11 @@ def _section(name: str, options: argparse.Namespace, failed: list[str], run: Cal
     results.document["minutes"] = round((time.monotonic() - began) / 60, 1)
     results.finish()
     report.show(name, quick=options.quick)
+
+
+def _on(server: Server, name: str, results: Results, quick: bool) -> None:
+    results.document["storage"] = server.storage
+    ON_SERVER[name](server, results, quick)
 
 
 def _client(results: Results) -> None:

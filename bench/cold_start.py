@@ -54,6 +54,8 @@ ENVIRONMENT = {
     "STATE_MACHINE_ARN": "arn:aws:states:ap-southeast-3:123456789012:stateMachine:mldr-bench-protect",
     "PAGES_TOPIC_ARN": "arn:aws:sns:ap-southeast-3:123456789012:pages",
     "GATEWAY_SECRET": "mldr/bench/gateway-token",
+    "PREDICTION_TABLE": "mldr-bench-predictions",
+    "PREDICTION_QUEUE_URL": "https://sqs.ap-southeast-3.amazonaws.com/123456789012/mldr-bench-predictions",
     "ZONE_NAME": "models.mldr.test",
 }
 

@@ -25,7 +25,9 @@ class Engine:
 
     def __init__(self, place: Place, limits: dict[str, int] | None = None) -> None:
         self._place, self._limits = place, limits
-        self._env = place.environment | {"PYTHONPATH": f"{ROOT}:{ROOT / 'layers' / 'core'}"}
+        # What is installed has its bytecode ready, as the Lambda layer has, whatever this shell says of Python's.
+        cached = {"PYTHONDONTWRITEBYTECODE": ""}
+        self._env = place.environment | {"PYTHONPATH": f"{ROOT}:{ROOT / 'layers' / 'core'}"} | cached
         self.records: dict[str, list[SnapshotRecord]] = {}
 
     def snapshot(self, uri: str, vault: str, changed: Sequence[str] | None = None) -> tuple[Usage, Usage]:

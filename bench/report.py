@@ -92,8 +92,9 @@ def _line(section: str, document: Document) -> str:
     machine, used = document["machine"], document["tools"]
     where = f"{machine['cores']} cores of {machine['cpu']}, {machine['memory_gib']} GiB, Linux {machine['kernel']}"
     said = ", ".join(f"{name} {version}" for name, version in used.items())
+    kept = f"; {document['storage']}" if "storage" in document else ""
     whole = "" if document["complete"] else " **This run did not come to its end.**"
     return (
         f"- {section.replace('_', ' ')}: {document['measured']}, {where}, Python {machine['python']}, "
-        f"load before the run {machine['load_before']}, {document.get('minutes', 0):g} minutes; {said}.{whole}"
+        f"load before the run {machine['load_before']}, {document.get('minutes', 0):g} minutes; {said}{kept}.{whole}"
     )

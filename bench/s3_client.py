@@ -25,7 +25,7 @@ from mldr.domain.pace import PaceLimits
 from mldr.domain.recovery_point import SourceVersion
 
 ROUNDS = 5
-COPIES, PAGES = 2000, 20
+COPIES, PAGES = 500, 8
 THREADS = (1, 8, 32)
 LATENCY = 0.004  # seconds that the server takes for an answer
 

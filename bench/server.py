@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import tempfile
 import time
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 # Level 1 of the gateway's log holds one line for each request.
 ACCESS_LOG = "--debug-rgw=1"
 REQUEST = re.compile(rb'beast: \S+ \S+ - \S+ \[[^\]]*\] "([A-Z]+) (\S+) ')
+MEMORY, DISK = Path("/dev/shm"), Path("/var/tmp")  # noqa: S108  a folder of our own is made within
+ROOM = 12 * 1024**3  # bytes: what the largest rounds write, and as much again for the programs
 LOG_PAUSE = 0.05  # seconds: a log that has not grown for so long is complete
 CONFIG = Config(
     s3={"addressing_style": "path"},
@@ -77,6 +80,8 @@ class Server:
     log: Path
     environment: Mapping[str, str]  # for Ceph's own tools
     collect_garbage: Callable[[], None]
+    scratch: Path  # where other files of a measurement belong, for the same reason as the server's own
+    storage: str  # where the server's data is, for the record
 
     def remove_bucket(self, bucket: str) -> None:
         """Remove a bucket with all versions, locked ones too: the administrator of the disk can.
@@ -107,12 +112,23 @@ def started() -> Iterator[Server]:
     """Yield a server that lives as long as the block; it is installed first where that is possible."""
     install("radosgw")
     os.environ["CEPH_ARGS"] = ACCESS_LOG
-    # Not in /tmp: that may be in memory, and bluestore is to write to a disk.
-    with tempfile.TemporaryDirectory(prefix="mldr-bench-", dir="/var/tmp") as folder:
+    # In memory where there is room: a disk that is slow, and shared, decides over all rows otherwise.
+    scratch = MEMORY if _room() >= ROOM else DISK
+    storage = "bluestore on a file in memory: no disk in the figures" if scratch is MEMORY else "bluestore on a disk"
+    with tempfile.TemporaryDirectory(prefix="mldr-bench-", dir=scratch) as folder:
         directory = Path(folder)
         with Radosgw.started(directory) as gateway:
             place = Place(gateway.endpoint_url, gateway.access_key, gateway.secret_key, gateway.region, gateway.key_id)
-            yield Server(place, directory / "log" / "client.rgw.a.log", gateway.environment, gateway.collect_garbage)
+            log = directory / "log" / "client.rgw.a.log"
+            yield Server(place, log, gateway.environment, gateway.collect_garbage, scratch, storage)
+
+
+def _room() -> int:
+    """Return how many bytes a file in memory may take here."""
+    if not MEMORY.is_dir() or not os.access(MEMORY, os.W_OK):
+        return 0
+    found = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text())
+    return min(shutil.disk_usage(MEMORY).free, int(found[1]) * 1024 if found else 0)
 
 
 def kind(method: bytes, target: bytes) -> str:

@@ -129,6 +129,7 @@ def copies(document: Document) -> Table:
         "per object",
         "peak MiB",
         "bytes",
+        "rounds",
     )
     return Table("Every contestant: medians of the rounds", heads, rows)
 
@@ -146,6 +147,7 @@ def _copy(place: tuple[str, ...], row: Row, objects: int) -> list[str]:
         f"{row.requests / objects:.3f}",
         f"{row.peak_mib:.0f}",
         MISSING if phase == UNCHANGED else "moved" if row.parts else "shared",
+        str(row.rounds),
     ]
 
 

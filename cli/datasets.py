@@ -91,7 +91,7 @@ def lines(place: Place, ref: ShardRef) -> Iterator[Entry]:
 
 def described(record: SnapshotRecord, region: str) -> dict[str, Any]:
     """Return a snapshot as JSON shows it."""
-    shown = record.model_dump(mode="json", exclude={"rule"})
+    shown = record.model_dump(mode="json", exclude={"rule", "shards"})
     now = dt.datetime.now(dt.UTC)
     return {**shown, "source": record.rule.uri, "region": region, "restorable": record.restorable(now)}
 

@@ -13,19 +13,36 @@ import typer
 from botocore.exceptions import ClientError
 from rich.markup import escape
 
-from cli.outcomes import Ended, Exit
+from cli.outcomes import Ended, Exit, bad_input
 from cli.output import AsJson, err, out, print_json, print_table, seconds, table
-from cli.protect import ModelName, Timeout, Wait
-from cli.regions import Bus, Environment, Place, Region, places, standby_of
+from cli.protect import Timeout, Wait
+from cli.regions import Bus, Environment, Place, places, standby_of
 from mldr.domain.evidence import Evidence, evidence_key
+from mldr.domain.failover import Kind
 from mldr.domain.identity import ModelKey
-from mldr.events import FAILOVER_REQUESTED, FailoverRequest, TaskError
+from mldr.events import FAILBACK_REQUESTED, FAILOVER_REQUESTED, FailbackRequest, FailoverRequest, TaskError
 from mldr.sdk import code
 
 POLL = 1.0  # seconds
+OptionalModel = Annotated[
+    str | None, typer.Argument(metavar="MODEL", help="churn, or sagemaker/churn.", show_default=False)
+]
+Plan = Annotated[
+    bool, typer.Option("--plan", help="With --region: print who would be back when, and whether all would be in time.")
+]
+Again = Annotated[
+    str | None, typer.Option("--id", help="With --region: ask again for one whose execution died; it goes on.")
+]
+EitherRegion = Annotated[
+    str | None,
+    typer.Option("--region", help="Of a model: the standby region, to choose it. Alone: the region that is left."),
+]
 LOST = "look into the queues mldr-<env>-failover and mldr-<env>-failover-dlq"
 PHASES = {
+    "GateMove": "asking the other region, and looking whether all that it serves is protected here",
+    "WaitForProtection": "waiting until it is",
     "ClaimEpoch": "claiming the epoch",
+    "FindEndpoint": "looking whether the model's own endpoint serves that version",
     "RestoreServing": "restoring the endpoint",
     "WarmServing": "warming it",
     "VerifyServing": "comparing its answers with the golden ones",
@@ -51,18 +68,25 @@ class Followed:
 
 
 def failover(
-    model: ModelName,
-    reason: Annotated[str, typer.Option(help="Why; it is kept in the evidence.")],
+    model: OptionalModel = None,
+    reason: Annotated[str | None, typer.Option(help="Why; it is kept in the evidence.")] = None,
+    plan: Plan = False,
+    again: Again = None,
     wait: Wait = False,
     timeout: Timeout = 1800,
     as_json: AsJson = False,
-    region: Region = None,
+    region: EitherRegion = None,
     env: Environment = "prod",
     bus: Bus = "mldr",
 ) -> None:
-    """Ask the standby region to restore a model, prove its answers and take its traffic.
+    """Ask the standby region to restore a model, prove its answers and take its traffic; or all models of a region.
 
     [dim]$[/] mldr failover digits-classifier --reason "exercise of 31 January" --wait
+    [dim]$[/] mldr failover --region ap-southeast-1 --plan
+    [dim]$[/] mldr failover --region ap-southeast-1 --reason "the region is gone" --wait
+
+    Without a MODEL, --region names the region that is left; with one, the region that takes over. --plan touches
+    nothing, and exits with 0 only when every recovery time is expected to hold.
 
     `Failover Requested` is put on the standby's bus. Nothing in the failed region is called. Without a sealed recovery
     point the request is refused before any traffic is touched.
@@ -70,21 +94,48 @@ def failover(
     Exit codes: 0 completed (without --wait: asked), 1 refused, failed or not completed in time, 2 bad input, 3 the
     standby cannot be reached.
     """
+    if model is None:
+        from cli.evacuation import evacuate  # it needs what is here
+
+        evacuate(region, Kind.FAILOVER, reason, env, bus,
+                 again=again, plan=plan, wait=wait, timeout=timeout, as_json=as_json)  # fmt: skip
+        return
+    if plan or again:
+        raise bad_input("--plan and --id are of a whole region", "leave out the model, and name a region")
+    if reason is None:
+        raise bad_input("a reason is missing", 'add --reason "…"; it is kept in the evidence')
     key = ModelKey.parse(model)
-    asked = FailoverRequest.parse({
-        "model": str(key), "reason": reason, "requested_by": who(), "failover_id": _new_id(key),
-    })  # fmt: skip
+    check_reason(key, reason)
     standby = replace(standby_of(key, places(region, env)), bus_name=bus)
-    followed = Followed(key, str(asked.failover_id), standby)
-    standby.bus.put(FAILOVER_REQUESTED, asked.model_dump(mode="json", exclude_none=True) | {"model": str(key)})
+    conclude(ask(key, standby, Kind.FAILOVER, reason), wait=wait, timeout=timeout, as_json=as_json)
+
+
+def check_reason(model: ModelKey, reason: str) -> None:
+    """Refuse a request that its contract would refuse, before any region is asked. Raises BadEvent."""
+    FailbackRequest.parse({"model": str(model), "reason": reason})
+
+
+def ask(model: ModelKey, place: Place, kind: Kind, reason: str) -> Followed:
+    """Ask a region to take a model over, or to end a claim; returns what can be followed."""
+    given = {"model": str(model), "reason": reason, "requested_by": who(), "failover_id": _new_id(model, kind)}
+    home = kind is Kind.FAILBACK
+    asked = FailbackRequest.parse(given) if home else FailoverRequest.parse({**given, "kind": kind})
+    detail = asked.model_dump(mode="json", exclude_none=True) | {"model": str(model)}
+    place.bus.put(FAILBACK_REQUESTED if home else FAILOVER_REQUESTED, detail)
+    return Followed(model, str(asked.failover_id), place)
+
+
+def conclude(followed: Followed, *, wait: bool, timeout: float, as_json: bool) -> None:
+    """Say what was asked, or with `wait` how it ended. Raises Ended when it did not complete."""
     if not wait:
         _asked(followed, as_json)
         return
     _finish(followed, _follow(followed, time.monotonic() + timeout, quiet=as_json), as_json)
 
 
-def _new_id(model: ModelKey) -> str:
-    return f"by-hand-{model.name[:30]}-{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%S%f}"[:60]
+def _new_id(model: ModelKey, kind: Kind) -> str:
+    by = "by-hand" if kind is Kind.FAILOVER else kind.value
+    return f"{by}-{model.name[:30]}-{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%S%f}"[:60]
 
 
 def who() -> str:
@@ -101,7 +152,7 @@ def _asked(followed: Followed, as_json: bool) -> None:
             {"model": str(followed.model), "failover_id": followed.failover_id, "region": followed.standby.region}
         )
         return
-    out.print(f"[green]✓[/] asked {followed.standby.region} to take over {followed.model}: {followed.failover_id}")
+    out.print(f"[green]✓[/] asked {followed.standby.region} about {followed.model}: {followed.failover_id}")
     out.print(f"  [dim]→ follow it with `mldr status {followed.model.name}`[/]")
 
 
@@ -172,7 +223,10 @@ def _cause(execution: dict[str, Any]) -> str:
 
 
 def _show(evidence: Evidence) -> None:
-    out.print(f"[green]✓[/] {evidence.region} serves {evidence.model} from {evidence.recovery_point}")
+    if evidence.kind == "clear":
+        out.print(f"[green]✓[/] the claim of {evidence.model} in {evidence.region} is over: epoch {evidence.epoch}")
+    else:
+        out.print(f"[green]✓[/] {evidence.region} serves {evidence.model} from {evidence.recovery_point}")
     rows = table("phase", "took")
     for one in evidence.phases:
         rows.add_row(one.name, seconds(one.seconds))

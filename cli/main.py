@@ -8,7 +8,24 @@ import typer
 from rich.markup import escape
 from typer.core import TyperGroup
 
-from cli import diff, failover, local, policy, protect, restore_dataset, snapshot, snapshots, status, verify
+from cli import (
+    approve,
+    cost,
+    decisions,
+    diff,
+    epoch,
+    failback,
+    failover,
+    local,
+    policy,
+    protect,
+    restore_dataset,
+    runbook,
+    snapshot,
+    snapshots,
+    status,
+    verify,
+)
 from cli.demo import command as demo
 from cli.outcomes import EXIT_CODES, from_error
 from cli.output import err
@@ -53,6 +70,13 @@ app.add_typer(local.app, name="local")
 app.command("status")(status.status)
 app.command("protect")(protect.protect)
 app.command("failover")(failover.failover)
+app.command("failback")(failback.failback)
+app.command("move")(failback.move)
+app.command("epoch")(epoch.epoch)
+app.command("approve")(approve.approve)
+app.command("decisions")(decisions.decisions)
+app.command("cost")(cost.cost_)
+app.command("runbook")(runbook.runbook)
 app.command("verify")(verify.verify)
 app.command("snapshot")(snapshot.snapshot)
 app.command("snapshots")(snapshots.snapshots)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import tomllib
 from collections.abc import Callable, Sequence
@@ -19,10 +20,14 @@ from cli.outcomes import Ended, Exit, bad_input, from_error, unreachable
 from mldr.aws.bus import EventBus
 from mldr.aws.catalog import DynamoCatalog
 from mldr.aws.datasets import DynamoDatasets
+from mldr.aws.decisions import DynamoDecisions
 from mldr.aws.policy_store import S3PolicyStore
 from mldr.aws.scrubs import DynamoScrubs
+from mldr.aws.serving_capture import VaultServingCaptures
+from mldr.aws.standing_endpoints import SageMakerStandingEndpoints
 from mldr.aws.vault import S3Vault
 from mldr.domain.identity import ModelKey
+from mldr.domain.leadership import home_of, role
 from mldr.domain.regions import REGIONS
 
 # A command line must not hang on a region that is down: that is when it is used.
@@ -71,6 +76,23 @@ class Place:
         return DynamoScrubs(self.client("dynamodb"), table=self.table)
 
     @cached_property
+    def captures(self) -> VaultServingCaptures:
+        """How the peer region serves, as far as it was captured here."""
+        return VaultServingCaptures(self.sealed, self.client("dynamodb"), table=self.table)
+
+    @cached_property
+    def standing(self) -> SageMakerStandingEndpoints:
+        """The endpoints that mldr has in this region."""
+        return SageMakerStandingEndpoints(
+            lambda: self.client("sagemaker"), lambda: self.client("application-autoscaling")
+        )
+
+    @cached_property
+    def decisions(self) -> DynamoDecisions:
+        """What was decided and asked in this region."""
+        return DynamoDecisions(self.client("dynamodb"), table=self.table)
+
+    @cached_property
     def datasets(self) -> DynamoDatasets:
         """What this region knows of datasets."""
         return DynamoDatasets(self.client("dynamodb"), table=self.table)
@@ -92,11 +114,20 @@ class Place:
         """Where requests are put."""
         return EventBus(self.client("events"), name=self.bus_name)
 
+    @property
+    def partition(self) -> str:
+        """What every ARN of this region begins with: aws, aws-cn, …"""
+        return str(boto3.Session().get_partition_for_region(self.region))
+
+    @cached_property
+    def pages(self) -> str:
+        """The ARN of the topic that the pages of this region go to."""
+        return f"arn:{self.partition}:sns:{self.region}:{self.account}:mldr-{self.environment}-pages"
+
     def execution(self, machine: str, name: str) -> str:
         """Return the ARN of an execution of one of the stack's state machines."""
         state_machine = f"mldr-{self.environment}-{machine}"
-        partition = boto3.Session().get_partition_for_region(self.region)
-        return f"arn:{partition}:states:{self.region}:{self.account}:execution:{state_machine}:{name}"
+        return f"arn:{self.partition}:states:{self.region}:{self.account}:execution:{state_machine}:{name}"
 
     @cached_property
     def sealed(self) -> S3Vault:
@@ -178,12 +209,24 @@ def silence(looked: Looked) -> str:
     return f"not observed: {_reasons(looked.silent)}" if looked.silent else ""
 
 
+def _serves(model: ModelKey, place: Place) -> bool:
+    knowledge = place.catalog.leadership(model)
+    home = home_of(place.region, knowledge, place.catalog.route(model))
+    return role(place.region, home, knowledge, now=dt.datetime.now(dt.UTC), drain=dt.timedelta(0)).serving
+
+
 def standby_of(model: ModelKey, where: Sequence[Place]) -> Place:
-    """Return the region whose catalog knows the model. Ends the command when there is none, or more than one."""
+    """Return the region that could take a model over: the one whose catalog knows it; of two, the one that waits.
+
+    Ends the command when there is none, or more than one.
+    """
     looked = look(where, lambda place: place.catalog.records(model))
     knowing = [place for place in where if looked.answers.get(place.region)]
     if len(knowing) == 1:
         return knowing[0]
+    waiting = [place for place in knowing if not _serves(model, place)]
+    if len(waiting) == 1:
+        return waiting[0]
     if knowing:
         names = " and ".join(place.region for place in knowing)
         raise bad_input(f"{model} has recovery points in {names}", "say which one with --region")

@@ -71,6 +71,8 @@ def describe(place: Place, model: ModelKey, *, missing: bool = False) -> dict[st
         "transfer": told(moving, missing=missing),
         "lag_seconds": round(lag(records, dt.datetime.now(dt.UTC)).total_seconds(), 3),
         "checked": checked.model_dump(mode="json") if checked else None,
+        "serving": serving_of(place, model),
+        "standing": [one.model_dump(mode="json") for one in place.standing.held() if one.model == str(model)],
         "region": place.region,
         "recoverable": usable.recovery_point if usable else None,
         "name": route.name if route else None,
@@ -78,6 +80,20 @@ def describe(place: Place, model: ModelKey, *, missing: bool = False) -> dict[st
         "takeover": takeover.model_dump(mode="json") if takeover else None,
         "health": catalog.health(model).model_dump(mode="json"),
         "points": [point(record) for record in reversed(records)],
+    }
+
+
+def serving_of(place: Place, model: ModelKey) -> dict[str, Any]:
+    """Return what was captured of how the active region serves a model, and why the last look was refused."""
+    state, refusal = place.captures.newest(model), place.captures.refusal(model)
+    return {
+        "captured_at": state.captured_at.isoformat() if state else None,
+        "endpoint": state.endpoint if state else None,
+        "reason": state.reason if state else None,
+        "variants": [one.model_dump(mode="json") for one in state.live] if state else [],
+        "left_out": state.left_out if state else {},
+        "points": list(state.points) if state else [],
+        "refused": refusal.model_dump(mode="json") if refusal and refusal.reason else None,
     }
 
 
@@ -166,6 +182,9 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
         ),
         ("holds", f"{found['objects']} objects, {size(found['bytes'])}"),
         ("checked", _checked(found["checked"])),
+        ("serving state", _serving(found["serving"])),
+        ("not captured", _refused(found["serving"]["refused"])),
+        ("stands ready", _standing(found["standing"])),
         ("attempt", str(found["attempt"]) if found["attempt"] > 1 else ""),
         ("registered as", found["target_arn"] or ""),
         ("name", found["name"] or "[yellow]not onboarded: no traffic can be switched yet[/]"),
@@ -206,6 +225,35 @@ def _checked(tally: dict[str, Any] | None) -> str:
     verdict = ", ".join(f"{count} {name}" for name, count in wrong.items()) or "sound"
     colour = "green" if not wrong else "red" if tally["bad"] else "yellow"
     return f"{moment_of(tally['checked_at'])}: [{colour}]{verdict}[/], {read} of {tally['sample']:g} %"
+
+
+def _serving(captured: dict[str, Any]) -> str:
+    """Return what would be restored, and of when it is."""
+    if captured["captured_at"] is None:
+        return "[dim]not captured: the policy's instance type and count would be restored[/]"
+    variants = [
+        f"{one['variant']} {'serverless' if one['instances'] is None else one['instances']}"
+        f"{' shadow' if one['shadow'] else ''} weight {one['weight']:g}"
+        for one in captured["variants"]
+    ]
+    left = f"; without {', '.join(captured['left_out'])}" if captured["left_out"] else ""
+    return f"{moment_of(captured['captured_at'])}: {escape(', '.join(variants))}{escape(left)}"
+
+
+def _standing(held: list[dict[str, Any]]) -> str:
+    """Return the endpoints that mldr has for the model in this region."""
+
+    def one(endpoint: dict[str, Any]) -> str:
+        counts = ", ".join(f"{name} {count['desired']}" for name, count in endpoint["counts"].items())
+        return (
+            f"{endpoint['name']} {endpoint['status']}, {endpoint['recovery_point']}{f' ({counts})' if counts else ''}"
+        )
+
+    return escape("; ".join(one(endpoint) for endpoint in held))
+
+
+def _refused(refusal: dict[str, Any] | None) -> str:
+    return f"[red]{moment_of(refusal['at'])}: {escape(refusal['reason'])}[/]" if refusal else ""
 
 
 def moment_of(text: str | None) -> str:

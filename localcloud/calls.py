@@ -18,6 +18,7 @@ SIGNED_AS = {
     "dynamodb": ("dynamodb", "dynamodbstreams"),
     "monitoring": ("cloudwatch",),
     "sagemaker": ("sagemaker", "sagemaker-runtime", "sagemaker-featurestore-runtime", "sagemaker-metrics"),
+    "servicequotas": ("service-quotas",),
     "states": ("stepfunctions",),
 }
 REMOTE_SERVICES = frozenset(
@@ -35,6 +36,7 @@ BUCKET_CONFIGURATION = re.compile(
     r"CreateBucket|DeleteBucket\w*|PutBucket\w+|PutObjectLockConfiguration|(Put|Delete)PublicAccessBlock|UpdateBucketMetadata\w+"
 )
 GLOBAL_SERVICES, GLOBAL_REGION = frozenset({"iam", "route53"}), "us-east-1"
+S3_CONTROL = "/v20180820/"
 UNKNOWN = "Unknown"
 CREDENTIAL = re.compile(r"Credential=([^/,\s]+)/\d{8}/([^/,\s]+)/([^/,\s]+)/aws4_request")
 
@@ -99,13 +101,18 @@ def as_json(call: Call) -> dict[str, Any]:
 def identify(environ: Mapping[str, Any]) -> Identity:
     """Name the service, operation, region and access key of a WSGI request."""
     key, region, signed = _scope(environ)
-    services = SIGNED_AS.get(signed, (signed,))
+    services = ("s3control",) if _is_s3_control(signed, environ) else SIGNED_AS.get(signed, (signed,))
     # With an endpoint of one's own the SDK signs these for the client's region.
     region = GLOBAL_REGION if signed in GLOBAL_SERVICES else region
     for service in services:
         if operation := _operation(service, environ):
             return Identity(service, operation, region, key)
     return Identity(services[0], UNKNOWN, region, key)
+
+
+def _is_s3_control(signed: str, environ: Mapping[str, Any]) -> bool:
+    """S3 Control signs as S3; with an endpoint of one's own only its path tells them apart."""
+    return signed == "s3" and _path(environ).startswith(S3_CONTROL)
 
 
 def bucket_and_key(environ: Mapping[str, Any]) -> tuple[str, str]:

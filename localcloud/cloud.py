@@ -33,9 +33,12 @@ from localcloud.moto_repairs.dynamodb_expiry import Expiry
 from localcloud.moto_repairs.iam import ManagedPolicies
 from localcloud.moto_repairs.route53 import Route53Repairs
 from localcloud.moto_repairs.s3 import S3Repairs
+from localcloud.moto_repairs.s3_batch_operations import BatchOperations
 from localcloud.moto_repairs.s3_events import S3Events
 from localcloud.moto_repairs.sagemaker import SageMakerRepairs
 from localcloud.moto_repairs.sagemaker_endpoints import SageMakerEndpointRepairs
+from localcloud.moto_repairs.sagemaker_serving import SageMakerServingRepairs
+from localcloud.moto_repairs.service_quotas import ServiceQuotaRepairs
 from localcloud.moto_repairs.stepfunctions import StateMachines
 from localcloud.outage import Outage
 from localcloud.permissions import Permissions
@@ -88,12 +91,15 @@ class Cloud:
         self._parts: list[Part] = [
             ManagedPolicies(),
             S3Repairs(ACCOUNT),
+            BatchOperations(ACCOUNT, self.permissions.role_refusal),
             S3Events(ACCOUNT, self.router.emit),
             DynamoDBRepairs(),
             DynamoDBBatches(),
             Expiry(ACCOUNT, self.outage, self.clock),
             SageMakerRepairs(ACCOUNT, self.router.emit),
+            SageMakerServingRepairs(self.endpoints.reweigh),
             SageMakerEndpointRepairs(self.endpoints),
+            ServiceQuotaRepairs(),
             DomainNameRepairs(),
             Route53Repairs(self.checkers.observations),
             StateMachines(ACCOUNT, self.server.url, self.outage, self.router),

@@ -17,9 +17,10 @@ from moto.cloudwatch.models import cloudwatch_backends
 
 from localcloud.embedded_metrics import publish
 from localcloud.lambda_code import CodeStore
-from localcloud.lambda_worker import Deployed, Invocation, Worker
+from localcloud.lambda_worker import Deployed, Invocation, Worker, common_environment
 from localcloud.outage import Outage
 from localcloud.patches import Patches
+from localcloud.processes import ForkServers
 
 log = logging.getLogger(__name__)
 PER_FUNCTION = 4
@@ -108,6 +109,7 @@ class LambdaRuntime:
         self._workers: set[Worker] = set()
         self._lock = threading.Lock()
         self._slots = Slots(outage)
+        self._forks = ForkServers(common_environment())
         self._over = threading.Event()
         self._patches = Patches()
         self._later = ThreadPoolExecutor(max_workers=4, thread_name_prefix="asynchronous invoke")
@@ -124,6 +126,7 @@ class LambdaRuntime:
         self._over.set()
         self._patches.undo()
         self._kill(lambda _worker: True, CLOUD_STOPPED)
+        self._forks.stop()
         self._later.shutdown(wait=False, cancel_futures=True)
 
     def invoke(self, region: str, function: str, payload: bytes) -> Invocation:
@@ -162,7 +165,7 @@ class LambdaRuntime:
                 worker.stop("replaced")
                 self._workers.discard(worker)
         self._make_room()
-        worker = Worker(deployed, self._logs / deployed.region / f"{deployed.name}.log")
+        worker = Worker(deployed, self._logs / deployed.region / f"{deployed.name}.log", self._forks)
         with self._lock:
             self._workers.add(worker)
         if self._over.is_set() or self._outage.failed(deployed.region):

@@ -3,8 +3,6 @@
 import json
 import os
 import queue
-import subprocess
-import sys
 import threading
 import time
 import uuid
@@ -17,9 +15,10 @@ from pathlib import Path
 from socketserver import TCPServer, ThreadingMixIn
 from typing import IO, Any
 
+from localcloud.fork_server import Order
 from localcloud.principals import access_key
+from localcloud.processes import ForkServers, Process, started
 
-BOOTSTRAP = Path(__file__).with_name("bootstrap.py")
 INIT_SECONDS = 60.0
 INHERITED = ("PATH", "LANG", "LC_ALL", "MLDR_BOOTSTRAP", "SSL_CERT_FILE", "TMPDIR")
 
@@ -50,6 +49,11 @@ class Deployed:
     environment: Mapping[str, str]
     fingerprint: str
 
+    @property
+    def layers(self) -> tuple[Path, ...]:
+        """Where the modules of its layers are."""
+        return self.python_path[1:]
+
 
 @dataclass
 class _Task:
@@ -67,6 +71,21 @@ class _Task:
         if not self.done.is_set():
             self.answer, self.error = answer, error
             self.done.set()
+
+
+def common_environment() -> dict[str, str]:
+    """What is alike in the environment of every function."""
+    return {
+        **{name: os.environ[name] for name in INHERITED if name in os.environ},
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_EXECUTION_ENV": "AWS_Lambda_python",
+        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_SESSION_TOKEN": "local",
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "TZ": ":UTC",
+    }
 
 
 def error_document(error_type: str, message: str) -> bytes:
@@ -133,7 +152,7 @@ class _RuntimeApi(BaseHTTPRequestHandler):
 class Worker:
     """A process that runs one function, one event at a time."""
 
-    def __init__(self, deployed: Deployed, log_file: Path) -> None:
+    def __init__(self, deployed: Deployed, log_file: Path, forks: ForkServers | None = None) -> None:
         self.deployed = deployed
         self.idle_since = time.monotonic()
         self.stopped_because: str | None = None
@@ -145,7 +164,7 @@ class Worker:
         log_file.parent.mkdir(parents=True, exist_ok=True)
         self._log = log_file.open("a", buffering=1, encoding="utf-8")
         self._server = _Server(self)
-        self._process = self._spawn()
+        self._process = self._spawn(forks)
         self._start(self._server.serve_forever)
         self._pump = self._start(self._copy_output)
         self._start(self._await_exit)
@@ -198,36 +217,25 @@ class Worker:
         if self._task is not None and self._task.request_id == request_id:
             self._task.finish(answer, error=error)
 
-    def _spawn(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-P", str(BOOTSTRAP), self.deployed.handler]
-        return subprocess.Popen(
-            command, cwd=self.deployed.task_root, env=self._environment(), stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
+    def _spawn(self, forks: ForkServers | None) -> Process:
+        order = Order(self.deployed.handler, str(self.deployed.task_root), self._environment())
+        return forks.start(order, self.deployed.layers) if forks else started(order)
 
     def _environment(self) -> dict[str, str]:
         deployed, port = self.deployed, self._server.server_address[1]
         return {
-            **{name: os.environ[name] for name in INHERITED if name in os.environ},
+            **common_environment(),
             "AWS_ACCESS_KEY_ID": access_key("function", deployed.region, deployed.name),
-            "AWS_CONFIG_FILE": os.devnull,
             "AWS_DEFAULT_REGION": deployed.region,
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "AWS_EXECUTION_ENV": "AWS_Lambda_python",
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(deployed.memory),
             "AWS_LAMBDA_FUNCTION_NAME": deployed.name,
             "AWS_LAMBDA_FUNCTION_VERSION": deployed.version,
-            "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
             "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{deployed.name}",
             "AWS_LAMBDA_LOG_STREAM_NAME": uuid.uuid4().hex,
             "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{port}",
             "AWS_REGION": deployed.region,
-            "AWS_SECRET_ACCESS_KEY": "local",
-            "AWS_SESSION_TOKEN": "local",
-            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "LAMBDA_TASK_ROOT": str(deployed.task_root),
             "PYTHONPATH": os.pathsep.join(map(str, deployed.python_path)),
-            "TZ": ":UTC",
             "_HANDLER": deployed.handler,
             **deployed.environment,
         }

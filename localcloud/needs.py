@@ -7,13 +7,21 @@ from xml.etree import ElementTree
 
 from moto.kms.models import kms_backends
 from moto.s3.models import s3_backends
+from moto.sagemaker.models import sagemaker_backends
 from moto.secretsmanager.models import secretsmanager_backends
 from moto.sns.models import sns_backends
 
 from localcloud.calls import Identity, bucket_and_key, copy_source, parameters, xml_body
+from localcloud.moto_repairs.sagemaker_serving import components
 from localcloud.policies import Need
 
-PREFIX = {"stepfunctions": "states", "sagemaker-runtime": "sagemaker", "apigatewayv2": "apigateway"}
+PREFIX = {
+    "stepfunctions": "states",
+    "sagemaker-runtime": "sagemaker",
+    "s3control": "s3",
+    "service-quotas": "servicequotas",
+    "apigatewayv2": "apigateway",
+}
 FREE = {("sts", "GetCallerIdentity")}
 RENAMED = {
     ("lambda", "Invoke"): "InvokeFunction",
@@ -23,6 +31,9 @@ RENAMED = {
     ("sqs", "SendMessageBatch"): "SendMessage",
 }
 RESOURCES: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "application-autoscaling": (
+        ("ResourceId", "arn:aws:application-autoscaling:{region}:{account}:scalable-target/{value}"),
+    ),
     "apigatewayv2": (("ApiId", "arn:aws:apigateway:{region}::/apis/{value}"),),
     "dynamodb": (("TableName", "arn:aws:dynamodb:{region}:{account}:table/{value}"),),
     "ecr": (("repositoryName", "arn:aws:ecr:{region}:{account}:repository/{value}"),),
@@ -32,7 +43,9 @@ RESOURCES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("HealthCheckId", "arn:aws:route53:::healthcheck/{value}"),
         ("HostedZoneId", "arn:aws:route53:::hostedzone/{value}"),
     ),
+    "s3control": (("JobId", "arn:aws:s3:{region}:{account}:job/{value}"),),
     "sagemaker": (
+        ("InferenceComponentName", "arn:aws:sagemaker:{region}:{account}:inference-component/{value}"),
         ("EndpointName", "arn:aws:sagemaker:{region}:{account}:endpoint/{value}"),
         ("EndpointConfigName", "arn:aws:sagemaker:{region}:{account}:endpoint-config/{value}"),
         ("ModelName", "arn:aws:sagemaker:{region}:{account}:model/{value}"),
@@ -103,7 +116,26 @@ def needs(identity: Identity, environ: Environ, account: str) -> list[Need]:
         ("aws:PrincipalAccount", account),
         ("aws:ResourceAccount", account),
     )
-    return [Need(need.action, need.resources, (*need.context, *common)) for need in found]
+    return [
+        Need(need.action, need.resources, (*need.context, *common, *_resource_tags(need, identity, account)))
+        for need in found
+    ]
+
+
+def _resource_tags(need: Need, identity: Identity, account: str) -> tuple[tuple[str, str], ...]:
+    """The tags of an endpoint, of its configuration, or of a model, if it exists."""
+    if identity.service != "sagemaker":
+        return ()
+    kind, _, name = need.resources[0].rpartition(":")[2].partition("/")
+    backend = sagemaker_backends[account][identity.region]
+    held: Mapping[str, Mapping[str, Any]] = {
+        "endpoint": backend.endpoints, "endpoint-config": backend.endpoint_configs, "model": backend._models
+    }  # fmt: skip
+    if kind == "inference-component":
+        tags = components(backend).get(name, {}).get("Tags", [])
+    else:
+        tags = getattr(held.get(kind, {}).get(name), "tags", None) or []
+    return tuple((f"aws:ResourceTag/{tag['Key']}", str(tag["Value"])) for tag in tags)
 
 
 def _other(identity: Identity, environ: Environ, account: str) -> list[Need]:
@@ -193,6 +225,12 @@ def _transaction(identity: Identity, given: Mapping[str, Any], account: str) -> 
     ]
 
 
+def _batch_job(identity: Identity, given: Mapping[str, Any], account: str) -> list[Need]:
+    role = re.search(r"<RoleArn>([^<]+)</RoleArn>", str(given.get("xml", "")))
+    passed = (("iam:PassedToService", "batchoperations.s3.amazonaws.com"),)
+    return [Need("s3:CreateJob", ("*",)), Need("iam:PassRole", (role.group(1) if role else "*",), passed)]
+
+
 def _create_package(identity: Identity, given: Mapping[str, Any], account: str) -> list[Need]:
     group = given.get("ModelPackageGroupName")
     if not group:
@@ -255,6 +293,11 @@ def _metrics(identity: Identity, given: Mapping[str, Any], account: str) -> list
     ]
 
 
+def _alarm(identity: Identity, given: Mapping[str, Any], account: str) -> list[Need]:
+    name = f"arn:aws:cloudwatch:{identity.region}:{account}:alarm:{given.get('AlarmName', '')}"
+    return [Need(_action("cloudwatch", identity.operation), (name,))]
+
+
 def _hosted(identity: Identity, given: Mapping[str, Any], account: str) -> list[Need]:
     """Route 53 names zones by `Id` and tags by `ResourceType` and `ResourceId`."""
     if "ResourceId" in given:
@@ -279,6 +322,7 @@ def _record_sets(xml: str) -> tuple[tuple[str, str], ...]:
 
 Special = Callable[[Identity, Mapping[str, Any], str], list[Need]]
 SPECIAL: Mapping[tuple[str, str], Special] = {
+    ("cloudwatch", "PutMetricAlarm"): _alarm,
     ("cloudwatch", "*"): _metrics,
     ("dynamodb", "BatchGetItem"): _tables,
     ("dynamodb", "BatchWriteItem"): _tables,
@@ -289,6 +333,7 @@ SPECIAL: Mapping[tuple[str, str], Special] = {
     ("events", "*"): _events,
     ("kms", "*"): _key,
     ("route53", "*"): _hosted,
+    ("s3control", "CreateJob"): _batch_job,
     ("sagemaker", "CreateEndpoint"): _endpoint_and_config,
     ("sagemaker", "CreateEndpointConfig"): _endpoint_config,
     ("sagemaker", "CreateModelPackage"): _create_package,
@@ -419,7 +464,10 @@ def _decryption(source: tuple[str, str, str | None], account: str) -> list[Need]
 
 
 def _kms(action: str, key: str, region: str, account: str) -> Need:
-    return Need(action, (_key_arn(key, region, account),), (("kms:ViaService", f"s3.{region}.amazonaws.com"),))
+    arn = _key_arn(key, region, account)
+    held = kms_backends[account][region].keys.get(arn.rpartition("/")[2])
+    named = tuple(("kms:ResourceAliases", alias) for alias in sorted(held.aliases if held else ()))
+    return Need(action, (arn,), (("kms:ViaService", f"s3.{region}.amazonaws.com"), *named))
 
 
 def _key_arn(key: str, region: str, account: str) -> str:

@@ -21,6 +21,7 @@ KNOWN_KEYS = {
         "cloudwatch:namespace",
         "events:source",
         "iam:PassedToService",
+        "kms:ResourceAliases",
         "kms:ViaService",
         "route53:ChangeResourceRecordSetsActions",
         "route53:ChangeResourceRecordSetsNormalizedRecordNames",
@@ -30,6 +31,7 @@ KNOWN_KEYS = {
         "s3:x-amz-server-side-encryption",
     )
 }
+RESOURCE_TAG = "aws:resourcetag/"  # known for what SageMaker serves by
 POSITIVE = {"StringEquals", "StringLike", "ArnEquals", "ArnLike", "Bool"}
 NEGATIVE = {
     "StringNotEquals": "StringEquals",
@@ -107,7 +109,7 @@ def refuse_unknown_conditions(name: str, document: Mapping[str, Any] | str) -> N
                     f"{name}: condition operator {operator} is unknown to the local cloud; it knows {known}"
                 )
             for key in keys:
-                if key.lower() not in KNOWN_KEYS:
+                if key.lower() not in KNOWN_KEYS and not key.lower().startswith(RESOURCE_TAG):
                     raise UnknownInTemplate(
                         f"{name}: condition key {key} is unknown to the local cloud; teach localcloud/needs.py"
                     )

@@ -12,9 +12,17 @@ STEPS = 2000  # more than any execution here needs: a loop without an end is a d
 EXECUTION = {"Comment", "StartAt", "TimeoutSeconds", "States", "ProcessorConfig"}
 COMMON = {"Type", "Comment", "Next", "End"}
 RESULTS = {"ResultSelector", "ResultPath", "OutputPath", "Retry", "Catch"}
+MAPS = {
+    "ItemReader",
+    "ItemSelector",
+    "ItemProcessor",
+    "MaxConcurrency",
+    "MaxConcurrencyPath",
+    "ToleratedFailurePercentage",
+}
 FIELDS = {
     "Task": RESULTS | {"Resource", "Parameters"},
-    "Map": RESULTS | {"ItemReader", "ItemSelector", "ItemProcessor", "MaxConcurrency"},
+    "Map": RESULTS | MAPS,
     "Choice": {"Choices", "Default"},
     "Wait": {"Seconds", "SecondsPath"},
     "Pass": {"Result", "ResultPath", "OutputPath"},
@@ -162,6 +170,8 @@ class Walker:
             context = {"Map": {"Item": {"Index": index, "Value": item}}}
             child = Walker(state["ItemProcessor"], self.services, context)
             ended = child.run(self._filled(state["ItemSelector"], data, context))
+            if ended.status != "SUCCEEDED" and state.get("ToleratedFailurePercentage") == 100:
+                continue
             if ended.status != "SUCCEEDED":
                 raise TaskError(
                     "States.ExceedToleratedFailureThreshold", "The specified tolerated failure was exceeded"

@@ -25,6 +25,7 @@ class Contestant:
     again_by: ClassVar[str]
     versioned: ClassVar[bool] = True  # whether it copies into a bucket like the vault: versions kept, locks possible
     repeats: ClassVar[bool] = True  # whether it copies again
+    rounds: ClassVar[int] = 5  # how many it takes part in
     names_versions: ClassVar[bool] = False  # whether it writes down which versions belong to which copy
 
     def first(self, source: str, destination: str) -> Mapping[str, Usage]:
@@ -85,6 +86,7 @@ class S5cmdPlain(S5cmd):
     name = "s5cmd, bucket without versions"
     versioned = False
     repeats = False
+    rounds = 2
 
 
 class Rclone(Contestant):
@@ -114,6 +116,7 @@ class AwsSync(Contestant):
     """The AWS CLI's sync, with more requests at once than its ten."""
 
     name = "aws s3 sync"
+    rounds = 2  # it is never among the fastest, and takes as long as two others
     first_by = again_by = f"aws s3 sync, max_concurrent_requests = {CONCURRENT}"
 
     def __init__(self, place: Place, folder: Path) -> None:

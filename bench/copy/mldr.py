@@ -66,6 +66,7 @@ class MldrInParts(Mldr):
 
     name = "mldr, in parts"
     repeats = False
+    rounds = 2
     limits = {"single_copy": 64 * MIB, "part": 64 * MIB}
 
     def takes(self, size: int) -> bool:

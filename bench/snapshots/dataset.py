@@ -11,7 +11,8 @@ from bench import tools
 from bench.processes import Usage, run
 from bench.server import Place
 
-PER_FOLDER = 1000
+FOLDERS = 100
+TENTH = "000"  # what the names of the first tenth begin with
 THREADS = 32
 
 
@@ -23,26 +24,26 @@ class Dataset(NamedTuple):
 
     def name(self, number: int) -> str:
         """Return a file's name within the dataset."""
-        return f"{number // PER_FOLDER:04d}/{number:06d}.json"
+        return f"{number * FOLDERS // self.files:04d}/{number:06d}.json"
 
     @property
-    def fifth(self) -> Dataset:
-        """Return a dataset of a fifth of the files, for what would take longer than all the rest together."""
-        return self._replace(files=self.files // 5)
+    def tenth(self) -> Dataset:
+        """Return a dataset of a tenth of the files, for what would take longer than all the rest together."""
+        return self._replace(files=self.files // 10)
 
     def changed(self) -> list[str]:
-        """Return the names that are written anew: one in a hundred, in every folder."""
+        """Return the names that are written anew: one in a hundred, all over the folders."""
         return [self.name(number) for number in range(0, self.files, 100)]
 
 
 FULL = Dataset(100_000, 1024)
-QUICK = Dataset(5_000, 1024)
+QUICK = Dataset(2_000, 1024)
 
 
 def write(dataset: Dataset, folder: Path) -> None:
     """Write all files of the dataset."""
-    for number in range(0, dataset.files, PER_FOLDER):
-        (folder / dataset.name(number)).parent.mkdir(parents=True, exist_ok=True)
+    for number in range(FOLDERS):
+        (folder / f"{number:04d}").mkdir(parents=True, exist_ok=True)
     _fill(folder, [dataset.name(number) for number in range(dataset.files)], dataset.size, "first")
 
 

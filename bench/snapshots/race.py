@@ -28,13 +28,12 @@ def run(server: Server, results: Results, *, quick: bool) -> None:
     install_restic()
     dataset = data.QUICK if quick else data.FULL
     results.document["dataset"] = {"files": dataset.files, "size": dataset.size}
-    # Not in /tmp: that may be in memory.
-    with tempfile.TemporaryDirectory(prefix="mldr-bench-", dir="/var/tmp") as folder:
+    with tempfile.TemporaryDirectory(prefix="mldr-bench-", dir=server.scratch) as folder:
         race = Race(server, dataset, Path(folder), results)
         race.prepare()
         race.mldr()
         race.peer(Restic, dataset)
-        race.peer(Dvc, dataset.fifth)
+        race.peer(Dvc, dataset.tenth)
 
 
 class Race:
@@ -80,13 +79,9 @@ class Race:
         yield from self._both(CHANGED, TOLD, lambda: engine.snapshot(uri, vault, names))
 
     def _download(self) -> Iterator[dict[str, Any]]:
-        target, fifth, place = self._folder / "download", self._dataset.fifth, self._server.place
+        target, tenth, place = self._folder / "download", self._dataset.tenth, self._server.place
         target.mkdir()
-        data.write(fifth, target)
-        data.upload(place, target, BUCKET, "fifth/")
-        shutil.rmtree(target)
-        target.mkdir()
-        yield self._measured(FIRST, DOWNLOAD, lambda: data.download(place, target, BUCKET, "fifth/"), fifth)
+        yield self._measured(FIRST, DOWNLOAD, lambda: data.download(place, target, BUCKET, PREFIX + data.TENTH), tenth)
         shutil.rmtree(target)
 
     def _change(self, generation: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""A client of the model in a process of its own: asks by name, at a steady rate, and writes down what it got.
+"""A client of the models in a process of its own: asks by name, at a steady rate, and writes down what it got.
 
 Reads one line of JSON from stdin (where to ask, and what), then sends requests until stdin closes, whatever becomes of
 those before: a slow answer delays no other. Honours the TTL of DNS answers and knows nothing of regions.
@@ -13,15 +13,23 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 import dns.exception
 
-from cli.demo.scene import HOST, MODEL, REQUESTS_PER_SECOND, TIMEOUT
+from cli.demo.scene import REQUESTS_PER_SECOND, TIMEOUT
 from localcloud.edge.resolve import resolve
 from mldr.domain.golden import GoldenInference, judge
 
 WORKERS = int(REQUESTS_PER_SECOND * (TIMEOUT + 3.5))
+
+
+class Subject(NamedTuple):
+    """A model that is asked, by which name, and what."""
+
+    name: str
+    host: str
+    golden: list[GoldenInference]
 
 
 class Client:
@@ -29,39 +37,46 @@ class Client:
 
     def __init__(self, spec: dict[str, Any], record: TextIO) -> None:
         self._dns, self._port, self._token = str(spec["dns"]), int(spec["port"]), str(spec["token"])
-        self._golden = [GoldenInference.model_validate(one) for one in spec["golden"]]
+        self._subjects = [_subject(one) for one in spec["models"]]
         self._record, self._lock = record, threading.Lock()
 
     def ask(self, number: int) -> None:
-        """Send one request and write its record."""
-        sample = number % len(self._golden)
+        """Send one request and write its record; the models take turns."""
+        turn, which = divmod(number, len(self._subjects))
+        subject = self._subjects[which]
+        golden = subject.golden[turn % len(subject.golden)]
         at, started = time.time(), time.monotonic()
         try:
-            found = self._answer(self._golden[sample])
+            found = self._answer(subject, golden)
         except (OSError, http.client.HTTPException, dns.exception.DNSException) as error:
             found = {"ok": False, "error": type(error).__name__}
-        line = json.dumps({"at": at, "seconds": time.monotonic() - started, "sample": sample, **found})
+        line = json.dumps({"model": subject.name, "at": at, "seconds": time.monotonic() - started, **found})
         with self._lock:
             self._record.write(line + "\n")
 
-    def _answer(self, golden: GoldenInference) -> dict[str, Any]:
-        address, _ = resolve(HOST, self._dns)
+    def _answer(self, subject: Subject, golden: GoldenInference) -> dict[str, Any]:
+        address, _ = resolve(subject.host, self._dns)
         connection = http.client.HTTPConnection(address, self._port, timeout=TIMEOUT)
-        headers = {"Host": HOST, "Content-Type": golden.content_type, "Authorization": f"Bearer {self._token}"}
+        headers = {
+            "Host": subject.host,
+            "Content-Type": golden.content_type,
+            "Authorization": f"Bearer {self._token}",
+        }
         try:
-            connection.request("POST", f"/models/{MODEL.name}/invocations", golden.body(), headers)
+            connection.request("POST", f"/models/{subject.name}/invocations", golden.body(), headers)
             response = connection.getresponse()
             body = response.read()
         finally:
             connection.close()
         if response.status != 200:
             return {"ok": False, "error": f"HTTP {response.status}", "region": response.getheader("x-mldr-region")}
-        return {
-            "ok": True,
-            "equal": judge((golden,), [body]).passed,
-            "region": response.getheader("x-mldr-region"),
-            "digit": json.loads(body).get("digit"),
-        }
+        equal = judge((golden,), [body]).passed
+        return {"ok": True, "equal": equal, "region": response.getheader("x-mldr-region")}
+
+
+def _subject(spec: dict[str, Any]) -> Subject:
+    golden = [GoldenInference.model_validate(one) for one in spec["golden"]]
+    return Subject(str(spec["name"]), str(spec["host"]), golden)
 
 
 def main() -> None:

@@ -36,8 +36,8 @@ class DemoCloud:
         """Where the name servers answer."""
         return f"127.0.0.1:{self.dns_port}"
 
-    def start(self, say: Callable[[str], None]) -> None:
-        """Start it, wait until both regions are deployed, and make this process speak to it."""
+    def launch(self) -> None:
+        """Start it, without waiting for it."""
         sets = [argument for name, value in PARAMETERS.items() for argument in ("--set", f"{name}={value}")]
         ports = ["--port", str(self.port), "--dns-port", str(self.dns_port), "--http-port", str(self.http_port)]
         places = ["--regions", f"{ACTIVE},{STANDBY}", "--policy", str(POLICY), "--state", str(self.state)]
@@ -48,6 +48,9 @@ class DemoCloud:
                 preexec_fn=_die_with_parent,  # noqa: PLW1509 - one system call, before any thread of ours exists
             )  # fmt: skip
         threading.Thread(target=self._read, daemon=True).start()
+
+    def ready(self, say: Callable[[str], None]) -> None:
+        """Wait until both regions are deployed, and make this process speak to it."""
         _speak_to(self._wait_ready(say))
 
     def _wait_ready(self, say: Callable[[str], None]) -> dict[str, str]:

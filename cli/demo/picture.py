@@ -10,8 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.demo import strip
-from cli.demo.report import Observed, Report, first_failed, first_lasting
-from cli.demo.scene import ACTIVE, MODEL, STANDBY
+from cli.demo.report import ModelReport, Observed, Report, arrived_home, first_failed, first_lasting
+from cli.demo.scene import ACTIVE, STANDBY
+from cli.demo.traffic import Request, of_model
 from cli.output import seconds, size
 
 WIDEST = 96
@@ -25,6 +26,14 @@ MEANINGS = {
     "switch": "one conditional write",
     "confirm": "Route 53 saw it; clients outside are served",
 }
+STRETCHES = {
+    "before": "before",
+    "first_after": "first 20",
+    "standby": "standby",
+    "going_home": "going home",
+    "first_home": "home, first 20",
+}
+Moment = tuple[float, str]
 
 
 def draw(console: Console, report: Report, seen: Observed) -> None:
@@ -33,7 +42,10 @@ def draw(console: Console, report: Report, seen: Observed) -> None:
     console.print()
     console.print(_headline(report), width=width)
     console.print(_timeline(report, seen, width - 4), width=width)
-    console.print(_phases(report), width=width)
+    console.print(_latencies(report), width=width)
+    for model in report.models:
+        console.print(_phases(model), width=width)
+    console.print(_floors(report), width=width)
     console.print(_laws(report), width=width)
     console.print(Padding(_small_print(report), (1, 2)), width=width)
 
@@ -41,19 +53,23 @@ def draw(console: Console, report: Report, seen: Observed) -> None:
 def _headline(report: Report) -> Panel:
     wrong = report.shortcomings
     if wrong:
-        text = Text(f"{MODEL.name} was not recovered as it should be\n\n", "bold red")
+        text = Text("not all was as it should be\n\n", "bold red")
         text.append("\n".join(f"✗ {sentence}" for sentence in wrong), "red")
         return Panel(text, border_style="red", padding=(1, 3))
     figures = Table.grid(padding=(0, 2))
     figures.add_column(justify="right", style="bold", no_wrap=True)
     figures.add_column()
+    for one in report.models:
+        took = f"{one.model}, {one.tier}: without answers, from the first lost request to good ones that continue (RTO)"
+        figures.add_row(seconds(one.rto_seconds), took)
     figures.add_row(
-        seconds(report.rto_seconds), "without answers: first lost request to good answers that continue (RTO)"
+        seconds(max(one.rpo_seconds for one in report.models)),
+        "from approval to a sealed, verified recovery point, at most (RPO)",
     )
-    figures.add_row(seconds(report.rpo_seconds), "from its approval to a sealed, verified recovery point (RPO)")
-    figures.add_row(str(report.calls_to_failed_region), "API calls to the failed region while it was recovered")
+    figures.add_row(str(report.calls_to_failed_region), "API calls to the failed region while they were recovered")
     figures.add_row(str(report.control_plane_calls), "calls to control planes elsewhere")
-    title = Text(f"{MODEL.name} survived the loss of {ACTIVE}\n", "bold green")
+    figures.add_row(str(sum(one.failback.failed for one in report.models)), "failed requests on the way home")
+    title = Text(f"{len(report.models)} models survived the loss of {ACTIVE}, and came home\n", "bold green")
     return Panel(Group(title, figures), border_style="green", padding=(1, 3))
 
 
@@ -61,18 +77,17 @@ def _timeline(report: Report, seen: Observed, width: int) -> RenderableType:
     if not seen.requests:
         return Text("the client sent nothing", "red")
     start, end = max(seen.requests[0].at, seen.failed_at - 15), seen.requests[-1].ended
-    columns = strip.slices(seen.requests, start, end, width)
-    speed, top = strip.latency(columns)
-    client = report.client
-    title = f"[bold]the client's {client.requests} requests[/], {client.failed} of them failed"
-    lines = [
-        strip.availability(columns),
-        *(Text(line, "dim") for line in strip.marks(_moments(seen), start, end, width)),
-        speed,
-        Text(f"latency, median per column; the highest is {top * 1000:.0f} ms", "dim"),
-        _legend(),
-    ]
-    return Group(Rule(title, align="left", style="dim"), Padding(Group(*lines), (0, 2, 1, 2)))
+    lines: list[RenderableType] = []
+    for one, course in zip(report.models, seen.courses, strict=True):
+        columns = strip.slices(of_model(seen.requests, course.model), start, end, width)
+        speed, top = strip.latency(columns)
+        said = f"{one.model}, {one.tier}; median latency per column, the highest is {top * 1000:.0f} ms"
+        lines += [Text(said, "dim"), strip.availability(columns), speed]
+    marks = [Text(line, "dim") for line in strip.marks(common_moments(seen), start, end, width)]
+    failed = sum(one.client.failed + one.failback.failed for one in report.models)
+    title = f"[bold]the client's {len(seen.requests)} requests[/], {failed} of them failed"
+    body = Group(*lines, *marks, _legend())
+    return Group(Rule(title, align="left", style="dim"), Padding(body, (0, 2, 1, 2)))
 
 
 def _legend() -> Text:
@@ -84,57 +99,111 @@ def _legend() -> Text:
     return text
 
 
-def _moments(seen: Observed) -> list[tuple[float, str]]:
-    lasting = first_lasting(seen.requests, seen.failed_at)
-    failed = first_failed(seen.requests, seen.failed_at)
-    outage = f"{ACTIVE} fails" if failed else f"{ACTIVE} fails, unnoticed"
-    found = [
-        (seen.failed_at, outage),
-        (seen.asked.requested_at.timestamp(), "failover decided"),
-        (seen.healed_at, "it heals"),
-    ]
-    return found + ([(lasting.ended, "good again")] if lasting else [])
+def common_moments(seen: Observed) -> list[Moment]:
+    """Return what happened to all models at once; times as in `Observed`."""
+    lost = first_failed(seen.requests, seen.failed_at)
+    outage = f"{ACTIVE} fails" if lost else f"{ACTIVE} fails, unnoticed"
+    return [(seen.failed_at, outage), (seen.healed_at, "it heals"), (seen.home_asked_at, "failback asked")]
 
 
-def _phases(report: Report) -> RenderableType:
+def moments_of(seen: Observed, requests: list[Request], requested_at: float) -> list[Moment]:
+    """Return what happened to one model, whose requests these are."""
+    out = [request for request in requests if request.at < seen.home_asked_at]
+    home = [request for request in requests if request.at >= seen.home_asked_at]
+    lasting, arrived = first_lasting(out, seen.failed_at), arrived_home(home)
+    found = [(requested_at, "failover decided")]
+    found += [(lasting.ended, "good again")] if lasting else []
+    return found + ([(arrived.at, "home")] if arrived else [])
+
+
+def _latencies(report: Report) -> RenderableType:
+    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column("", no_wrap=True)
+    for label in STRETCHES.values():
+        table.add_column(label, justify="right")
+    for one in report.models:
+        cells = [one.latency_ms[name] for name in STRETCHES]
+        table.add_row(one.model, *("-" if cell.median is None else f"{cell.median:.0f}/{cell.p95 or 0:.0f}"
+                                   for cell in cells))  # fmt: skip
+    title = Rule("[bold]latency in ms[/], median/95 % of the good answers", align="left", style="dim")
+    return Group(title, Padding(table, (0, 2, 1, 2)))
+
+
+def _phases(model: ModelReport) -> RenderableType:
     table = Table(box=None, header_style="dim", padding=(0, 1), pad_edge=False)
     table.add_column("phase", no_wrap=True)
     table.add_column("took", justify="right", no_wrap=True)
     table.add_column("one after the other", no_wrap=True)
     table.add_column("", style="dim")
-    total = sum(phase.seconds for phase in report.phases) or 1.0
+    total = sum(phase.seconds for phase in model.phases) or 1.0
     begun = 0.0
-    for phase in report.phases:
+    for phase in model.phases:
         left, right = (round(at / total * BAR) for at in (begun, begun + phase.seconds))
         bar = Text(" " * min(left, BAR - 1) + "█" * max(1, right - left), "cyan")
         table.add_row(phase.name, seconds(phase.seconds), bar, MEANINGS.get(phase.name, ""))
         begun += phase.seconds
-    rest = (report.rto_seconds or 0.0) - begun
+    rest = (model.rto_seconds or 0.0) - begun
     when = f"{seconds(abs(rest))} {'after' if rest >= 0 else 'before'} the last phase ended"
-    title = Rule("[bold]where the time went[/]", align="left", style="dim")
+    title = Rule(f"[bold]where the time went[/]: {model.model}, {model.tier}", align="left", style="dim")
     said = Text(f"together {seconds(begun)}; the client had good answers {when}", "dim")
     return Group(title, Padding(Group(table, said), (0, 2)))
 
 
+def _floors(report: Report) -> RenderableType:
+    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column("tier", no_wrap=True)
+    for label in ("detect", "TTL", "endpoint", "floor", "RTO", "ratio", "with switch"):
+        table.add_column(label, justify="right")
+    for one in report.models:
+        floor = one.floor
+        ratios = (f"{ratio:.2f}" if ratio is not None else "-" for ratio in (floor.ratio, floor.with_switch))
+        parts = (floor.detection, floor.ttl, floor.endpoint_start, floor.seconds, one.rto_seconds)
+        table.add_row(one.tier, *(seconds(part) for part in parts), *ratios)
+    switch = report.models[0].floor.switch
+    note = Text(f"the switch: Route 53's checkers take up to {seconds(switch)} to see the takeover", "dim")
+    title = Rule("[bold]against the floor[/]: what it cannot take less than", align="left", style="dim")
+    return Group(title, Padding(Group(table, note), (0, 2)))
+
+
 def _laws(report: Report) -> Padding:
-    client, point = report.client, report.recovery_point
     table = Table.grid(padding=(0, 1))
-    moved = f"answered by {client.region_before} before, by {client.region_after} after, also once it healed"
-    equal = f"{client.good_before} good answers before, {client.good_after} after, each equal to the recorded one"
-    calls, elsewhere = report.calls_to_failed_region, report.control_plane_calls
+    for one in report.models:
+        for holds, sentence in _held(one):
+            table.add_row(_mark(holds), sentence)
+    calls, elsewhere, back = (
+        report.calls_to_failed_region, report.control_plane_calls, report.failback_control_plane_calls,
+    )  # fmt: skip
     rows = [
-        (point.phase == "SEALED", f"{point.id} {point.phase}: {point.objects} objects, {size(point.bytes)}"),
-        (client.answers_equal, equal),
-        (report.has_moved, moved),
         (calls == 0, f"{calls} API calls to {ACTIVE} from its failure to the evidence"),
         (
             elsewhere == 0,
             f"{elsewhere} calls to control planes elsewhere (Route 53 changes, IAM, bucket configuration)",
         ),
+        (back == 0, f"{back} of those during the failback: no record was edited"),
     ]
     for holds, sentence in rows:
-        table.add_row(Text("✓", "green") if holds else Text("✗", "bold red"), sentence)
+        table.add_row(_mark(holds), sentence)
     return Padding(table, (1, 2, 0, 2))
+
+
+def _held(one: ModelReport) -> list[tuple[bool, str]]:
+    client, point, home = one.client, one.recovery_point, one.failback
+    equal = f"{client.good_before} good answers before, {client.good_after} after, each equal to the recorded one"
+    moved = f"answered by {client.region_before}, then by {client.region_after} until it was asked home"
+    way = f"home in {seconds(home.seconds)}: {home.requests} requests since it was asked, {home.failed} failed"
+    return [
+        (
+            point.phase == "SEALED",
+            f"{one.model}: {point.id} {point.phase}, {point.objects} objects, {size(point.bytes)}",
+        ),
+        (client.answers_equal, f"{one.model}: {equal}"),
+        (one.has_moved, f"{one.model}: {moved}"),
+        (one.is_home, f"{one.model}: {way}"),
+    ]
+
+
+def _mark(holds: bool) -> Text:
+    return Text("✓", "green") if holds else Text("✗", "bold red")
 
 
 def _small_print(report: Report) -> Text:

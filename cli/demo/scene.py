@@ -8,9 +8,13 @@ from mldr.domain.identity import ModelKey
 
 ACTIVE, STANDBY = "ap-southeast-1", "ap-southeast-3"
 ACCOUNT, ENVIRONMENT, ZONE = "123456789012", "prod", "models.mldr.test"
-MODEL = ModelKey(registry="sagemaker", name="digits-classifier")
-HOST = f"{MODEL.label}.{ZONE}"
-BUCKET, FOLDER = "mldr-demo-models", "digits-classifier/v1"
+# What each of them is owed, its tier first of all, stands in the policy.
+MODELS = (
+    ModelKey(registry="sagemaker", name="digits-classifier"),
+    ModelKey(registry="sagemaker", name="digits-warm"),
+)
+MODEL = MODELS[0]
+BUCKET = "mldr-demo-models"
 IMAGE = f"121021644041.dkr.ecr.{ACTIVE}.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3"
 TOKEN = f"mldr/{ENVIRONMENT}/gateway-token"
 POLICY = Path(__file__).resolve().parents[2] / "samplecfg" / "policy.yaml"
@@ -24,10 +28,16 @@ PARAMETERS = {
     "ProbeInterval": "5",
     "ProbeRounds": "11",
     "EndpointPollSeconds": "1",
+    "GoldenBuckets": BUCKET,
     # Gives the gateways the models' own names, as in a deployment with a certificate.
     "CertificateArn": f"arn:aws:acm:{ACTIVE}:{ACCOUNT}:certificate/demo",
 }
-REQUESTS_PER_SECOND = 8
+REQUESTS_PER_SECOND = 8  # of all models together
 TIMEOUT = 2.0  # seconds that the client gives a request
-GOOD_IN_A_ROW = 20
-WATCH_AFTER_HEAL = 8.0  # seconds
+GOOD_IN_A_ROW = 10  # of each model
+WATCH_AFTER_HEAL = 5.0  # seconds
+
+
+def host_of(model: ModelKey) -> str:
+    """Return the name that clients resolve."""
+    return f"{model.label}.{ZONE}"

@@ -14,7 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.demo import strip
-from cli.demo.traffic import Request
+from cli.demo.scene import MODELS
+from cli.demo.traffic import Request, of_model
 from cli.output import seconds
 
 SHOWN = 60.0  # seconds of traffic below the acts
@@ -89,10 +90,18 @@ class Screen:
         if not requests:
             return []
         now = time.time()
-        shown = strip.availability(strip.slices(requests, now - SHOWN, now, int(SHOWN)))
         good = sum(request.good for request in requests)
-        label = Text(f"\n  the client: {len(requests)} requests, {good} good, {len(requests) - good} failed\n  ", "dim")
-        return [label + shown + Text(" now", "dim")]
+        said = Text(f"\n  the client: {len(requests)} requests, {good} good, {len(requests) - good} failed", "dim")
+        wide = max(len(model.name) for model in MODELS)
+        lines = []
+        for model in MODELS:
+            columns = strip.slices(of_model(requests, model), now - SHOWN, now, self._columns(wide))
+            lines.append(Text(f"  {model.name:<{wide}} ", "dim") + strip.availability(columns))
+        return [said, *lines]
+
+    def _columns(self, wide: int) -> int:
+        """Return how many columns the strip of a model may take beside its name."""
+        return max(10, min(int(SHOWN), self._console.width - wide - 4))
 
 
 def _line(title: str, said: str, style: str) -> Text:

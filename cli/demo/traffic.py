@@ -10,19 +10,18 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from mldr.domain.identity import Frozen
+from mldr.domain.identity import Frozen, ModelKey
 
 
 class Request(Frozen):
     """One request of the client."""
 
+    model: str
     at: float  # seconds since 1970, when it was sent
     seconds: float
-    sample: int
     ok: bool
     equal: bool = False
     region: str | None = None
-    digit: int | None = None
     error: str = ""
 
     @property
@@ -80,6 +79,11 @@ class Traffic:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+
+def of_model(requests: list[Request], model: ModelKey) -> list[Request]:
+    """Return those that asked one model."""
+    return [request for request in requests if request.model == model.name]
 
 
 def good_in_a_row(requests: list[Request], region: str) -> int:

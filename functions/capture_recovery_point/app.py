@@ -21,6 +21,7 @@ def handle(record: SQSRecord) -> None:
     world = wiring.world()
     outcome = begin_protection(
         Promotion.parse(record.body),
+        region=world.env.aws_region,
         peer_region=world.env.peer_region,
         registry=world.registry,
         catalog=world.catalog,

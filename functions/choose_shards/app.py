@@ -14,7 +14,12 @@ from mldr.telemetry import logger
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     world = wiring.world()
     chosen = choose_shards(
-        ScrubRun.parse(event), catalog=world.catalog, datasets=world.datasets, vault=world.vault, clock=world.clock
+        ScrubRun.parse(event),
+        catalog=world.catalog,
+        datasets=world.datasets,
+        vault=world.vault,
+        clock=world.clock,
+        patience=world.env.scrub_patience_hours,
     )
-    logger.info("shards chosen", shards=chosen.shards)
+    logger.info("shards chosen", shards=chosen.shards, reading=chosen.reading)
     return chosen.model_dump(mode="json")

@@ -5,7 +5,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from mldr import wiring
-from mldr.events import FailoverTask
+from mldr.events import MoveTask
 from mldr.steps.claim_epoch import claim_epoch
 from mldr.telemetry import logger
 
@@ -14,11 +14,11 @@ from mldr.telemetry import logger
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     world = wiring.world()
     claim = claim_epoch(
-        FailoverTask.parse(event),
+        MoveTask.parse(event),
         region=world.env.aws_region,
-        default_role=world.env.serving_role_arn,
         catalog=world.catalog,
         vault=world.vault,
+        workflows=world.workflows,
         clock=world.clock,
     )
     logger.info("epoch claimed", epoch=claim.epoch, recovery_point=claim.recovery_point)

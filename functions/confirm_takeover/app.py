@@ -13,5 +13,7 @@ from mldr.telemetry import logger
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     world = wiring.world()
-    target = confirm_takeover(ClaimedTask.parse(event), catalog=world.catalog, outside=world.outside)
+    target = confirm_takeover(
+        ClaimedTask.parse(event), region=world.env.aws_region, catalog=world.catalog, outside=world.outside
+    )
     return {"target": target, "at": world.clock.now().isoformat()}

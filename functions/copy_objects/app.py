@@ -14,6 +14,16 @@ from mldr.telemetry import logger
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     world = wiring.world()
     task = ShardTask.parse(event)
-    shard = copy_objects(task, catalog=world.catalog, vault=world.vault, copier=world.copier, clock=world.clock)
+    shard = copy_objects(
+        task,
+        catalog=world.catalog,
+        vault=world.vault,
+        copier=world.copier,
+        clock=world.clock,
+        job_over=world.env.digest_job_bytes,
+    )
+    if shard is None:
+        logger.info("shard waits for digests", owner=task.transfer.owner, item=task.item)
+        return {"item": task.item, "objects": 0}
     logger.info("shard sealed", owner=task.transfer.owner, item=task.item, objects=shard.objects, bytes=shard.bytes)
     return {"item": task.item, "objects": shard.objects}

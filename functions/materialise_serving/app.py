@@ -19,6 +19,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         catalog=world.catalog,
         vault=world.vault,
         copier=world.copier,
+        captures=world.serving_captures,
         remaining=context.get_remaining_time_in_millis,
     )
     logger.info("laid out", copied=layout.copied, more=layout.more)

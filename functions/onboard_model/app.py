@@ -26,10 +26,13 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
                 "ttl": world.env.record_ttl,
             }
         ),
+        kind=world.env.takeover_switch,
         catalog=world.catalog,
         fronts=world.fronts,
         dns=world.dns,
         outside=world.outside,
+        clock=world.clock,
     )
-    logger.info("onboarded", route=route.name)
-    return {"name": route.name}
+    name = route.name if route else ""
+    logger.info("onboarded" if name else "this region is its home", route=name)
+    return {"name": name}

@@ -1,4 +1,4 @@
-"""Door: HTTP API -> predictions, deep health and the takeover switch of this region."""
+"""Door: HTTP API -> predictions, deep health, the takeover switch of this region, and who serves a model."""
 
 import base64
 from typing import Any
@@ -11,6 +11,7 @@ from mldr import wiring
 from mldr.domain.identity import ModelKey
 from mldr.errors import BadEvent
 from mldr.steps import serve_gateway
+from mldr.steps.cache_predictions import Question
 from mldr.telemetry import logger
 
 app = APIGatewayHttpResolver()
@@ -35,16 +36,22 @@ def invocations(model: str) -> Response[Any]:
     world, event = wiring.world(), app.current_event
     answer = serve_gateway.predict(
         ModelKey.parse(model),
-        received(event),
-        content_type=event.headers.get("content-type", "application/json"),
-        accept=event.headers.get("accept", ""),
+        Question(
+            body=received(event),
+            content_type=event.headers.get("content-type", "application/json"),
+            accept=event.headers.get("accept", ""),
+            cache_control=event.headers.get("cache-control", ""),
+        ),
         token=event.headers.get("authorization", "").removeprefix("Bearer "),
-        region=world.env.aws_region,
         tokens=world.tokens,
-        catalog=world.catalog,
+        leaders=world.leaders,
         policies=world.policies,
         serving=world.front_serving,
+        predictions=world.predictions,
+        offers=world.offers,
     )
+    if answer.note:
+        logger.warning(answer.note, model=model)
     return respond(answer)
 
 
@@ -53,17 +60,22 @@ def health(model: str) -> Response[Any]:
     world = wiring.world()
     answer = serve_gateway.health(
         ModelKey.parse(model),
-        region=world.env.aws_region,
-        catalog=world.catalog,
+        leaders=world.leaders,
         policies=world.policies,
-        serving=world.front_serving,
+        deep=world.deep_health,
     )
     return respond(answer)
 
 
 @app.get("/models/<model>/takeover")
 def takeover(model: str) -> Response[Any]:
-    return respond(serve_gateway.takeover(ModelKey.parse(model), catalog=wiring.world().catalog))
+    return respond(serve_gateway.takeover(ModelKey.parse(model), leaders=wiring.world().leaders))
+
+
+@app.get("/models/<model>/epoch")
+def epoch(model: str) -> Response[Any]:
+    world = wiring.world()
+    return respond(serve_gateway.epoch(ModelKey.parse(model), leaders=world.leaders, catalog=world.catalog))
 
 
 @app.exception_handler(BadEvent)  # type: ignore[untyped-decorator]  # Powertools leaves it untyped

@@ -13,13 +13,16 @@ from mldr.telemetry import logger
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     world = wiring.world()
-    status = restore_serving(
+    restored = restore_serving(
         ClaimedTask.parse(event),
         default_role=world.env.serving_role_arn,
         catalog=world.catalog,
         vault=world.vault,
         serving=world.serving,
+        captures=world.serving_captures,
         clock=world.clock,
     )
-    logger.info("endpoint", status=status)
-    return {"status": status, "at": world.clock.now().isoformat()}
+    for warning in restored.warnings:
+        logger.warning(warning)
+    logger.info("endpoint", status=restored.status, captured_at=str(restored.captured_at))
+    return {"status": restored.status, "at": world.clock.now().isoformat()}

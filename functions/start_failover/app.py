@@ -8,7 +8,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from mldr import wiring
-from mldr.events import FailoverRequested
+from mldr.events import parse_takeover
 from mldr.steps.start_failover import start_failover
 from mldr.telemetry import logger
 
@@ -19,9 +19,14 @@ processor = BatchProcessor(event_type=EventType.SQS, logger=logger)  # type: ign
 def handle(record: SQSRecord) -> None:
     """One message, one execution; an error here fails this message only."""
     world = wiring.world()
-    requested = FailoverRequested.parse(record.body)
-    failover_id = start_failover(requested, workflows=world.workflows, poll_seconds=world.env.endpoint_poll_seconds)
-    logger.info("failover started", failover_id=failover_id, model=str(requested.detail.model))
+    requested = parse_takeover(record.body)
+    failover_id = start_failover(
+        requested,
+        workflows=world.workflows,
+        evacuations=world.evacuations,
+        poll_seconds=world.env.endpoint_poll_seconds,
+    )
+    logger.info("failover started", failover_id=failover_id, asked=requested.detail.model_dump(mode="json"))
 
 
 @logger.inject_lambda_context

@@ -13,6 +13,13 @@ from mldr.telemetry import logger
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     world = wiring.world()
-    arn = sync_registry(ProtectTask.parse(event), catalog=world.catalog, vault=world.vault, registry=world.registry)
+    arn = sync_registry(
+        ProtectTask.parse(event),
+        region=world.env.aws_region,
+        catalog=world.catalog,
+        vault=world.vault,
+        registry=world.registry,
+        pager=world.pager,
+    )
     logger.info("registered in the standby region", arn=arn)
     return {"arn": arn}

@@ -15,6 +15,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     world = wiring.world()
     inventory = take_snapshot_inventory(
         SnapshotTask.parse(event),
+        region=world.env.aws_region,
         datasets=world.datasets,
         catalog=world.catalog,
         sources=world.sources,
@@ -23,5 +24,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         clock=world.clock,
         remaining=context.get_remaining_time_in_millis,
     )
+    if inventory.unreadable:
+        logger.error("the snapshot before is lost in part", unreadable=inventory.unreadable)
     logger.info("inventory taken", sealed=inventory.sealed, more=inventory.more, shards=inventory.shards)
     return inventory.model_dump(mode="json")

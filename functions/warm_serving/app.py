@@ -1,17 +1,31 @@
-"""Door: state machine *failover* -> send the golden requests once, to warm the endpoint."""
+"""Door: state machine *failover* -> one round of warming: the captured capacity, and golden requests."""
 
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from mldr import wiring
-from mldr.events import ClaimedTask
-from mldr.steps.prove_answers import warm_serving
+from mldr.events import WarmTask
+from mldr.steps.warm_serving import warm_serving
 from mldr.telemetry import logger
 
 
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     world = wiring.world()
-    sent = warm_serving(ClaimedTask.parse(event), catalog=world.catalog, vault=world.vault, serving=world.serving)
-    return {"requests": sent, "at": world.clock.now().isoformat()}
+    done = warm_serving(
+        WarmTask.parse(event),
+        catalog=world.catalog,
+        vault=world.vault,
+        serving=world.serving,
+        captures=world.serving_captures,
+        clock=world.clock,
+    )
+    logger.info(done.warmth.reason, warm=done.warmth.warm, requests=done.requests)
+    return {
+        "more": done.warmth.more,
+        "warning": done.warmth.warning,
+        "reason": done.warmth.reason,
+        "began": done.began.isoformat(),
+        "at": world.clock.now().isoformat(),
+    }

@@ -32,6 +32,7 @@ EVENT_STATUS = {
     DELETING: "DELETING",
 }
 PING_SECONDS = 60.0
+AGAIN_SECONDS = 5.0  # until containers of an endpoint in service that would not start are started again
 Event = dict[str, Any]
 Environment = Callable[[str, str], Mapping[str, str]]
 
@@ -113,6 +114,14 @@ class Endpoints:
             self._become(served, UPDATING)
             self._launch_later(served)
 
+    def reweigh(self, backend: SageMakerModelBackend, record: FakeEndpoint) -> None:
+        """Other weights or counts of the same containers: in force at once, and announced as any update."""
+        with self._lock:
+            served = self._served.get((backend.region_name, record.endpoint_name))
+            if served is not None:
+                self._become(served, UPDATING)
+                self._become(served, IN_SERVICE)
+
     def delete(self, region: str, name: str) -> None:
         """Stop the endpoint's containers."""
         with self._lock:
@@ -162,6 +171,7 @@ class Endpoints:
         config = served.backend.endpoint_configs.get(served.config)
         if config is None:
             raise Unservable(f'Could not find endpoint configuration "{served.config}".')
+        _only_what_runs_here(config)
         region, name = served.backend.region_name, served.record.endpoint_name
         started = {}
         for variant in config.production_variants:
@@ -194,6 +204,20 @@ class Endpoints:
                 self._become(served, FAILED if reason and status == CREATING else IN_SERVICE)
             if reason and status == UPDATING:
                 served.config = served.record.endpoint_config_name
+            if reason and status == IN_SERVICE:
+                self._launch_again(served, turn)
+
+    def _launch_again(self, served: Served, turn: int) -> None:
+        """SageMaker gives no endpoint up that was in service: a healed region may be slow to start them all."""
+
+        def again() -> None:
+            with self._lock:
+                if served.turn == turn and not self._stopped:
+                    self._launch_later(served)
+
+        timer = threading.Timer(AGAIN_SECONDS, again)
+        timer.daemon = True
+        timer.start()
 
     def _revive(self, served: Served, container: ContainerProcess) -> None:
         """A container that ended by itself is started again, as SageMaker does."""
@@ -258,6 +282,17 @@ def state_change(backend: SageMakerModelBackend, record: FakeEndpoint, status: s
         "resources": [record.arn],
         "detail": detail | reason,
     }
+
+
+def _only_what_runs_here(config: FakeEndpointConfig) -> None:
+    """Variants of instances or serverless ones, each with a model of its own, answer here; nothing else pretends to."""
+    kept = getattr(config, "kept", {})
+    if any(not variant.get("ModelName") for variant in config.production_variants):
+        raise Unservable("The local cloud runs variants that name a model, no inference components.")
+    if kept.get("ShadowProductionVariants"):
+        raise Unservable("The local cloud does not run shadow variants.")
+    if kept.get("AsyncInferenceConfig"):
+        raise Unservable("The local cloud does not run asynchronous endpoints.")
 
 
 def _reconfigure(served: Served) -> None:

@@ -5,6 +5,9 @@ FailureThreshold equal results in a row; a check is healthy when more than 18 % 
 is data a check is healthy, an inverted one unhealthy; a disabled check counts as healthy before inversion. A check has
 4 s to connect, then 2 s for the status and 2 s for the body, of which the first 5120 bytes are searched; TCP has 10 s.
 
+A CLOUDWATCH_METRIC check follows the data of its alarm's metric (alarm_checks); while there is none it is what
+InsufficientDataHealthStatus says, and with LastKnownStatus a new one is healthy.
+
 Differences of the local cloud: three checkers, evenly out of phase, instead of several in each checker region, and a
 check declared HTTPS is probed over plain HTTP. An address of a region's HTTP front is probed at the fronts' port.
 """
@@ -19,15 +22,18 @@ from dataclasses import dataclass, field
 
 from moto.route53.models import HealthCheck, route53_backends
 
+from localcloud.edge import alarm_checks
 from localcloud.edge.addresses import ACCOUNT
 from localcloud.edge.probe import Probe, Result, Target, probe
 
 CHECKERS = ("us-east-1", "eu-west-1", "ap-southeast-1")
+METRIC = "CLOUDWATCH_METRIC"
 ENDPOINT_TYPES = ("HTTP", "HTTPS", "HTTP_STR_MATCH", "HTTPS_STR_MATCH", "TCP")
 DEFAULT_PORTS = {"HTTP": 80, "HTTP_STR_MATCH": 80, "HTTPS": 443, "HTTPS_STR_MATCH": 443}
 HEALTHY_SHARE = 0.18
 WORKERS = 8
 NAP = 0.05
+FOLLOWED_EVERY = 2.0  # seconds between two looks at metrics
 
 
 @dataclass(frozen=True)
@@ -90,9 +96,13 @@ class HealthCheckers:
         checks: Callable[[], Mapping[str, HealthCheck]] = stored_checks,
         look: Probe = probe,
         pace: float = 1.0,
+        samples: alarm_checks.Read = alarm_checks.stored_samples,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self._address_of, self._fronts, self._front_port = address_of, fronts, front_port
         self._checks, self._look, self._pace = checks, look, pace
+        self._samples, self._now = samples, now
+        self._known: dict[str, bool] = {}
         self._watches: dict[str, Watch] = {}
         self._plan: list[tuple[float, int, str, Checker]] = []
         self._order = itertools.count()
@@ -138,14 +148,35 @@ class HealthCheckers:
         if check.type_ == "CALCULATED":
             good = sum(self._verdict(child, above) for child in check.children or ())
             return good >= int(check.health_threshold or 0)
+        if check.type_ == METRIC:
+            return self._followed(check)
         with self._lock:
             watch = self._watches.get(check.id)
         return watch.healthy if watch else True
 
+    def _followed(self, check: HealthCheck) -> bool:
+        """What the metric says; it is remembered for the time without data."""
+        rule, no_data = alarm_checks.followed(check)
+        seen = alarm_checks.healthy(rule, self._samples(rule), self._now())
+        if seen is not None:
+            self._known[check.id] = seen
+            return seen
+        return self._known.get(check.id, True) if no_data == "LastKnownStatus" else no_data == "Healthy"
+
+    def _follow(self) -> None:
+        """Look at every metric, so that what was known last does not depend on who asked when."""
+        for check in list(self._checks().values()):
+            if check.type_ == METRIC and not check.disabled:
+                self._followed(check)
+
     def _schedule(self) -> None:
+        follow_at = 0.0
         while not self._stopped.wait(NAP):
             self._adopt()
             now = time.monotonic()
+            if now >= follow_at:
+                self._follow()
+                follow_at = now + FOLLOWED_EVERY / self._pace
             with self._lock:
                 while self._plan and self._plan[0][0] <= now:
                     _, _, check_id, checker = heapq.heappop(self._plan)

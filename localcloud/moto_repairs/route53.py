@@ -1,7 +1,8 @@
 """Route 53 as AWS answers it: idempotent creation, whole change batches, real check status, zones listed by name.
 
 moto makes a second health check for a repeated CallerReference, accepts duplicate records and unknown health checks,
-deletes every record of a set identifier at once, forgets the children of an updated check, and reports Success always.
+deletes every record of a set identifier at once, forgets the children of an updated check, reports Success always, and
+drops the alarm of a CLOUDWATCH_METRIC check.
 """
 
 import copy
@@ -15,8 +16,8 @@ from moto.route53.exceptions import InvalidInput, NoSuchHealthCheck, Route53Clie
 from moto.route53.models import FakeZone, HealthCheck, Route53Backend
 from moto.route53.responses import Route53
 
-from localcloud.edge import change_batch
-from localcloud.edge.health_checks import DEFAULT_PORTS, ENDPOINT_TYPES
+from localcloud.edge import alarm_checks, change_batch
+from localcloud.edge.health_checks import DEFAULT_PORTS, ENDPOINT_TYPES, METRIC
 from localcloud.patches import Patches
 
 INTERVALS = (10, 30)
@@ -59,6 +60,7 @@ class Route53Repairs:
         self._observations = observations
         self._created: dict[str, tuple[str, Settings]] = {}
         self._lock = threading.Lock()
+        self._asked = threading.local()
         self._patches = Patches()
 
     def start(self) -> None:
@@ -67,6 +69,8 @@ class Route53Repairs:
         self._create_check = replace(Route53Backend, "create_health_check", self._create_health_check())
         self._update_check = replace(Route53Backend, "update_health_check", self._update_health_check())
         self._create_zone = replace(Route53Backend, "create_hosted_zone", self._create_hosted_zone())
+        self._told_create = replace(Route53, "create_health_check", self._with_alarm())
+        self._described = replace(HealthCheck, "health_check_config", property(self._describe))
         replace(Route53Backend, "delete_health_check", delete_health_check)
         replace(Route53Backend, "change_resource_record_sets", self._change_resource_record_sets())
         replace(Route53, "list_hosted_zones_by_name", list_hosted_zones_by_name)
@@ -78,6 +82,8 @@ class Route53Repairs:
 
     def _create_health_check(self) -> Callable[..., HealthCheck]:
         def create(backend: Route53Backend, caller_reference: str, health_check_args: Settings) -> HealthCheck:
+            if health_check_args["type"] == METRIC:
+                health_check_args = {**health_check_args, **_followed(*getattr(self._asked, "value", (None, None)))}
             with self._lock:
                 used = self._created.get(caller_reference)
                 if used is not None:
@@ -89,6 +95,7 @@ class Route53Repairs:
                 settings = _accepted(backend, health_check_args)
                 made: HealthCheck = self._create_check(backend, caller_reference, settings)
                 made.port = settings["port"]
+                alarm_checks.attach(made, settings.get("alarm"), settings.get("no_data"))
                 self._created[caller_reference] = (made.id, asked)
                 return made
 
@@ -97,12 +104,38 @@ class Route53Repairs:
     def _update_health_check(self) -> Callable[..., HealthCheck]:
         def update(backend: Route53Backend, health_check_id: str, health_check_args: Settings) -> HealthCheck:
             given = {name: value for name, value in health_check_args.items() if value != []}
+            if backend.get_health_check(health_check_id).type_ == METRIC:
+                raise InvalidInput("The local cloud does not change a health check of a metric; make another one.")
             _known_children(backend, given)
             updated: HealthCheck = self._update_check(backend, health_check_id, given)
             updated.health_check_version += 1
             return updated
 
         return update
+
+    def _with_alarm(self) -> Callable[[Route53], ActionResult]:
+        """moto's response drops what it does not know of the request; the backend takes it from here."""
+
+        def create(response: Route53) -> ActionResult:
+            config = response._get_param("HealthCheckConfig")
+            self._asked.value = (config.get("AlarmIdentifier"), config.get("InsufficientDataHealthStatus"))
+            made: ActionResult = self._told_create(response)
+            return made
+
+        return create
+
+    def _describe(self, check: HealthCheck) -> Settings:
+        config: Settings = self._described.fget(check)
+        if check.type_ != METRIC:
+            return config
+        rule, no_data = alarm_checks.followed(check)
+        return {
+            "Type": METRIC,
+            "AlarmIdentifier": {"Region": rule.region, "Name": rule.name},
+            "InsufficientDataHealthStatus": no_data,
+            "Inverted": check.inverted,
+            "Disabled": check.disabled,
+        }
 
     def _create_hosted_zone(self) -> Callable[..., FakeZone]:
         def create(backend: Route53Backend, name: str, *args: Any, **settings: Any) -> FakeZone:
@@ -153,7 +186,7 @@ def list_hosted_zones_by_name(response: Route53) -> ActionResult:
 
 def _accepted(backend: Route53Backend, asked: Settings) -> Settings:
     kind, interval, threshold = asked["type"], asked.get("request_interval"), asked.get("failure_threshold")
-    if kind not in (*ENDPOINT_TYPES, "CALCULATED"):
+    if kind not in (*ENDPOINT_TYPES, "CALCULATED", METRIC):
         raise InvalidInput(f"The local cloud has no health checks of type {kind}.")
     if kind in ENDPOINT_TYPES and not (asked.get("fqdn") or asked.get("ip_address")):
         raise InvalidInput(f"A health check of type {kind} needs an IPAddress or a FullyQualifiedDomainName.")
@@ -167,6 +200,18 @@ def _accepted(backend: Route53Backend, asked: Settings) -> Settings:
         raise InvalidInput(f"FailureThreshold must be from 1 to {LARGEST_THRESHOLD}, not {threshold}.")
     _known_children(backend, asked)
     return {**asked, "port": asked.get("port") or DEFAULT_PORTS.get(kind)}
+
+
+def _followed(alarm: Settings | None, no_data: str | None) -> Settings:
+    """What an alarm-based check follows; Route 53 reads the alarm's settings once."""
+    if not alarm:
+        raise InvalidInput(f"A health check of type {METRIC} needs an AlarmIdentifier.")
+    if no_data not in alarm_checks.NO_DATA:
+        raise InvalidInput(f"InsufficientDataHealthStatus must be one of {', '.join(alarm_checks.NO_DATA)}.")
+    try:
+        return {"alarm": alarm_checks.rule_of(alarm["Region"], alarm["Name"]), "no_data": no_data}
+    except alarm_checks.Unfollowable as error:
+        raise InvalidInput(str(error)) from error
 
 
 def _known_children(backend: Route53Backend, settings: Settings) -> None:

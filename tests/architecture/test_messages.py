@@ -1,5 +1,6 @@
 """The files of events/ parse by their contracts, and a sealed manifest is what its published schema says."""
 
+import datetime as dt
 import json
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import jsonschema
 import pytest
 
 from mldr import events
+from mldr.domain.approvals import Approval
+from mldr.domain.identity import ModelKey
 from mldr.domain.recovery_point import Manifest, manifest_key
 from tests.functional.story import CHURN, deliver, point, promoted, protect
 
@@ -20,6 +23,9 @@ CONTRACTS = {
     "Model Promoted": events.PromotedDetail,
     "Failover Requested": events.FailoverRequest,
     "Failover Completed": events.FailoverCompletedDetail,
+    "Failover Approved": events.FailoverApproval,
+    "Failback Requested": events.FailbackRequest,
+    "Failback Completed": events.FailoverCompletedDetail,
     "Recovery Point Sealed": events.SealedDetail,
     "Recovery Point Failed": events.FailedDetail,
     "Dataset Snapshot Requested": events.SnapshotRequest,
@@ -27,8 +33,17 @@ CONTRACTS = {
     "Dataset Snapshot Failed": events.SnapshotFailedDetail,
     "Dataset Restore Requested": events.RestoreRequest,
     "Dataset Restored": events.RestoredDetail,
+    "Tiers Due": events.TiersDue,
+    "Predictions Kept": events.KeptDetail,
+    "Serving Capture Requested": events.ServingCaptureRequest,
     "Verification Requested": events.VerificationRequest,
     "Verification Completed": events.VerificationDetail,
+}
+# The same detail-types, asked or told of a whole region.
+OF_A_REGION = {
+    "failover_region_requested.json": events.RegionRequest,
+    "failover_region_completed.json": events.RegionCompletedDetail,
+    "failback_region_requested.json": events.RegionRequest,
 }
 
 
@@ -48,10 +63,10 @@ def delivered(entry):
 def test_an_event_file_parses_by_its_contract(name):
     entry = PUT[name]
     assert (entry["EventBusName"], entry["Source"]) == ("mldr", events.SOURCE)
-    parsed = CONTRACTS[entry["DetailType"]].parse(entry["Detail"])
+    parsed = OF_A_REGION.get(name, CONTRACTS[entry["DetailType"]]).parse(entry["Detail"])
     if hasattr(parsed, "model"):
         assert str(parsed.model) == "sagemaker/digits-classifier"
-    assert name == entry["DetailType"].lower().replace(" ", "_") + ".json"
+    assert name.replace("_region", "") == entry["DetailType"].lower().replace(" ", "_") + ".json"
 
 
 def test_every_contract_has_a_file():
@@ -61,6 +76,8 @@ def test_every_contract_has_a_file():
 def test_the_accepted_events_are_accepted_after_the_envelope():
     assert events.Promotion.parse(delivered(PUT["model_promoted.json"])).arn is None
     assert events.FailoverRequested.parse(delivered(PUT["failover_requested.json"])).detail.requested_by == "operator"
+    assert events.parse_takeover(delivered(PUT["failover_region_requested.json"])).detail.region == "ap-southeast-1"
+    assert events.parse_takeover(delivered(PUT["failback_region_requested.json"])).kind == "failback"
     promotion = events.Promotion.parse(ENTRIES["sagemaker_model_package_state_change.json"])
     assert (str(promotion.model), promotion.arn.rpartition("/")[2]) == ("sagemaker/digits-classifier", "1")
 
@@ -68,7 +85,29 @@ def test_the_accepted_events_are_accepted_after_the_envelope():
 OF_DATASETS = {"log_changes.sqs.json", "start_restore.sqs.json", "start_snapshot.sqs.json"}  # test_dataset_messages.py
 
 
-@pytest.mark.parametrize("name", sorted(set(BATCHES) - OF_DATASETS))
+def test_the_batch_of_an_approval_is_accepted_by_its_door(world, context):
+    """It starts nothing by itself: `Failover Requested` does."""
+    now, token = world.clock.now(), "the-token-of-the-page"
+    model = ModelKey(registry="sagemaker", name="digits-classifier")
+    until = now + dt.timedelta(minutes=15)
+    world.decisions.ask(model, Approval.ask(token, failover_id="f-1", reason="why", now=now, until=until, first=None))
+    for record in BATCHES["approve_failover.sqs.json"]["Records"]:
+        assert deliver("approve_failover", context, record["body"]) == []
+    assert world.bus.named("Failover Requested")[0]["failover_id"] == "f-1"
+
+
+def test_the_batch_of_answers_that_the_other_region_kept_is_accepted_by_its_door(world, context):
+    """It starts nothing: they are in this region's cache then."""
+    for record in BATCHES["keep_predictions.sqs.json"]["Records"]:
+        assert deliver("keep_predictions", context, record["body"]) == []
+    [kept] = world.prediction_cache.entries.values()
+    assert kept.content == b'{"predictions": [7]}'
+
+
+START_NOTHING = {"approve_failover.sqs.json", "keep_predictions.sqs.json"}
+
+
+@pytest.mark.parametrize("name", sorted(set(BATCHES) - OF_DATASETS - START_NOTHING))
 def test_a_batch_file_is_accepted_by_its_door(world, context, name):
     door = name.removesuffix(".sqs.json")
     arn = world.registry.promote("digits-classifier", {})

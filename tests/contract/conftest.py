@@ -19,6 +19,7 @@ from localcloud.moto_repairs.dynamodb import DynamoDBRepairs
 from localcloud.moto_repairs.route53 import Route53Repairs
 from localcloud.moto_repairs.s3 import S3Repairs
 from localcloud.moto_repairs.sagemaker import SageMakerRepairs
+from localcloud.moto_repairs.sagemaker_serving import SageMakerServingRepairs
 from localcloud.server import Server, moto_application
 from tests.real import servers
 from tests.real.servers import Account
@@ -75,6 +76,7 @@ def moto():
         S3Repairs(ACCOUNT),
         DynamoDBRepairs(),
         SageMakerRepairs(ACCOUNT, lambda region, event: None),
+        SageMakerServingRepairs(),
         Route53Repairs(lambda _: []),
     ]
     for repair in repairs:

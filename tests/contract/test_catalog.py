@@ -6,9 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from mldr.aws.catalog import DynamoCatalog
-from mldr.domain.failover import Epoch, Takeover
+from mldr.domain.failover import Epoch, Kind, Takeover
 from mldr.domain.health import HealthState, Sight
 from mldr.domain.identity import ModelKey
+from mldr.domain.leadership import Leadership, Standing
 from mldr.domain.manifests import ShardRef
 from mldr.domain.recovery_point import Origin, Phase, Record
 from mldr.domain.routing import CheckTimes, Front, plan_route
@@ -32,6 +33,14 @@ RECORD = Record(
 )
 FIRST = Epoch(number=1, failover_id="first", region="ap-southeast-3", recovery_point="v1-0", claimed_at=NOW)
 SECOND = Epoch(number=2, failover_id="second", region="ap-southeast-3", recovery_point="v1-0", claimed_at=NOW)
+FRONTS = [Front(region=name, host=f"h.{name}", target=f"t.{name}") for name in ("ap-southeast-1", "ap-southeast-3")]
+ROUTE = plan_route(
+    CHURN,
+    "models.example",
+    active=FRONTS[0],
+    standby=FRONTS[1],
+    times=CheckTimes(interval=10, threshold=3, ttl=30),
+)
 SWITCH = Takeover(epoch=1, endpoint="churn-e1", recovery_point="v1-abc", flipped_at=NOW)
 
 
@@ -278,15 +287,105 @@ def test_a_flip_that_races_a_claim_never_leaves_an_old_switch_behind(catalog):
     assert catalog.takeover(CHURN) in (None, SWITCH)
 
 
+def standing(epoch, **changes):
+    given = {"epoch": epoch, "holder": "ap-southeast-1", "home": "ap-southeast-1", "kind": Kind.FAILBACK, "since": NOW,
+             "route": None, "version": "arn:served", "learned_at": NOW}  # fmt: skip
+    return Standing(**(given | changes))
+
+
+def test_nothing_is_known_of_a_peer_that_said_nothing(catalog):
+    assert catalog.leadership(CHURN) == Leadership()
+    assert (catalog.standing(CHURN), catalog.standings()) == (None, [])
+
+
+def test_what_the_peer_announced_is_read_back(catalog):
+    catalog.learn(CHURN, standing(0, route=ROUTE))
+    catalog.learn(OTHER, standing(2))
+    assert catalog.standing(CHURN) == standing(0, route=ROUTE)
+    assert catalog.leadership(OTHER) == Leadership(standing=standing(2))
+    assert catalog.standings() == [(CHURN, standing(0, route=ROUTE)), (OTHER, standing(2))]
+
+
+def test_a_standing_only_grows(catalog):
+    catalog.learn(CHURN, standing(2))
+    catalog.learn(CHURN, standing(1))
+    assert catalog.standing(CHURN) == standing(2)
+    catalog.learn(CHURN, standing(2, version="arn:newer"))
+    assert catalog.standing(CHURN).version == "arn:newer"
+    catalog.learn(CHURN, standing(4))
+    assert catalog.standing(CHURN) == standing(4)
+
+
+def test_of_eight_that_learn_at_once_the_highest_epoch_stays(catalog):
+    outcomes(lambda number: catalog.learn(CHURN, standing(2 * number)))
+    assert catalog.standing(CHURN).epoch == 14
+    assert len(catalog.standings()) == 1
+
+
+def test_what_was_taken_over_before_is_remembered_once_this_region_stands_down(catalog):
+    catalog.claim(CHURN, FIRST, None)
+    catalog.flip(CHURN, SWITCH, FIRST)
+    catalog.learn(CHURN, standing(2))
+    catalog.stand_down(CHURN, standing(2))
+    assert catalog.takeover(CHURN) is None
+    assert catalog.leadership(CHURN) == Leadership(former=SWITCH, standing=standing(2))
+    catalog.stand_down(CHURN, standing(2))
+    assert catalog.leadership(CHURN).former == SWITCH
+
+
+def test_a_newer_takeover_does_not_stand_down_and_one_that_never_was_neither(catalog):
+    catalog.stand_down(CHURN, standing(2))
+    assert catalog.leadership(CHURN) == Leadership()
+    catalog.claim(CHURN, FIRST, None)
+    catalog.flip(CHURN, SWITCH, FIRST)
+    for epoch in (0, 1):
+        catalog.stand_down(CHURN, standing(epoch))
+    assert catalog.takeover(CHURN) == SWITCH
+
+
+def test_the_switch_goes_on_again_with_a_newer_epoch(catalog):
+    third = FIRST.model_copy(update={"number": 3})
+    catalog.claim(CHURN, FIRST, None)
+    catalog.flip(CHURN, SWITCH, FIRST)
+    catalog.stand_down(CHURN, standing(2))
+    catalog.claim(CHURN, third, FIRST)
+    again = SWITCH.model_copy(update={"epoch": 3})
+    catalog.flip(CHURN, again, third)
+    assert catalog.leadership(CHURN) == Leadership(takeover=again)
+
+
+@pytest.mark.parametrize("known", [1, 2])
+def test_the_switch_refuses_an_epoch_that_the_peer_was_seen_to_have_passed(catalog, known):
+    catalog.claim(CHURN, FIRST, None)
+    catalog.learn(CHURN, standing(known))
+    with pytest.raises(EpochTaken, match="epoch 1 is over"):
+        catalog.flip(CHURN, SWITCH, FIRST)
+    assert catalog.takeover(CHURN) is None
+
+
+def test_a_flip_that_races_what_is_learned_never_wins_against_a_higher_epoch(catalog):
+    catalog.claim(CHURN, FIRST, None)
+
+    def race(number):
+        if number % 2:
+            return catalog.learn(CHURN, standing(2))
+        try:
+            return catalog.flip(CHURN, SWITCH, FIRST)
+        except Throttled as error:  # cancelled by the other write: it is tried again
+            return error
+
+    outcomes(race)
+    with pytest.raises(EpochTaken):
+        catalog.flip(CHURN, SWITCH.model_copy(update={"endpoint": "late"}), FIRST)
+    assert catalog.takeover(CHURN) in (None, SWITCH)
+
+
 # routes and health
 
 
 def test_a_route_is_read_back(catalog):
-    fronts = [Front(region=name, host=f"h.{name}", target=f"t.{name}") for name in ("ap-southeast-1", "ap-southeast-3")]
-    times = CheckTimes(interval=10, threshold=3, ttl=30)
-    route = plan_route(CHURN, "models.example", active=fronts[0], standby=fronts[1], times=times)
-    catalog.put_route(CHURN, route, {"endpoint": "id-1"})
-    assert (catalog.route(CHURN), catalog.route(OTHER)) == (route, None)
+    catalog.put_route(CHURN, ROUTE, {"endpoint": "id-1"})
+    assert (catalog.route(CHURN), catalog.route(OTHER)) == (ROUTE, None)
 
 
 def test_health_is_remembered(catalog):

@@ -7,7 +7,7 @@ import pytest
 from mldr.aws.dns import Route53Dns
 from mldr.aws.fronts import ParameterFronts
 from mldr.domain.identity import ModelKey
-from mldr.domain.routing import CheckTimes, Front, plan_route
+from mldr.domain.routing import CheckTimes, Front, SwitchKind, plan_route
 from mldr.errors import ZoneMissing
 from tests.contract.conftest import ACTIVE, STANDBY
 from tests.fakes.dns import FakeDns
@@ -26,7 +26,14 @@ class OnRoute53:
         if zone:
             made = self.route53.create_hosted_zone(Name="models.example", CallerReference="zone")
             self.zone = made["HostedZone"]["Id"]
-        self.dns = Route53Dns(self.route53, zone="models.example", transport="https:443", owner=owner)
+        self.dns = Route53Dns(
+            self.route53,
+            lambda region: moto.client("cloudwatch", region),
+            zone="models.example",
+            transport="https:443",
+            owner=owner,
+            environment="test",
+        )
 
     def check_count(self):
         return len(self.route53.list_health_checks()["HealthChecks"])
@@ -73,6 +80,17 @@ def test_another_model_has_checks_of_its_own(place):
         other, plan_route(other, "models.example", active=FRONTS[0], standby=FRONTS[1], times=TIMES)
     )
     assert set(first.values()).isdisjoint(second.values())
+
+
+def test_a_route_of_metrics_has_checks_of_its_own_each_made_once(place):
+    route = plan_route(
+        CHURN, "models.example", active=FRONTS[0], standby=FRONTS[1], times=TIMES, kind=SwitchKind.METRIC
+    )
+    ids = place.dns.ensure_checks(CHURN, route)
+    assert set(ids) == {"endpoint", "taken", "returned", "takeover", "primary", "secondary"}
+    assert place.dns.ensure_checks(CHURN, route) == ids
+    assert place.check_count() == 6
+    assert set(ids.values()).isdisjoint(place.dns.ensure_checks(CHURN, ROUTE).values())
 
 
 def test_other_times_make_other_endpoint_checks(place):

@@ -7,7 +7,7 @@ import pytest
 
 from mldr.aws.evidence import VaultEvidence
 from mldr.aws.vault import S3Vault
-from mldr.domain.evidence import GENESIS, Evidence, digest, evidence_key
+from mldr.domain.evidence import GENESIS, Evidence, ModelOutcome, digest, evidence_key
 from mldr.domain.identity import ModelKey
 from tests.contract.conftest import STANDBY
 from tests.fakes.evidence import FakeEvidence
@@ -73,6 +73,22 @@ def test_eight_tellings_of_the_same_make_one_record(store):
     with ThreadPoolExecutor(8) as pool:
         made = list(pool.map(lambda _: store.append(draft("a")), range(8)))
     assert {one.sequence for one in made} == {1}
+
+
+def test_the_newest_records_of_one_chain_are_told_the_newest_first(store):
+    assert store.newest(CHURN, 3) == []
+    made = [store.append(draft(name)) for name in ("a", "b", "c")]
+    store.append(draft("a", ModelKey(registry="sagemaker", name="churn-2")))
+    assert store.newest(CHURN, 2) == [made[2], made[1]]
+    assert store.newest(CHURN, 9) == made[::-1]
+
+
+def test_a_record_of_a_region_says_what_became_of_each_model(store):
+    region = ModelKey(registry="region", name="ap-southeast-1")
+    became = ModelOutcome(model=CHURN, outcome="failed", reason="no capacity")
+    made = store.append(draft("r", region).model_copy(update={"models": (became,)}))
+    assert store.newest(region, 1) == [made]
+    assert store.append(draft("r", region)) == made
 
 
 def test_a_record_is_locked_for_years(moto):

@@ -249,6 +249,19 @@ def test_a_small_object_is_read_and_a_large_one_refused(place):
         place.sources.read(source, 4)
 
 
+def test_an_object_of_any_size_is_streamed(place):
+    body = bytes(range(256)) * 10_000
+    place.put("large", body)
+    chunks = list(place.sources.stream("lake", "large"))
+    assert (b"".join(chunks) == body, len(chunks) > 1) == (True, True)
+
+
+@pytest.mark.parametrize(("bucket", "key"), [("lake", "no"), ("no-such-bucket", "k")])
+def test_a_stream_of_what_is_not_there_is_a_missing_artifact(place, bucket, key):
+    with pytest.raises(MissingArtifact):
+        next(iter(place.sources.stream(bucket, key)))
+
+
 def test_a_bucket_without_versions_has_the_version_null(cloud):
     cloud.bucket("plain", ACTIVE, versioned=False)
     s3 = cloud.client("s3", ACTIVE)

@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import dns.message
@@ -11,8 +12,12 @@ import dns.rrset
 import pytest
 
 from mldr.aws.outside import PublicNetwork
-from mldr.domain.health import Sight
+from mldr.domain.failover import Kind
+from mldr.domain.health import Observation, Sight
+from mldr.domain.identity import ModelKey
+from mldr.domain.leadership import Announcement
 
+CHURN = ModelKey(registry="sagemaker", name="churn")
 RECORDS = {
     ("_health.churn.example.", "TXT"): '"healthy"',
     ("churn.example.", "CNAME"): "gateway.example.",
@@ -63,6 +68,11 @@ class Status(BaseHTTPRequestHandler):
         if self.path == "/hang-up":
             self.close_connection = True
             return
+        if self.path in self.server.said:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(self.server.said[self.path])
+            return
         self.send_response(int(self.path.rpartition("/")[2]))
         self.end_headers()
 
@@ -73,7 +83,7 @@ class Status(BaseHTTPRequestHandler):
 @pytest.fixture
 def server():
     running = ThreadingHTTPServer(("127.0.0.1", 0), Status)
-    running.asked = []
+    running.asked, running.said = [], {}
     thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield running
@@ -118,6 +128,40 @@ def test_a_gateways_status_is_judged(outside, server, status, sight):
     assert server.asked == [("gateway.example", f"/models/churn/{status}")]
 
 
+SAID = Announcement(
+    model="sagemaker/churn", region="ap-southeast-3", epoch=1, holder="ap-southeast-3", home="ap-southeast-1",
+    kind=Kind.FAILOVER, since=None, route=None,
+)  # fmt: skip
+MODEL = ModelKey(registry="sagemaker", name="churn")
+
+
+def test_a_gateways_announcement_is_heard(outside, server):
+    server.said["/models/churn/epoch"] = SAID.model_dump_json().encode()
+    assert outside.announcement("gateway.example", MODEL) == SAID
+
+
+@pytest.mark.parametrize("said", [b"", b"<html>", b"[]", b'{"epoch": "many"}'])
+def test_what_is_no_announcement_is_silence(outside, server, said):
+    server.said["/models/churn/epoch"] = said
+    assert outside.announcement("gateway.example", MODEL) is None
+
+
+def test_a_gateway_that_does_not_answer_or_resolve_is_silent(outside, resolver):
+    assert outside.announcement("nothing.example", MODEL) is None
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        free = held.getsockname()[1]
+    assert PublicNetwork(resolver=resolver, transport=f"http:{free}").announcement("gateway.example", MODEL) is None
+
+
+def test_a_gateway_that_is_slow_is_silent_after_a_second(resolver):
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        outside = PublicNetwork(resolver=resolver, transport=f"http:{mute.getsockname()[1]}")
+        began = time.monotonic()
+        assert outside.announcement("gateway.example", MODEL) is None
+        assert time.monotonic() - began < 3
+
+
 def test_a_gateway_that_hangs_up_is_down(outside):
     assert outside.probe("gateway.example", "/hang-up").sight is Sight.UNHEALTHY
 
@@ -156,3 +200,45 @@ def test_a_resolver_that_is_gone_makes_nothing_look_down(server):
         outside._resolver.lifetime = 0.2
         assert outside.text("_health.churn.example") is None
         assert outside.probe("gateway.example", "/200").sight is Sight.UNKNOWN
+
+
+# a witness
+
+
+class Witness(BaseHTTPRequestHandler):
+    """Answers as `bear_witness` does, or as the test wants."""
+
+    def do_GET(self):
+        self.server.asked.append((self.path, self.headers["Authorization"]))
+        status, body = self.server.says
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        """Say nothing."""
+
+
+@pytest.fixture
+def witness(server):
+    server.RequestHandlerClass = Witness
+    seen = Observation(vantage="witness", sight=Sight.UNHEALTHY, detail="as seen from there")
+    server.says = (200, seen.model_dump_json().encode())
+    return server
+
+
+def test_a_witness_is_shown_the_token_and_believed(outside, witness):
+    seen = outside.ask_witness("gateway.example", "active.example", CHURN, "secret")
+    assert (seen.vantage, seen.sight, seen.detail) == ("witness", Sight.UNHEALTHY, "as seen from there")
+    assert witness.asked == [("/witness/churn?host=active.example", "Bearer secret")]
+
+
+@pytest.mark.parametrize("says", [(401, b"{}"), (503, b""), (404, b""), (200, b"what?"), (200, b'{"sight": "fine"}')])
+def test_a_witness_that_does_not_testify_is_unknown(outside, witness, says):
+    witness.says = says
+    assert outside.ask_witness("gateway.example", "active.example", CHURN, "secret").sight is Sight.UNKNOWN
+
+
+def test_a_witness_that_is_gone_is_unknown_and_never_down(outside):
+    assert outside.ask_witness("nothing.example", "active.example", CHURN, "secret").sight is Sight.UNKNOWN

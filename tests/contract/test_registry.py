@@ -124,6 +124,27 @@ def test_a_version_that_was_rejected_meanwhile_is_registered_as_rejected(place):
     assert place.status_in_standby(place.registry.register(entry, "v1-abc")) == "Rejected"
 
 
+def test_a_copy_says_what_it_was_made_from_and_where_its_golden_inferences_are(place):
+    entry = place.registry.describe(place.promote())
+    golden = "s3://vault/recovery-points/sagemaker/churn/v1-abc/objects/p/golden/golden.jsonl"
+    arn = place.registry.register(entry.model_copy(update={"golden": golden}), "v1-abc")
+    copy = place.registry.own(arn)
+    assert (copy.arn, copy.copied_from, copy.golden) == (arn, entry.arn, golden)
+    assert DOCUMENT["InferenceSpecification"].items() <= copy.document["InferenceSpecification"].items()
+
+
+def test_a_version_that_this_region_does_not_have_is_a_missing_artifact(place):
+    arn = place.registry.register(place.registry.describe(place.promote()), "v1-abc")
+    with pytest.raises(MissingArtifact, match="/churn/9 does not exist in this region"):
+        place.registry.own(arn[:-1] + "9")
+
+
+def test_a_place_too_long_for_the_registry_is_left_out(real):
+    entry = real.registry.describe(real.promote())
+    arn = real.registry.register(entry.model_copy(update={"golden": "s3://vault/" + "x" * 300}), "v1-abc")
+    assert real.registry.own(arn).golden is None
+
+
 def test_registering_twice_gives_the_same_arn(place):
     entry = place.registry.describe(place.promote())
     first = place.registry.register(entry, "v1-abc")

@@ -37,7 +37,7 @@ from cryptography.x509.oid import NameOID
 from localcloud.moto_repairs.s3 import S3Repairs
 from localcloud.server import Server, moto_application
 from mldr.aws.s3_signer import Request, Signer
-from mldr.aws.s3_wire import S3Wire
+from mldr.aws.s3_wire import S3Wire, _any_page, _usual_page
 from mldr.errors import RegionUnreachable, Throttled
 from mldr.sdk import translated
 from tests.contract.conftest import ACCOUNT, STANDBY
@@ -641,3 +641,48 @@ def test_a_listing_that_is_cut_short_is_an_error():
     cut = answer(body="<ListVersionsResult><Version><Key>a</Key>")
     with ScriptedServer(lambda asked: cut) as server, pytest.raises(ClientError):
         S3Wire(client_of(server.url)).list_object_versions("b")
+
+
+USUAL = (
+    "<ListVersionsResult><EncodingType>url</EncodingType><Name>b</Name><IsTruncated>true</IsTruncated>"
+    "<NextKeyMarker>d/b</NextKeyMarker><NextVersionIdMarker>v3</NextVersionIdMarker>"
+    "<Version><Key>d%2Fa+b%2525</Key><VersionId>v1</VersionId><IsLatest>true</IsLatest>"
+    "<LastModified>2026-01-01T00:00:00.123Z</LastModified><ETag>&quot;e-2&quot;</ETag>"
+    "<ChecksumAlgorithm>CRC32</ChecksumAlgorithm><ChecksumType>COMPOSITE</ChecksumType><Size>7</Size>"
+    "<Owner><ID>i&amp;j</ID><DisplayName>d</DisplayName></Owner><StorageClass>STANDARD</StorageClass></Version>"
+    "<DeleteMarker><Key>d%2F&lt;b</Key><VersionId>v2</VersionId><IsLatest>false</IsLatest>"
+    "<LastModified>2026-01-01T00:00:00Z</LastModified><Owner><ID>i</ID></Owner></DeleteMarker>"
+    "<Version><Key>d%2Fb</Key><VersionId>v3</VersionId><IsLatest>true</IsLatest>"
+    "<LastModified>2026-01-01T00:00:00Z</LastModified><ETag>&quot;e&quot;</ETag><Size>10</Size>"
+    "<StorageClass>STANDARD</StorageClass><Owner><ID>i</ID></Owner><Type>Normal</Type></Version></ListVersionsResult>"
+)
+
+
+@pytest.mark.parametrize("encoded", [True, False])
+@pytest.mark.parametrize("truncated", [True, False])
+def test_a_page_of_the_usual_shape_is_read_like_any_other(encoded, truncated):
+    text = USUAL if encoded else USUAL.replace("<EncodingType>url</EncodingType>", "")
+    text = text if truncated else text.replace("<IsTruncated>true", "<IsTruncated>false")
+    page = _usual_page(text)
+    assert page == _any_page(text.encode())
+    assert page is not None
+    assert len(page.versions) == 3
+
+
+@pytest.mark.parametrize(
+    ("found", "other"),
+    [
+        (
+            "<Size>7</Size>",
+            "<Size>7</Size><RestoreStatus><IsRestoreInProgress>true</IsRestoreInProgress></RestoreStatus>",
+        ),
+        ("</ListVersionsResult>", ""),
+        ("<Size>10</Size>", "<Size>10</Size><!-- -->"),
+        ("<Name>b</Name>", "<Name>b&amp;</Name>"),
+        ("<VersionId>v2", "<VersionId>v\r2"),
+        ("<NextKeyMarker>d/b</NextKeyMarker>", ""),
+    ],
+)
+def test_a_page_of_any_other_shape_is_left_to_the_xml_parser(found, other):
+    assert found in USUAL
+    assert _usual_page(USUAL.replace(found, other)) is None

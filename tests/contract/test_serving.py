@@ -6,8 +6,9 @@ import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from mldr.aws.serving import SageMakerServing
-from mldr.domain.serving import ServingPlan
-from mldr.errors import EndpointFailed, NotAllowed, RegionUnreachable
+from mldr.domain.serving import PlannedModel, ServingPlan
+from mldr.errors import EndpointFailed, NotAllowed, RegionUnreachable, Throttled
+from mldr.ports import Finished
 from tests.contract.conftest import ACCOUNT, STANDBY
 from tests.fakes.serving import FakeServing
 
@@ -15,17 +16,65 @@ CONTAINER = {
     "Image": f"{ACCOUNT}.dkr.ecr.{STANDBY}.amazonaws.com/churn:1",
     "ModelDataUrl": "s3://vault/churn/model.tar.gz",
 }
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/serve"
+NAME = "churn-12345678-e1"
+VARIANT = {"VariantName": "AllTraffic", "ModelName": NAME, "InstanceType": "ml.m5.large", "InitialInstanceCount": 2}
 PLAN = ServingPlan(
-    name="churn-12345678-e1",
-    containers=(CONTAINER,),
-    role=f"arn:aws:iam::{ACCOUNT}:role/serve",
-    instance_type="ml.m5.large",
-    instance_count=2,
+    name=NAME,
+    models=(PlannedModel(name=NAME, role=ROLE, containers=(CONTAINER,)),),
+    config={"ProductionVariants": [VARIANT]},
+)
+TARGET = {
+    "ServiceNamespace": "sagemaker",
+    "ResourceId": f"endpoint/{NAME}/variant/AllTraffic",
+    "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
+}
+SCALED = PLAN.model_copy(
+    update={
+        "targets": ({**TARGET, "MinCapacity": 1, "MaxCapacity": 4},),
+        "policies": (
+            {
+                **TARGET,
+                "PolicyName": "follow",
+                "PolicyType": "TargetTrackingScaling",
+                "TargetTrackingScalingPolicyConfiguration": {
+                    "TargetValue": 70.0,
+                    "PredefinedMetricSpecification": {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"},
+                },
+            },
+        ),
+        "schedules": (
+            {
+                **TARGET,
+                "ScheduledActionName": "morning",
+                "Schedule": "cron(0 6 * * ? *)",
+                "ScalableTargetAction": {"MinCapacity": 3},
+            },
+        ),
+    }
+)
+COMPONENT = {
+    "InferenceComponentName": f"{NAME}-c0",
+    "EndpointName": NAME,
+    "VariantName": "AllTraffic",
+    "Specification": {"ModelName": NAME, "ComputeResourceRequirements": {"MinMemoryRequiredInMb": 512}},
+    "RuntimeConfig": {"CopyCount": 2},
+}
+OF_COMPONENTS = PLAN.model_copy(
+    update={
+        "config": {"ProductionVariants": [{k: v for k, v in VARIANT.items() if k != "ModelName"}]},
+        "components": (COMPONENT,),
+    }
 )
 
 
 def on_sagemaker(moto, **more):
-    return SageMakerServing(lambda: moto.client("sagemaker"), lambda: moto.client("sagemaker-runtime"), **more)
+    return SageMakerServing(
+        lambda: moto.client("sagemaker"),
+        lambda: moto.client("sagemaker-runtime"),
+        lambda: moto.client("application-autoscaling"),
+        **more,
+    )
 
 
 @pytest.fixture(params=["memory", "moto"])
@@ -68,7 +117,7 @@ def test_the_model_the_configuration_and_the_endpoint_say_what_the_plan_says(mot
     on_sagemaker(moto).restore(PLAN)
     model = sagemaker.describe_model(ModelName=PLAN.name)
     assert (model["ExecutionRoleArn"], model["PrimaryContainer"]["ModelDataUrl"]) == (
-        PLAN.role,
+        ROLE,
         CONTAINER["ModelDataUrl"],
     )
     [variant] = sagemaker.describe_endpoint_config(EndpointConfigName=PLAN.name)["ProductionVariants"]
@@ -80,7 +129,8 @@ def test_the_model_the_configuration_and_the_endpoint_say_what_the_plan_says(mot
 
 def test_several_containers_are_a_pipeline(moto, sagemaker):
     containers = tuple({**CONTAINER, "ContainerHostname": name} for name in ("prepare", "predict"))
-    on_sagemaker(moto).restore(PLAN.model_copy(update={"containers": containers}))
+    model = PlannedModel(name=NAME, role=ROLE, containers=containers)
+    on_sagemaker(moto).restore(PLAN.model_copy(update={"models": (model,)}))
     found = sagemaker.describe_model(ModelName=PLAN.name)["Containers"]
     assert [one["ContainerHostname"] for one in found] == ["prepare", "predict"]
 
@@ -101,6 +151,150 @@ def test_what_an_earlier_try_left_is_gone_on_with(moto, sagemaker, monkeypatch, 
         monkeypatch.setattr(sagemaker, name, refused(name))
     on_sagemaker(moto).restore(PLAN)
     assert on_sagemaker(moto).status(PLAN.name)[0] == "InService"
+
+
+def test_everything_of_a_plan_reaches_sagemaker(moto, sagemaker):
+    """Several models and variants with their weights, a VPC, isolation, keys, data capture and tags."""
+    second = PlannedModel(
+        name=f"{NAME}-m1",
+        role=ROLE,
+        containers=(CONTAINER,),
+        settings={
+            "EnableNetworkIsolation": True,
+            "VpcConfig": {"Subnets": ["subnet-1"], "SecurityGroupIds": ["sg-1"]},
+        },
+        tags=({"Key": "team", "Value": "risk"},),
+    )
+    capture = {
+        "EnableCapture": True,
+        "InitialSamplingPercentage": 10,
+        "DestinationS3Uri": "s3://captured/churn",
+        "CaptureOptions": [{"CaptureMode": "Input"}],
+    }
+    config = {
+        "ProductionVariants": [
+            {**VARIANT, "InitialVariantWeight": 0.0},
+            {
+                "VariantName": "canary",
+                "ModelName": second.name,
+                "InitialVariantWeight": 3.0,
+                "ServerlessConfig": {"MemorySizeInMB": 2048, "MaxConcurrency": 5},
+            },
+        ],
+        "DataCaptureConfig": capture,
+        "KmsKeyId": "arn:aws:kms:ap-southeast-3:123456789012:key/volumes",
+    }
+    plan = PLAN.model_copy(
+        update={
+            "models": (*PLAN.models, second),
+            "config": config,
+            "tags": ({"Key": "cost", "Value": "7"},),
+            "config_tags": ({"Key": "made", "Value": "by hand"},),
+        }
+    )
+    on_sagemaker(moto).restore(plan)
+    model = sagemaker.describe_model(ModelName=second.name)
+    assert (model["EnableNetworkIsolation"], model["VpcConfig"]["Subnets"]) == (True, ["subnet-1"])
+    assert {"Key": "team", "Value": "risk"} in sagemaker.list_tags(ResourceArn=model["ModelArn"])["Tags"]
+    made = sagemaker.describe_endpoint_config(EndpointConfigName=NAME)
+    assert (made["DataCaptureConfig"], made["KmsKeyId"]) == (capture, config["KmsKeyId"])
+    endpoint = sagemaker.describe_endpoint(EndpointName=NAME)
+    live = {one["VariantName"]: one for one in endpoint["ProductionVariants"]}
+    assert (live["AllTraffic"]["CurrentWeight"], live["AllTraffic"]["CurrentInstanceCount"]) == (0.0, 2)
+    assert (live["canary"]["CurrentWeight"], live["canary"]["CurrentServerlessConfig"]["MaxConcurrency"]) == (3.0, 5)
+    assert {"Key": "cost", "Value": "7"} in sagemaker.list_tags(ResourceArn=endpoint["EndpointArn"])["Tags"]
+
+
+def test_what_is_finished_serves(serving):
+    serving.restore(SCALED)
+    assert serving.finish(SCALED) == Finished(status="InService")
+    assert serving.finish(SCALED) == Finished(status="InService")
+
+
+def test_autoscaling_is_registered_anew(moto):
+    serving = on_sagemaker(moto)
+    serving.restore(SCALED)
+    for _ in range(2):
+        serving.finish(SCALED)
+    client = moto.client("application-autoscaling")
+    [target] = client.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"]
+    assert (target["ResourceId"], target["MinCapacity"], target["MaxCapacity"]) == (TARGET["ResourceId"], 1, 4)
+    [policy] = client.describe_scaling_policies(ServiceNamespace="sagemaker")["ScalingPolicies"]
+    assert policy["TargetTrackingScalingPolicyConfiguration"]["TargetValue"] == 70.0
+    [action] = client.describe_scheduled_actions(ServiceNamespace="sagemaker")["ScheduledActions"]
+    assert (action["Schedule"], action["ScalableTargetAction"]) == ("cron(0 6 * * ? *)", {"MinCapacity": 3})
+
+
+@pytest.mark.parametrize("code", ["ValidationException", "AccessDeniedException"])
+def test_autoscaling_that_is_refused_holds_nothing_up(moto, monkeypatch, code):
+    """Of a schedule that is over by now, or for want of a permission: the capacity is there without it."""
+    serving = on_sagemaker(moto)
+    serving.restore(SCALED)
+    client = moto.client("application-autoscaling")
+    monkeypatch.setattr(client, "put_scheduled_action", refused("PutScheduledAction", code, "it is over"))
+    finished = serving.finish(SCALED)
+    assert finished.status == "InService"
+    [warning] = finished.warnings
+    assert warning.startswith(f"{TARGET['ResourceId']} does not scale as it did: ")
+
+
+def test_autoscaling_that_cannot_be_reached_is_tried_again(moto, monkeypatch):
+    serving = on_sagemaker(moto)
+    serving.restore(SCALED)
+    client = moto.client("application-autoscaling")
+    monkeypatch.setattr(client, "register_scalable_target", refused("RegisterScalableTarget", "ThrottlingException"))
+    with pytest.raises(Throttled):
+        serving.finish(SCALED)
+
+
+def test_inference_components_are_created_once_the_endpoint_serves(serving):
+    serving.restore(OF_COMPONENTS)
+    for _ in range(2):
+        assert serving.finish(OF_COMPONENTS).status == "InService"
+
+
+def test_an_inference_component_says_what_the_plan_says(moto, sagemaker):
+    serving = on_sagemaker(moto)
+    serving.restore(OF_COMPONENTS)
+    serving.finish(OF_COMPONENTS)
+    found = sagemaker.describe_inference_component(InferenceComponentName=f"{NAME}-c0")
+    assert (found["EndpointName"], found["RuntimeConfig"]["CurrentCopyCount"]) == (NAME, 2)
+
+
+@pytest.mark.parametrize(("status", "ends"), [("Creating", None), ("Failed", "no capacity")])
+def test_an_inference_component_that_does_not_serve_says_so(moto, sagemaker, monkeypatch, status, ends):
+    serving = on_sagemaker(moto)
+    serving.restore(OF_COMPONENTS)
+    found = {"InferenceComponentStatus": status, "FailureReason": "no capacity"}
+    monkeypatch.setattr(sagemaker, "describe_inference_component", lambda **_: found)
+    if ends is None:
+        assert serving.finish(SCALED.model_copy(update={"components": (COMPONENT,)})) == Finished(status="Creating")
+        assert (
+            moto.client("application-autoscaling").describe_scalable_targets(ServiceNamespace="sagemaker")[
+                "ScalableTargets"
+            ]
+            == []
+        )
+    else:
+        with pytest.raises(EndpointFailed, match=ends):
+            serving.finish(OF_COMPONENTS)
+
+
+def test_weights_and_counts_change_alone(moto, sagemaker):
+    serving = on_sagemaker(moto)
+    serving.restore(PLAN)
+    serving.scale(NAME, {"AllTraffic": 5})
+    serving.set_weights(NAME, {"AllTraffic": 0.25})
+    [live] = sagemaker.describe_endpoint(EndpointName=NAME)["ProductionVariants"]
+    assert (live["CurrentInstanceCount"], live["CurrentWeight"]) == (5, 0.25)
+
+
+@pytest.mark.parametrize("change", ["scale", "set_weights"])
+@pytest.mark.parametrize(("endpoint", "variant"), [(NAME, "other"), ("nobody", "AllTraffic")])
+def test_what_is_not_there_cannot_be_changed(serving, change, endpoint, variant):
+    serving.restore(PLAN)
+    with pytest.raises(EndpointFailed, match=f"{endpoint} cannot be changed"):
+        getattr(serving, change)(endpoint, {variant: 1})
 
 
 def test_what_another_made_meanwhile_is_no_error(moto, sagemaker, monkeypatch):

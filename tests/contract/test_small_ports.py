@@ -394,6 +394,10 @@ def test_only_the_right_token_is_valid(tokens, presented, valid):
     assert tokens.valid(presented) is valid
 
 
+def test_the_token_is_presented_as_it_is(tokens):
+    assert tokens.present() == "right-token"
+
+
 def test_a_rotated_token_is_seen_after_a_while(moto, monkeypatch):
     now = [1000.0]
     monkeypatch.setattr("mldr.aws.tokens.time.monotonic", lambda: now[0])

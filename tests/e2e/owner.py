@@ -50,11 +50,11 @@ def answer(features: tuple[float, ...]) -> dict[str, float]:
     return {"score": sum(feature * weight for feature, weight in zip(features, WEIGHTS, strict=True))}
 
 
-def artifact() -> bytes:
+def artifact(weights: tuple[float, ...] = WEIGHTS) -> bytes:
     """The weights and the script, packed as SageMaker wants them."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as target:
-        for name, text in (("weights.json", json.dumps(WEIGHTS)), ("code/inference.py", SCRIPT)):
+        for name, text in (("weights.json", json.dumps(weights)), ("code/inference.py", SCRIPT)):
             member = tarfile.TarInfo(name)
             member.size = len(text.encode())
             target.addfile(member, io.BytesIO(text.encode()))
@@ -130,9 +130,9 @@ class Owner:
         self.approve(arn)
         return arn
 
-    def serve(self, name: str) -> None:
-        """Serve the model in the active region; returns when the endpoint answers."""
-        container = {"Image": IMAGE, **self._tarball(name)}
+    def serve(self, name: str, *, package: str = "") -> None:
+        """Serve the model in the active region, of a package or of its parts; returns when the endpoint answers."""
+        container = {"ModelPackageName": package} if package else {"Image": IMAGE, **self._tarball(name)}
         role = "arn:aws:iam::123456789012:role/e2e-serving"
         self._sagemaker.create_model(ModelName=name, ExecutionRoleArn=role, PrimaryContainer=container)
         variant = {"VariantName": "all", "ModelName": name, "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}

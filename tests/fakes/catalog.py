@@ -6,9 +6,11 @@ import threading
 from collections.abc import Iterable
 from typing import Any
 
+from mldr.domain.capacity import Capacity
 from mldr.domain.failover import Epoch, Takeover
 from mldr.domain.health import HealthState
 from mldr.domain.identity import ModelKey
+from mldr.domain.leadership import Leadership, Standing
 from mldr.domain.recovery_point import Phase, Record
 from mldr.domain.routing import Route
 from mldr.domain.transfers import Transfer, WorkItem
@@ -24,11 +26,14 @@ class FakeCatalog:
         self._models: dict[str, ModelKey] = {}
         self._epochs: dict[str, Epoch] = {}
         self._switches: dict[str, Takeover] = {}
+        self._former: dict[str, Takeover] = {}
+        self._standings: dict[str, tuple[ModelKey, Standing]] = {}
         self._routes: dict[str, Route] = {}
         self._health: dict[str, HealthState] = {}
         self._transfers: dict[tuple[str, str], Transfer] = {}
         self._items: dict[tuple[str, str, str], dict[str, WorkItem]] = {}
         self.checks: dict[str, dict[str, str]] = {}
+        self._capacity: Capacity | None = None
 
     def begin(self, record: Record) -> Record:
         with self._lock:
@@ -91,10 +96,44 @@ class FakeCatalog:
         with self._lock:
             if not _same(self._epochs.get(str(model)), epoch):
                 raise EpochTaken(f"{model}: epoch {epoch.number} is over")
+            standing = self.standing(model)
+            if standing and standing.epoch >= takeover.epoch:
+                raise EpochTaken(f"{model}: epoch {epoch.number} is over")
             self._switches[str(model)] = takeover
+            self._former.pop(str(model), None)
 
     def takeover(self, model: ModelKey) -> Takeover | None:
         return self._switches.get(str(model))
+
+    def leadership(self, model: ModelKey) -> Leadership:
+        with self._lock:
+            former = self._former.get(str(model))
+            return Leadership(takeover=self.takeover(model), former=former, standing=self.standing(model))
+
+    def standing(self, model: ModelKey) -> Standing | None:
+        found = self._standings.get(str(model))
+        return found[1] if found else None
+
+    def capacity(self) -> Capacity | None:
+        return self._capacity
+
+    def put_capacity(self, capacity: Capacity) -> None:
+        self._capacity = capacity
+
+    def standings(self) -> list[tuple[ModelKey, Standing]]:
+        return [self._standings[name] for name in sorted(self._standings)]
+
+    def learn(self, model: ModelKey, standing: Standing) -> None:
+        with self._lock:
+            held = self.standing(model)
+            if held is None or held.epoch <= standing.epoch:
+                self._standings[str(model)] = (model, standing)
+
+    def stand_down(self, model: ModelKey, standing: Standing) -> None:
+        with self._lock:
+            held = self._switches.get(str(model))
+            if held and held.epoch < standing.epoch:
+                self._former[str(model)] = self._switches.pop(str(model))
 
     def put_route(self, model: ModelKey, route: Route, checks: dict[str, str]) -> None:
         self._routes[str(model)] = route

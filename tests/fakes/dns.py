@@ -18,9 +18,10 @@ class FakeDns:
         self.records: dict[tuple[str, str], tuple[FailoverRecord, int, str | None]] = {}
 
     def ensure_checks(self, model: ModelKey, route: Route) -> dict[str, str]:
-        ids = {}
-        for check in (*route.endpoint_checks, *route.calculated_checks):
-            name = f"{model}:{check.role}:{abs(hash((check, route.times)))}"
+        ids: dict[str, str] = {}
+        for check in (*route.endpoint_checks, *route.metric_checks, *route.calculated_checks):
+            below = tuple(ids[child] for child in getattr(check, "children", ()))
+            name = f"{model}:{check.role}:{abs(hash((check, route.times, below)))}"
             self.checks[name] = check
             ids[check.role] = name
         return ids

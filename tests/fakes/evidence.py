@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 from mldr.domain.evidence import GENESIS, Evidence, digest
+from mldr.domain.identity import ModelKey
 
 
 class FakeEvidence:
@@ -24,3 +25,6 @@ class FakeEvidence:
             record = draft.model_copy(update={"sequence": len(chain) + 1, "previous": previous})
             self.records.append(record)
             return record
+
+    def newest(self, model: ModelKey, limit: int) -> list[Evidence]:
+        return [one for one in reversed(self.records) if one.model == model][:limit]

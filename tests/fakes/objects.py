@@ -176,6 +176,13 @@ class FakeSources:
             raise BadReference(f"{source} has {len(body)} bytes; {limit} are the most")
         return body
 
+    def stream(self, bucket: str, key: str) -> Iterator[bytes]:
+        version = self.buckets.get(bucket, key)
+        if version is None or version.body is None:
+            raise MissingArtifact(f"s3://{bucket}/{key} does not exist")
+        for start in range(0, len(version.body), 1000):
+            yield version.body[start : start + 1000]
+
     def _body(self, source: SourceVersion) -> bytes:
         version = self.buckets.get(source.bucket, source.key, source.version_id)
         if version is None or version.body is None:

@@ -53,6 +53,11 @@ class FakeRegistry:
             raise MissingArtifact(f"{arn} does not exist in the active region")
         return self.entries[arn]
 
+    def own(self, arn: str) -> RegistryEntry:
+        if arn not in self.standby:
+            raise MissingArtifact(f"{arn} does not exist in this region")
+        return self.standby[arn]
+
     def models(self) -> Iterator[ModelKey]:
         yield from dict.fromkeys(entry.model for entry in self.entries.values())
 

@@ -5,16 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from mldr.domain.serving import ServingPlan
-from mldr.errors import EndpointFailed
+from mldr.domain.serving import MODEL_TAG, POINT_TAG, ServingPlan
+from mldr.domain.tiers import Held
+from mldr.domain.warming import Count
+from mldr.errors import EndpointFailed, NotAllowed
+from mldr.ports import Finished
+
+IN_SERVICE = "InService"
 
 
 @dataclass
 class Endpoint:
     """One endpoint: what it says of itself, in turn, and how it answers."""
 
-    statuses: list[tuple[str, str]] = field(default_factory=lambda: [("InService", "")])
+    statuses: list[tuple[str, str]] = field(default_factory=lambda: [(IN_SERVICE, "")])
     plan: ServingPlan | None = None
+    counts: dict[str, int] = field(default_factory=dict)
+    weights: dict[str, float] = field(default_factory=dict)
 
 
 class FakeServing:
@@ -22,13 +29,51 @@ class FakeServing:
 
     def __init__(self) -> None:
         self.endpoints: dict[str, Endpoint] = {}
-        self.coming: list[tuple[str, str]] = [("InService", "")]
+        self.coming: list[tuple[str, str]] = [(IN_SERVICE, "")]
         self.answer: Callable[[bytes], bytes] = lambda body: body
         self.asked: list[tuple[str, bytes, str, str]] = []
+        self.components: dict[str, str] = {}
+        self.scaling: dict[str, ServingPlan] = {}
+        self.scaling_refused = ""
 
     def restore(self, plan: ServingPlan) -> None:
         if plan.name not in self.endpoints:
-            self.endpoints[plan.name] = Endpoint(statuses=list(self.coming), plan=plan)
+            variants = plan.config["ProductionVariants"]
+            self.endpoints[plan.name] = Endpoint(
+                statuses=list(self.coming),
+                plan=plan,
+                counts=dict(plan.capacity),
+                weights={one["VariantName"]: one.get("InitialVariantWeight", 1.0) for one in variants},
+            )
+
+    def finish(self, plan: ServingPlan) -> Finished:
+        for component in plan.components:
+            self.components.setdefault(component["InferenceComponentName"], IN_SERVICE)
+        if self.scaling_refused and plan.targets:
+            return Finished(status=IN_SERVICE, warnings=(self.scaling_refused,))
+        self.scaling[plan.name] = plan
+        return Finished(status=IN_SERVICE)
+
+    def scale(self, endpoint: str, counts: dict[str, int], weights: dict[str, float] | None = None) -> None:
+        held = self._held(endpoint, {**counts, **(weights or {})})
+        held.counts.update(counts)
+        held.weights.update(weights or {})
+
+    def capacity(self, endpoint: str) -> dict[str, Count]:
+        found = self.endpoints.get(endpoint)
+        if found is None:
+            return {}
+        weights = found.weights
+        return {name: Count(current=n, desired=n, weight=weights.get(name, 1.0)) for name, n in found.counts.items()}
+
+    def set_weights(self, endpoint: str, weights: dict[str, float]) -> None:
+        self._held(endpoint, weights).weights.update(weights)
+
+    def _held(self, endpoint: str, asked: dict[str, int] | dict[str, float]) -> Endpoint:
+        found = self.endpoints.get(endpoint)
+        if found is None or not set(asked) <= set(found.weights):
+            raise EndpointFailed(f"endpoint {endpoint} cannot be changed: it has no {', '.join(asked)}")
+        return found
 
     def status(self, endpoint: str) -> tuple[str, str]:
         found = self.endpoints.get(endpoint)
@@ -41,3 +86,40 @@ class FakeServing:
             raise EndpointFailed(f"endpoint {endpoint} did not answer: there is none")
         self.asked.append((endpoint, body, content_type, accept))
         return self.answer(body), accept or "application/json"
+
+
+class FakeStandingEndpoints:
+    """The endpoints of a FakeServing that carry mldr's marks."""
+
+    def __init__(self, serving: FakeServing) -> None:
+        self._serving = serving
+        self.deleted: list[str] = []
+
+    def held(self) -> list[Held]:
+        return [
+            Held(
+                name=name,
+                model=tags[MODEL_TAG],
+                recovery_point=tags[POINT_TAG],
+                status=one.statuses[0][0],
+                counts=self._serving.capacity(name),
+                components=len([made for made in self._serving.components if made.startswith(f"{name}-c")]),
+            )
+            for name, one in self._serving.endpoints.items()
+            if one.plan and (tags := {tag["Key"]: tag["Value"] for tag in one.plan.marks})
+        ]
+
+    def shrink(self, endpoint: str, counts: dict[str, int]) -> None:
+        self._serving.scaling.pop(endpoint, None)
+        self._serving.scale(endpoint, counts)
+
+    def delete(self, endpoint: str) -> None:
+        found = self._serving.endpoints.get(endpoint)
+        if found is None:
+            return
+        if found.plan is None:
+            raise NotAllowed(f"endpoint {endpoint} is not mldr's: it has no tag mldr:owner=mldr, so it stays")
+        del self._serving.endpoints[endpoint]
+        self.deleted.append(endpoint)
+        kept = {name: one for name, one in self._serving.components.items() if not name.startswith(f"{endpoint}-c")}
+        self._serving.components = kept

@@ -11,3 +11,6 @@ class FakeTokens:
 
     def valid(self, presented: str) -> bool:
         return presented == self.token
+
+    def present(self) -> str:
+        return self.token

@@ -9,7 +9,7 @@ from typing import Any
 from mldr.domain.manifests import Entry, ShardRef
 from mldr.domain.snapshots import SnapshotManifest, SnapshotRecord
 from mldr.steps.manifest_lines import lines
-from mldr.steps.take_snapshot_inventory import read_snapshot
+from mldr.steps.snapshot_state import read_snapshot
 from tests.asl_walker import Ended
 from tests.fakes.world import ACTIVE, STANDBY, FakeWorld
 from tests.functional.state_machine import Machine

@@ -15,12 +15,15 @@ import pytest
 from rich.console import Console
 
 from cli.demo import client as client_module
+from cli.demo import publish
 from cli.demo import run as run_module
 from cli.demo.client import Client
+from cli.demo.scene import BUCKET, MODELS
 from cli.demo.screen import Screen
 from cli.demo.traffic import Traffic, good_in_a_row
 from cli.demo.train import train
 from cli.outcomes import Ended, Exit
+from mldr.domain.model_rules import Tier
 from tests.functional.cli_stage import run
 
 GOLDEN = [
@@ -100,10 +103,15 @@ def named(monkeypatch):
     monkeypatch.setattr(client_module, "resolve", lambda name, dns: ("127.0.0.1", 5.0))
 
 
-def ask(port: int, number: int = 0) -> dict:
+def asked_of(*names: str, golden=GOLDEN) -> list[dict]:
+    """Models as the client is told of them."""
+    return [{"name": name, "host": f"{name}.models.mldr.test", "golden": golden} for name in names]
+
+
+def ask(port: int, number: int = 0, names=("digits-classifier",)) -> dict:
     """Send one request; returns its record."""
     paper = io.StringIO()
-    Client({"dns": "127.0.0.1:1", "port": port, "token": "secret", "golden": GOLDEN}, paper).ask(number)
+    Client({"dns": "127.0.0.1:1", "port": port, "token": "secret", "models": asked_of(*names)}, paper).ask(number)
     return json.loads(paper.getvalue())
 
 
@@ -112,7 +120,8 @@ class TestClient:
     def test_a_right_answer_is_recorded_with_its_region(self):
         with gateway(lambda _: (200, {"digit": 7})) as (port, asked):
             found = ask(port)
-        assert (found["ok"], found["equal"], found["region"], found["digit"]) == (True, True, "ap-southeast-1", 7)
+        assert (found["ok"], found["equal"], found["region"]) == (True, True, "ap-southeast-1")
+        assert found["model"] == "digits-classifier"
         path, headers, body = asked[0]
         assert path == "/models/digits-classifier/invocations"
         assert headers["Host"] == "digits-classifier.models.mldr.test"
@@ -122,6 +131,16 @@ class TestClient:
     def test_a_wrong_answer_is_not_equal(self):
         with gateway(lambda _: (200, {"digit": 7})) as (port, _):
             assert ask(port, 1)["equal"] is False
+
+    def test_models_take_turns_and_each_is_asked_all_of_its_questions(self):
+        names = ("one", "other")
+        with gateway(lambda _: (200, {"digit": 7})) as (port, asked):
+            records = [ask(port, number, names) for number in range(4)]
+        assert [one["model"] for one in records] == ["one", "other", "one", "other"]
+        assert [path for path, _, _ in asked] == [f"/models/{name}/invocations" for name in (*names, *names)]
+        assert [body for _, _, body in asked] == [
+            one["request"] for one in (GOLDEN[0], GOLDEN[0], GOLDEN[1], GOLDEN[1])
+        ]
 
     def test_an_error_is_a_failed_request(self):
         with gateway(lambda _: (503, {})) as (port, _):
@@ -163,7 +182,8 @@ def name_server():
 
 def test_the_client_is_a_process_of_its_own_that_asks_steadily_and_ends_when_told(tmp_path):
     with name_server() as address, gateway(lambda body: (200, {"digit": 7})) as (port, _):
-        spec = {"dns": address, "port": port, "token": "secret", "golden": GOLDEN[:1]}
+        spec = {"dns": address, "port": port, "token": "secret",
+                "models": asked_of("digits-classifier", golden=GOLDEN[:1])}  # fmt: skip
         traffic = Traffic(spec, tmp_path / "requests.jsonl")
         deadline = time.monotonic() + 30
         while good_in_a_row(traffic.requests(), "ap-southeast-1") < 12 and time.monotonic() < deadline:
@@ -175,6 +195,12 @@ def test_the_client_is_a_process_of_its_own_that_asks_steadily_and_ends_when_tol
     assert good_in_a_row(requests, "ap-southeast-1") >= 12
     rate = (len(requests) - 1) / (requests[-1].at - requests[0].at)
     assert rate > 5
+
+
+def test_the_policy_of_the_demo_gives_its_models_different_tiers_and_golden_inferences_in_its_bucket():
+    owed = [publish.owed(model) for model in MODELS]
+    assert [rules.tier for rules in owed] == [Tier.COLD_STANDBY, Tier.WARM_STANDBY]
+    assert [rules.golden.uri for rules in owed] == [f"s3://{BUCKET}/{model.name}/golden.jsonl" for model in MODELS]
 
 
 def test_without_a_terminal_every_word_is_a_line_of_its_own():
@@ -192,7 +218,8 @@ def test_a_demo_that_breaks_names_the_act_and_the_logs(monkeypatch, tmp_path):
         raise Ended(Exit.DOES_NOT_HOLD, "the local cloud did not start: no")
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(run_module.DemoCloud, "start", broken)
+    monkeypatch.setattr(run_module.DemoCloud, "launch", lambda self: None)
+    monkeypatch.setattr(run_module.DemoCloud, "ready", broken)
     ended = run("demo")
     assert ended.exit_code == 1
     assert "two AWS regions, from template.yaml: the local cloud did not start: no" in ended.stderr

@@ -9,11 +9,14 @@ from moto import mock_aws
 
 from cli import protect, verify
 from cli.regions import Place
+from mldr.aws.serving_capture import VaultServingCaptures
+from mldr.aws.vault import S3Vault
 from mldr.domain.manifests import ShardRef
-from mldr.domain.recovery_point import Phase
+from mldr.domain.recovery_point import Phase, Retention
 from mldr.domain.scrub import Damage, Finding, Outcome, Problem, Report, Tally, report_key
+from mldr.domain.serving_state import Live, Refusal, ServingState
 from mldr.domain.transfers import Transfer, WorkItem
-from tests.functional.cli_stage import ACTIVE, MODEL, STANDBY, keep, make_stack, point, register, run, told
+from tests.functional.cli_stage import ACTIVE, MODEL, NOON, STANDBY, keep, make_stack, point, register, run, told
 
 GIB = 1024**3
 OWNER = "model/sagemaker/churn"
@@ -137,6 +140,37 @@ class TestStatus:
         keep(point())
         Place(STANDBY, "prod").scrubs.note(tally())
         assert "sound, 100 objects" in run("status", "churn").stdout
+
+    def test_without_a_captured_serving_state_it_says_what_would_be_restored(self):
+        keep(point())
+        assert json.loads(run("status", "churn", "--json").stdout)["serving"]["captured_at"] is None
+        assert "not captured: the policy's instance type" in run("status", "churn").stdout
+
+    def test_the_captured_serving_state_is_shown_and_why_the_last_look_was_refused(self):
+        keep(point())
+        place = Place(STANDBY, "prod")
+        where = {"LocationConstraint": STANDBY}
+        boto3.client("s3", region_name=STANDBY).create_bucket(
+            Bucket=place.vault, CreateBucketConfiguration=where, ObjectLockEnabledForBucket=True
+        )
+        key = boto3.client("kms", region_name=STANDBY).create_key()["KeyMetadata"]["Arn"]
+        vault = S3Vault(place.client("s3"), bucket=place.vault, key_arn=key)
+        captures = VaultServingCaptures(vault, place.client("dynamodb"), table=place.table)
+        live = (Live(variant="main", weight=3.0, instances=4), Live(variant="try", weight=1, instances=1, shadow=True))
+        captures.put(
+            ServingState(
+                model=MODEL, endpoint="churn", region=ACTIVE, standby_region=STANDBY, captured_at=NOON, reason="event",
+                epoch=0, retention=Retention(mode="GOVERNANCE", until=NOON + dt.timedelta(days=9999)), document={},
+                live=live, carried=(), left_out={"try": "no point holds it"},
+            )
+        )  # fmt: skip
+        captures.refuse(MODEL, Refusal(reason="BadReference: Config.KmsKeyId: write serving.kms_key", at=NOON))
+        found = json.loads(run("status", "churn", "--json").stdout)["serving"]
+        assert (found["captured_at"], found["endpoint"]) == (NOON.isoformat(), "churn")
+        assert [(one["variant"], one["instances"]) for one in found["variants"]] == [("main", 4), ("try", 1)]
+        shown = " ".join(run("status", "churn").stdout.split())
+        assert "main 4 weight 3, try 1 shadow weight 1; without try" in shown
+        assert "BadReference: Config.KmsKeyId: write serving.kms_key" in shown
 
 
 class TestProtect:

@@ -40,7 +40,7 @@ def protected(world, context):
 def refused(world, ended, *, error, says):
     """The failover was refused before anything was touched, and a person knows."""
     assert (ended.status, ended.data["error"]["Error"]) == ("FAILED", error)
-    assert ended.path == ("ClaimEpoch", "RecordFailure", "Failed")
+    assert ended.path == ("Planned?", "ClaimEpoch", "RecordFailure", "Failed")
     evidence = world.evidence.records[-1]
     assert (evidence.outcome, evidence.epoch, evidence.phases) == ("refused", None, evidence.phases)
     assert says in evidence.reason
@@ -59,7 +59,8 @@ def test_a_requested_failover_restores_proves_switches_and_confirms(protected, c
     assert (ended.status, ended.last) == ("SUCCEEDED", "Conclude")
     switch = world.catalog.takeover(CHURN)
     assert (switch.epoch, switch.recovery_point) == (1, point(world).recovery_point)
-    assert world.serving.endpoints[switch.endpoint].plan.instance_type == "ml.m5.large"
+    [variant] = world.serving.endpoints[switch.endpoint].plan.config["ProductionVariants"]
+    assert variant["InstanceType"] == "ml.m5.large"
     [evidence] = world.evidence.records
     assert (evidence.outcome, evidence.region, evidence.epoch) == ("completed", STANDBY, 1)
     assert [phase.name for phase in evidence.phases] == [
@@ -73,10 +74,11 @@ def test_a_requested_failover_restores_proves_switches_and_confirms(protected, c
 def test_the_endpoint_reads_the_vault_and_not_the_active_region(protected, context):
     fail_over(protected, context)
     [plan] = [one.plan for one in protected.serving.endpoints.values()]
-    [container] = plan.containers
+    [model] = plan.models
+    [container] = model.containers
     assert container["ModelDataUrl"].startswith("s3://vault/")
     assert f".{STANDBY}." in container["Image"]
-    assert plan.role == protected.env.serving_role_arn
+    assert model.role == protected.env.serving_role_arn
 
 
 def test_a_failover_asks_nothing_of_the_active_region_or_of_the_control_planes(protected, context, monkeypatch):
@@ -87,9 +89,9 @@ def test_a_failover_asks_nothing_of_the_active_region_or_of_the_control_planes(p
     assert fail_over(protected, context).status == "SUCCEEDED"
 
 
-def test_the_golden_requests_are_asked_twice_once_to_warm(protected, context):
+def test_the_golden_requests_warm_the_endpoint_and_prove_it_in_the_end(protected, context):
     fail_over(protected, context)
-    assert [body for _, body, _, _ in protected.serving.asked] == [b"[1]", b"[1]"]
+    assert [body for _, body, _, _ in protected.serving.asked] == [b"[1]"] * (1 + 20 + 1)
 
 
 def test_the_same_request_twice_is_one_failover(protected, context):
@@ -208,7 +210,7 @@ def test_an_abandoned_epoch_is_superseded_and_its_late_work_is_refused(protected
     ended = run(protected, context, "first", "failover", before=before)
     assert late["second"].status == "SUCCEEDED"
     assert ended.data["error"]["Error"] == "EpochTaken"
-    assert protected.catalog.takeover(CHURN).epoch == 2
+    assert protected.catalog.takeover(CHURN).epoch == 3, "the standby claims odd epochs"
     assert protected.catalog.epoch(CHURN).failover_id == "second"
 
 
@@ -227,7 +229,7 @@ def test_a_failed_failover_concludes_its_epoch_so_that_the_next_may_try(protecte
     fail_over(protected, context)
     protected.serving.answer = lambda body: body
     assert fail_over(protected, context, "failover-2").status == "SUCCEEDED"
-    assert protected.catalog.takeover(CHURN).epoch == 2
+    assert protected.catalog.takeover(CHURN).epoch == 3
     first, second = protected.evidence.records
     assert (first.previous, second.previous) == (GENESIS, digest(first.content()))
 
@@ -324,7 +326,7 @@ def test_a_manifest_that_vanished_is_named(protected, context):
     protected.buckets.erase("vault", key, record.manifest_version)
     ended = fail_over(protected, context)
     assert "manifest.json" in protected.evidence.records[0].reason
-    assert ended.path[0] == "ClaimEpoch"
+    assert ended.path[:2] == ("Planned?", "ClaimEpoch")
     not_switched(protected)
 
 

@@ -589,6 +589,17 @@ def test_an_attempt_that_was_superseded_changes_nothing(lake, context):
     assert run(lake, context, again).status == "SUCCEEDED"
 
 
+def test_a_listing_asks_nothing_of_an_object_whose_version_is_the_same(lake, context):
+    for name in NAMES:
+        lake.buckets.put("photos", f"images/{name}", name.encode(), checksum="SHA256")
+    lake.clock.move(minutes=30)
+    first = snapshot(lake, context)
+    assert all("SHA256" in entry.digests for entry in entries(lake, manifest(lake, first).shards))
+    sources = counted(lake)
+    second = snapshot(lake, context, listing=True)
+    assert (second.how, second.difference.total, sources.found) == (How.LISTING, 0, [])
+
+
 def test_a_plan_that_takes_longer_than_a_function_is_carried_on(lake, context):
     lake.sources = counted(lake)
     context.get_remaining_time_in_millis = lambda: 1

@@ -350,7 +350,7 @@ def shared(world, context, small):
 def served(world):
     """The files under the prefix that the endpoint loads, by relative name."""
     [plan] = [one.plan for one in world.serving.endpoints.values()]
-    uri = plan.containers[0]["ModelDataSource"]["S3DataSource"]["S3Uri"]
+    uri = plan.models[0].containers[0]["ModelDataSource"]["S3DataSource"]["S3Uri"]
     prefix = uri.removeprefix("s3://vault/")
     return {key.removeprefix(prefix): world.vault.read(key) for key in world.buckets.keys("vault", prefix)}
 
@@ -394,7 +394,7 @@ def test_a_model_of_one_file_that_two_points_share_is_served_from_its_own_layout
     clients_follow(world)
     assert fail_over(world, context).status == "SUCCEEDED"
     [plan] = [one.plan for one in world.serving.endpoints.values()]
-    key = plan.containers[0]["ModelDataUrl"].removeprefix("s3://vault/")
+    key = plan.models[0].containers[0]["ModelDataUrl"].removeprefix("s3://vault/")
     assert f"/{newest(world).recovery_point}/" in key
     assert world.vault.read(key) == WEIGHTS
 

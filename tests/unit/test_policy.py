@@ -103,6 +103,26 @@ def test_ten_mistakes_give_ten_messages_in_the_order_of_the_file():
             "line 3: defaults.health.consecutive_failures: true is not a whole number; write one without quotes",
         ),
         (
+            HEAD + "defaults: {serving: {references: {s3://a/: 7}}}",
+            "line 3: defaults.serving.references.s3://a/: 7 is not text; put it in quotes",
+        ),
+        (
+            HEAD + "defaults: {serving: {references: {captured: s3://captured/}}}",
+            "line 3: defaults.serving.references: 'captured' is not a reference; write an ARN, an image or s3://bucket/",
+        ),
+        (
+            HEAD + "defaults: {serving: {references: {s3://captured/: s3://there/x}}}",
+            "line 3: defaults.serving.references: 's3://captured/' and 's3://there/x' do not fit; end both with /",
+        ),
+        (
+            HEAD + "defaults: {serving: {vpc: {subnets: [a]}}}",
+            "line 3: defaults.serving.vpc.security_groups: missing; add it",
+        ),
+        (
+            HEAD + "defaults: {serving: {kms_key: alias/x}}",
+            "line 3: defaults.serving.kms_key: 'alias/x' does not fit; write it like arn:aws:kms:",
+        ),
+        (
             HEAD + "defaults: {golden: {uri: s3://b/g.csv}}",
             "line 3: defaults.golden.uri: 's3://b/g.csv' does not fit; write it like s3://bucket/golden.jsonl",
         ),
@@ -346,3 +366,35 @@ def test_the_sample_shows_what_a_dataset_may_say():
     assert {rule.digest for rule in datasets.values()} == set(Digest)
     assert {rule.retention.mode for rule in datasets.values()} == set(RetentionMode)
     assert datasets["transactions"].every == dt.timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("said", "mistake"),
+    [
+        ("quorum: 1", "health.quorum: 1 does not fit; input should be greater than or equal to 2"),
+        ("quorum: 4", "health.quorum: 4 does not fit; input should be less than or equal to 3"),
+        ("flaps: 0", "health.flaps: 0 does not fit; input should be greater than or equal to 1"),
+        ("cool_down: 0m", "health.cool_down: 0m is not a usable duration; give more than 0 and at most 36500d"),
+        (
+            "flap_window: 60",
+            "health.flap_window: 60 is not a duration; write a whole number and s, m, h or d, like 15m",
+        ),
+    ],
+)
+def test_a_quorum_is_more_than_one_and_restlessness_has_bounds(said, mistake):
+    assert mistakes(f"{HEAD}defaults: {{health: {{{said}}}}}") == [f"line 3: defaults.{mistake}"]
+
+
+def test_the_rules_of_deciding_have_defaults_and_are_merged_field_by_field():
+    policy = parse(
+        """\
+        defaults: {health: {quorum: 3}, failover: {approve_within: 5m}}
+        models:
+          - match: sagemaker/churn
+            health: {flaps: 5}
+        """
+    )
+    rules = policy.for_model("sagemaker", "churn", {})
+    assert (rules.health.quorum, rules.health.flaps, rules.health.consecutive_failures) == (3, 5, 3)
+    assert (rules.health.cool_down, rules.health.flap_window) == (dt.timedelta(minutes=15), dt.timedelta(hours=1))
+    assert rules.failover.approve_within == dt.timedelta(minutes=5)

@@ -204,17 +204,14 @@ def manifest(document=None, rewrites=(), **policy):
 def test_a_plan_serves_the_rewritten_containers_with_what_create_model_takes():
     rewrite = Rewrite(path="InferenceSpecification.Containers[0].Image", kind="image", source="old", target="new")
     plan = plan_serving(manifest(rewrites=(rewrite,)), epoch=2, default_role="role")
-    assert plan.containers == ({"Image": "new"},)
-    assert (plan.name, plan.role, plan.instance_type, plan.instance_count) == (
-        "churn-456789ab-e2",
-        "role",
-        "ml.m5.large",
-        1,
-    )
+    [model], [variant] = plan.models, plan.config["ProductionVariants"]
+    assert model.containers == ({"Image": "new"},)
+    assert (plan.name, model.name, model.role) == ("churn-456789ab-e2", "churn-456789ab-e2", "role")
+    assert (variant["InstanceType"], variant["InitialInstanceCount"]) == ("ml.m5.large", 1)
 
 
 def test_the_policys_role_wins_over_the_stacks():
-    assert plan_serving(manifest(role="its own"), epoch=1, default_role="role").role == "its own"
+    assert plan_serving(manifest(role="its own"), epoch=1, default_role="role").models[0].role == "its own"
 
 
 @pytest.mark.parametrize("document", [{"InferenceSpecification": {"Containers": []}}, {"ModelPackageDescription": "x"}])

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mldr.domain.manifests import Entry, ShardRef, digest_of, encode
+from mldr.domain import transfers
+from mldr.domain.manifests import Entry, ShardRef, decode, digest_of, encode
 from mldr.domain.model_rules import Digest
 from mldr.domain.transfers import (
     MIB,
@@ -193,6 +194,28 @@ def test_a_shard_is_carried_when_it_says_exactly_the_same():
     assert same_shard(shard, [ref(copied("x")), ref(*shard)]) == ref(*shard)
     assert same_shard([copied("a"), copied("b", version_id="w2")], [ref(*shard)]) is None
     assert same_shard([copied("a"), entry("b")], [ref(*shard)]) is None
+
+
+def test_a_shard_of_lines_as_they_were_sealed_is_not_written_again(monkeypatch):
+    shard = [copied("a"), copied("b")]
+    read = list(decode(encode(shard)))
+    kept = [reused(entry(one.name, key="new"), one, Digest.CRC64NVME) for one in read]
+    sealed = ref(*shard)
+    monkeypatch.setattr(transfers, "encode", lambda _: pytest.fail("written again"))
+    assert same_shard(kept, [ref_before(sealed), sealed]) == sealed
+
+
+def test_lines_that_were_changed_or_may_be_of_several_shards_are_compared_by_their_bytes():
+    read = list(decode(encode([copied("a"), copied("b")])))
+    sealed = ref(*read)
+    assert same_shard([read[0], read[1]._replace(version_id="w2")], [sealed]) is None
+    other = ref(copied("a", version_id="w9"), copied("b"))
+    assert same_shard(read, [other, sealed]) == sealed
+    assert same_shard(read, [other, ref(copied("b", version_id="w9"))]) is None
+
+
+def ref_before(sealed):
+    return sealed.model_copy(update={"first": "A", "last": "B", "key": "k0"})
 
 
 @pytest.mark.parametrize(

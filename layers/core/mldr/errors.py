@@ -7,6 +7,8 @@
     - LostRace              another writer was first: read again and decide again
     - ChecksNotReported     Route 53 is not seen yet to believe that the takeover switch is off
     - NotConfirmed          the switch is flipped, but the outside does not see it yet
+    - PeerSilent            the peer's gateway does not say who serves a model
+    - RegionSwitchUnderway  ARC Region switch is to ask again
   + Permanent               the input or the set-up is wrong: delivering again cannot work
     - BadEvent
     - BadSettings
@@ -15,6 +17,8 @@
     - BadReference
     - MissingArtifact
     - ArtifactChanged
+    - BaseUnreadable        a snapshot that was to be compared with is lost: another one is, or none
+    - InventoryUnusable     an S3 Inventory cannot be used: the dataset is listed instead
     - SourceNotVersioned    a point in time can only be named where every version is kept
     - ChecksumUnavailable
     - ChecksumMismatch
@@ -28,8 +32,14 @@
     - NotRestorable
     - EpochTaken
     - AlreadyServing
+    - StaleEpoch            the peer was seen to hold a higher epoch
+    - WrongDirection        a failback runs in a model's home, a move in its standby
+    - PeerLagging           what the peer serves is not protected here yet
+    - NothingToClear
+    - RoutingRefused        ARC refused to set routing controls, or the parameters that name them are wrong
     - EndpointFailed
     - WrongAnswers
+    - NotWarm               the policy wants a model warm before traffic moves, and it is not
 
 State machines see only the class name, so they name leaves.
 """
@@ -63,6 +73,14 @@ class ChecksNotReported(Retryable):
 
 class NotConfirmed(Retryable):
     """Clients outside do not see the standby yet."""
+
+
+class PeerSilent(Retryable):
+    """The peer's gateway does not say who serves a model."""
+
+
+class RegionSwitchUnderway(Retryable):
+    """This region does not serve all models yet that ARC Region switch wants it to."""
 
 
 class Permanent(MldrError):
@@ -100,6 +118,18 @@ class MissingArtifact(Permanent):
 
 class ArtifactChanged(Permanent):
     """An object is no longer the one that was pinned or approved."""
+
+
+class BaseUnreadable(Permanent):
+    """The manifest of the snapshot before cannot be read, or the shard of it whose key and version are told."""
+
+    def __init__(self, reason: str, version: tuple[str, str]) -> None:
+        self.version = version
+        super().__init__(reason)
+
+
+class InventoryUnusable(Permanent):
+    """An S3 Inventory is missing, too old, of another kind or damaged, or a listing asks less."""
 
 
 class SourceNotVersioned(Permanent):
@@ -154,9 +184,33 @@ class AlreadyServing(Permanent):
     """This region serves the model already."""
 
 
+class StaleEpoch(Permanent):
+    """The peer was seen to hold a higher epoch than the one that this work belongs to."""
+
+
+class WrongDirection(Permanent):
+    """A planned move was asked of the region that it leaves."""
+
+
+class PeerLagging(Permanent):
+    """What the peer serves is not protected in this region yet."""
+
+
+class NothingToClear(Permanent):
+    """No claim is open, so there is none to end."""
+
+
+class RoutingRefused(Permanent):
+    """ARC refused to set routing controls, or the stack's parameters that name them are wrong."""
+
+
 class EndpointFailed(Permanent):
     """The restored endpoint cannot come into service."""
 
 
 class WrongAnswers(Permanent):
     """The restored model does not reproduce its golden inferences."""
+
+
+class NotWarm(Permanent):
+    """The restored model did not become warm in time, and its policy switches to no other."""

@@ -9,9 +9,11 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from mldr.domain.datasets import DATASET_NAME, Change, ChangeKind
-from mldr.domain.evidence import Evidence, PhaseTime
+from mldr.domain.evidence import Evidence, ModelOutcome, PhaseTime
+from mldr.domain.failover import Kind
 from mldr.domain.identity import ModelKey
 from mldr.domain.manifests import Entry, ShardRef
+from mldr.domain.prediction_cache import Cached
 from mldr.domain.recovery_point import Manifest, Phase, Retention
 from mldr.domain.scrub import ALL, FULL, Outcome, Report, ScrubItem
 from mldr.domain.snapshots import Difference, How, RestoreRecord, SnapshotRecord
@@ -24,11 +26,17 @@ SEALED = "Recovery Point Sealed"
 FAILED = "Recovery Point Failed"
 FAILOVER_REQUESTED = "Failover Requested"
 FAILOVER_COMPLETED = "Failover Completed"
+FAILOVER_APPROVED = "Failover Approved"
+FAILBACK_REQUESTED = "Failback Requested"
+FAILBACK_COMPLETED = "Failback Completed"
 SNAPSHOT_REQUESTED = "Dataset Snapshot Requested"
 SNAPSHOT_SEALED = "Dataset Snapshot Sealed"
 SNAPSHOT_FAILED = "Dataset Snapshot Failed"
 RESTORE_REQUESTED = "Dataset Restore Requested"
 DATASET_RESTORED = "Dataset Restored"
+TIERS_DUE = "Tiers Due"
+PREDICTIONS_KEPT = "Predictions Kept"
+SERVING_CAPTURE_REQUESTED = "Serving Capture Requested"
 VERIFICATION_REQUESTED = "Verification Requested"
 VERIFICATION_COMPLETED = "Verification Completed"
 
@@ -118,29 +126,275 @@ class Promotion(Message):
         )
 
 
-class FailoverRequest(Message):
-    """Somebody, or decide_failover, asks the standby to take a model over."""
+class FailbackRequest(Message):
+    """Somebody asks a model's home to take it back."""
 
     model: Model
     reason: str = Field(min_length=1)
     requested_by: str = "unknown"
     failover_id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{1,60}$")
+
+
+class FailoverRequest(FailbackRequest):
+    """Somebody, or decide_failover, asks a region to take a model over.
+
+    A `move` is planned: the region that serves is well, and no request may fail. A `clear` only ends an open claim.
+    """
+
+    kind: Literal[Kind.FAILOVER, Kind.MOVE, Kind.CLEAR] = Kind.FAILOVER
     first_failure_at: dt.datetime | None = None
 
 
-class FailoverRequested(Message):
-    """`Failover Requested` as it arrives. Its event id names the failover unless it brings an id of its own."""
+class RequestType(Message):
+    """Which of the two requests to take a model over arrived."""
+
+    detail_type: Literal["Failover Requested", "Failback Requested"] = Field(alias="detail-type")
+
+
+class FailbackAsked(Message):
+    """`Failback Requested` as it arrives."""
 
     id: str
     source: Literal["mldr"]
-    detail_type: Literal["Failover Requested"] = Field(alias="detail-type")
+    time: dt.datetime
+    detail: FailbackRequest
+
+
+class FailoverAsked(Message):
+    """`Failover Requested` as it arrives."""
+
+    id: str
+    source: Literal["mldr"]
     time: dt.datetime
     detail: FailoverRequest
+
+
+class FailoverRequested(Message):
+    """Either request. Its event id names the failover unless it brings an id of its own."""
+
+    id: str
+    time: dt.datetime
+    kind: Kind
+    detail: FailoverRequest
+
+    @classmethod
+    def parse(cls, raw: str | dict[str, Any]) -> Self:
+        """Read either request. Raises BadEvent."""
+        if RequestType.parse(raw).detail_type == "Failover Requested":
+            asked = FailoverAsked.parse(raw)
+            return cls(id=asked.id, time=asked.time, kind=asked.detail.kind, detail=asked.detail)
+        home = FailbackAsked.parse(raw)
+        detail = FailoverRequest.model_validate(home.detail.model_dump())
+        return cls(id=home.id, time=home.time, kind=Kind.FAILBACK, detail=detail)
 
     @property
     def failover_id(self) -> str:
         """Return the id under which this failover runs once, however often the event arrives."""
         return self.detail.failover_id or self.id
+
+
+RegionName = Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
+
+
+class RegionRequest(Message):
+    """Somebody asks for all models of a region at once.
+
+    With `Failover Requested` it is the region that they leave; with `Failback Requested` their home, which takes them
+    back. A `move` is planned: the region that is left is well.
+    """
+
+    region: RegionName
+    reason: str = Field(min_length=1)
+    requested_by: str = "unknown"
+    failover_id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{1,60}$")
+    kind: Literal[Kind.FAILOVER, Kind.MOVE] = Kind.FAILOVER
+    first_failure_at: dt.datetime | None = None
+
+
+class Asked(Message):
+    """A request of which only the subject is read yet."""
+
+    detail: dict[str, Any] = {}
+
+
+class RegionRequested(Message):
+    """`Failover Requested` or `Failback Requested` that names a region instead of a model."""
+
+    id: str
+    source: Literal["mldr"]
+    detail_type: Literal["Failover Requested", "Failback Requested"] = Field(alias="detail-type")
+    time: dt.datetime
+    detail: RegionRequest
+
+    @property
+    def failover_id(self) -> str:
+        """Return the id under which this evacuation runs once, however often the event arrives."""
+        return self.detail.failover_id or self.id
+
+    @property
+    def kind(self) -> Kind:
+        """Return what is asked for: the detail's own word, but for a failback."""
+        return Kind.FAILBACK if self.detail_type == FAILBACK_REQUESTED else self.detail.kind
+
+
+def parse_takeover(raw: str | dict[str, Any]) -> FailoverRequested | RegionRequested:
+    """Read a request to take over one model, or all of a region: it names exactly one of them. Raises BadEvent."""
+    subject = Asked.parse(raw).detail
+    if "region" not in subject:
+        return FailoverRequested.parse(raw)
+    if "model" in subject:
+        raise BadEvent("model: a request names a model or a region, not both; leave one of them out")
+    return RegionRequested.parse(raw)
+
+
+class RegionSwitchCall(Message):
+    """What ARC Region switch hands to a Lambda block: its execution's metadata beside the plan's own payload.
+
+    It merges the four capitalised keys into a JSON object (arc-region-switch/latest/api/API_Lambdas, payload).
+    `unplanned` is ours: the region that is left is not well, so nothing waits for it.
+    """
+
+    plan_arn: str = Field(alias="PlanArn", min_length=1)
+    execution_id: str = Field(alias="ExecutionId", min_length=1)
+    step_name: str = Field(default="?", alias="StepName")
+    invoked_by: str = Field(default="ARC Region switch", alias="InvokedBy")
+    unplanned: bool = False
+
+
+class FailoverApproval(Message):
+    """A person confirms the failover that a page asked about."""
+
+    model: Model
+    token: str = Field(min_length=8, max_length=200)
+    approved_by: str = Field(default="unknown", min_length=1, max_length=200)
+    approval_id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{1,60}$")
+
+
+class FailoverApproved(Message):
+    """`Failover Approved` as it arrives. Its event id is the approval's unless it brings an id of its own."""
+
+    id: str
+    source: Literal["mldr"]
+    detail_type: Literal["Failover Approved"] = Field(alias="detail-type")
+    detail: FailoverApproval
+
+    @property
+    def approval_id(self) -> str:
+        """Return the id under which this approval counts once, however often the event arrives."""
+        return self.detail.approval_id or self.id
+
+
+class EndpointDetail(Message):
+    """The part of a SageMaker endpoint event that we trust; all else is described anew."""
+
+    name: str = Field(alias="EndpointName", pattern=r"^[A-Za-z0-9](-*[A-Za-z0-9]){0,62}$")
+    status: str = Field(alias="EndpointStatus", min_length=1)
+
+
+class ServingCaptureRequest(Message):
+    """Somebody asks for a model's serving state to be looked at."""
+
+    model: Model
+    reason: str = Field(min_length=1)
+
+
+class ServingNotice(Message):
+    """The envelope of what may have changed a serving state. SageMaker's own documentation writes the time as a number
+    in a text, so it is not read.
+    """
+
+    id: str
+    source: str
+    detail_type: str = Field(alias="detail-type")
+    region: str
+    detail: dict[str, Any]
+
+
+class ServingWish(Message):
+    """A serving state that may have changed, of an endpoint or of a model, from whichever event said so."""
+
+    id: str
+    region: str
+    reason: str
+    endpoint: str = ""
+    model: ModelKey | None = None
+
+    @classmethod
+    def parse(cls, raw: str | dict[str, Any]) -> Self:
+        """Read an endpoint event of SageMaker, a `Recovery Point Sealed` or a request of ours. Raises BadEvent."""
+        told = ServingNotice.parse(raw)
+        given: dict[str, Any] = {"id": told.id, "region": told.region}
+        match told.source, told.detail_type:
+            case "aws.sagemaker", "SageMaker Endpoint State Change" | "SageMaker Endpoint Deployment State Change":
+                endpoint = EndpointDetail.parse(told.detail)
+                return cls(**given, endpoint=endpoint.name, reason=f"{told.detail_type}: {endpoint.status}")
+            case "mldr", "Recovery Point Sealed":
+                sealed = SealedNotice.parse(told.detail)
+                return cls(**given, model=sealed.model, reason=f"{sealed.recovery_point} was sealed")
+            case "mldr", "Serving Capture Requested":
+                asked = ServingCaptureRequest.parse(told.detail)
+                return cls(**given, model=asked.model, reason=asked.reason)
+        raise BadEvent(
+            f"detail-type: {told.source!r} {told.detail_type!r} says nothing of an endpoint; "
+            "send 'SageMaker Endpoint State Change' or mldr's 'Serving Capture Requested'"
+        )
+
+
+class TiersDue(Message):
+    """The detail of `Tiers Due`, and what is read of any event after which other endpoints may be wanted."""
+
+    model: Model | None = None
+
+
+class TiersWish(Message):
+    """Endpoints that stand are to be looked at: of one model, or of all."""
+
+    id: str
+    model: ModelKey | None = None
+    reason: str
+
+    @classmethod
+    def parse(cls, raw: str | dict[str, Any]) -> Self:
+        """Read `Tiers Due`, or an event of ours that changes what a tier wants. Raises BadEvent."""
+        told = TiersEnvelope.parse(raw)
+        model = TiersDue.parse(told.detail).model
+        return cls(id=told.id, model=model, reason=told.detail_type)
+
+
+class TiersEnvelope(Message):
+    """The envelope of such an event."""
+
+    id: str
+    source: Literal["mldr"]
+    detail_type: Literal["Tiers Due", "Recovery Point Sealed", "Failover Completed", "Failback Completed"] = Field(
+        alias="detail-type"
+    )
+    detail: dict[str, Any] = {}
+
+
+class KeptDetail(Message):
+    """The detail of `Predictions Kept`."""
+
+    entries: tuple[Cached, ...] = Field(max_length=1000)
+
+
+class PredictionsKept(Message):
+    """Answers that a region gave: as its gateway offers them, or as EventBridge delivers them to the other one."""
+
+    region: str
+    detail: KeptDetail
+
+    @property
+    def entries(self) -> tuple[Cached, ...]:
+        """Return the answers."""
+        return self.detail.entries
+
+
+class SealedNotice(Message):
+    """Which point was sealed."""
+
+    model: Model
+    recovery_point: str
 
 
 class ProtectTask(Message):
@@ -180,6 +434,12 @@ class ShardTask(PieceTask):
         """Return until when everything in the shard is locked once it is copied: what is reused may end sooner."""
         reused = None if self.extend else self.locked_until
         return min(self.retention.until, reused or self.retention.until)
+
+
+class DigestTask(Message):
+    """A look at the checksums that S3 computes for the shards that a map has read."""
+
+    shards_key: str = Field(pattern=r"^in-progress/.+/[^/]+\.json$")
 
 
 class SealTask(ProtectTask):
@@ -242,19 +502,39 @@ class FailoverTask(Message):
 
     model: Model
     failover_id: str
+    kind: Kind = Kind.FAILOVER
     reason: str
     requested_by: str
     requested_at: dt.datetime
     first_failure_at: dt.datetime | None = None
 
 
+class GateTold(Message):
+    """What the gate of a planned move found: the point that holds what the peer serves."""
+
+    recovery_point: str = ""
+
+
+class MoveTask(FailoverTask):
+    """A task at, or after, the gate of a planned move."""
+
+    gate: GateTold | None = None
+
+
 class Claimed(Message):
-    """What claim_epoch found: the epoch, and the point to restore."""
+    """What claim_epoch found: the epoch, and the point to restore.
+
+    `at_home` says that the model's own endpoint may serve it, `reuse` that it does: then nothing is restored. `stands`
+    says that an endpoint of mldr's is there for it already.
+    """
 
     epoch: int
     recovery_point: str
     endpoint: str
     at: dt.datetime
+    at_home: bool = False
+    reuse: bool = False
+    stands: bool = False
 
 
 class ClaimedTask(FailoverTask):
@@ -267,6 +547,18 @@ class LayoutTold(Message):
     """How far the layout of a recovery point was when the last call ran out of time."""
 
     cursor: str = ""
+
+
+class WarmTold(Message):
+    """When the first round of warming began."""
+
+    began: dt.datetime
+
+
+class WarmTask(ClaimedTask):
+    """A restored endpoint to be warmed, and what the round before told."""
+
+    warm: WarmTold | None = None
 
 
 class MaterialiseTask(ClaimedTask):
@@ -287,16 +579,78 @@ class Mark(Message):
     status: str = "InService"
 
 
+class WarmMark(Mark):
+    """When warming ended, and what traffic moved in spite of."""
+
+    more: bool = False
+    warning: str = ""
+
+
+class GateMark(Message):
+    """When the gate of a planned move was last looked at, and whether it let the move begin."""
+
+    at: dt.datetime
+    ready: bool = True
+
+
+class SwitchMark(Mark):
+    """When the switch was flipped, and who could not be told of it."""
+
+    note: str = ""
+
+
 class FailoverConclusion(FailoverTask):
     """How *failover* ended, with the time at which each phase did."""
 
+    gate: GateMark | None = None
     claim: Claimed | None = None
     serving: Mark | None = None
-    warm: Mark | None = None
+    warm: WarmMark | None = None
     verify: Mark | None = None
-    switch: Mark | None = None
+    switch: SwitchMark | None = None
     confirm: Mark | None = None
     error: TaskError | None = None
+
+
+class EvacuationTask(Message):
+    """The input of every state of *evacuate*."""
+
+    region: str
+    failover_id: str
+    kind: Kind
+    reason: str
+    requested_by: str
+    requested_at: dt.datetime
+    first_failure_at: dt.datetime | None = None
+
+    @property
+    def began_at(self) -> dt.datetime:
+        """Return from when the recovery times count."""
+        return self.first_failure_at or self.requested_at
+
+
+class EvacuationPlanned(Message):
+    """What *evacuate* goes on with: where its items lie, how many they are, and how many run at once."""
+
+    models_key: str
+    models: int
+    rest_key: str
+    rest: int
+    side_by_side: int
+    at: dt.datetime
+
+
+class EvacuationConclusion(EvacuationTask):
+    """How *evacuate* ended; `error` only when it could not be planned, or its maps did not run."""
+
+    plan: EvacuationPlanned | None = None
+    error: TaskError | None = None
+
+
+class RecoverTask(FailoverTask):
+    """One model of an evacuation, to start and to follow."""
+
+    poll_seconds: int
 
 
 class SealedDetail(Message):
@@ -338,10 +692,11 @@ class FailedDetail(Message):
 
 
 class FailoverCompletedDetail(Message):
-    """The detail of `Failover Completed`, whatever its outcome: the evidence, by its own words."""
+    """The detail of `Failover Completed` or `Failback Completed`, whatever its outcome: the evidence by its words."""
 
     model: Model
     failover_id: str
+    kind: Kind = Kind.FAILOVER
     outcome: Literal["completed", "refused", "failed"]
     reason: str
     region: str
@@ -354,6 +709,32 @@ class FailoverCompletedDetail(Message):
     def of(cls, evidence: Evidence) -> Self:
         """Return what a record of evidence says."""
         return cls.model_validate({**evidence.model_dump(), "failover_id": evidence.id})
+
+
+NAMED = 100  # models that an event or a page names one by one; the evidence names all
+
+
+class RegionCompletedDetail(Message):
+    """The detail of `Failover Completed` or `Failback Completed` when it was asked for a region."""
+
+    of_region: str
+    failover_id: str
+    kind: Kind
+    outcome: Literal["completed", "refused", "failed"]
+    reason: str
+    region: str
+    recovered: int
+    not_recovered: int
+    models: tuple[ModelOutcome, ...]  # those that were not recovered: the first hundred
+    recorded_at: dt.datetime
+
+    @classmethod
+    def of(cls, evidence: Evidence) -> Self:
+        """Return what a region's record of evidence says."""
+        bad = [one for one in evidence.models if one.outcome != "completed"]
+        known = {**dict(evidence), "failover_id": evidence.id, "of_region": evidence.model.name}
+        counts = {"recovered": len(evidence.models) - len(bad), "not_recovered": len(bad)}
+        return cls.model_validate({**known, **counts, "models": tuple(bad[:NAMED])})
 
 
 def detail(message: Message) -> dict[str, Any]:

@@ -7,22 +7,33 @@ from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
+from mldr.domain.approvals import Approval
+from mldr.domain.capacity import Capacity
 from mldr.domain.datasets import Change
+from mldr.domain.deep_health import Proof
+from mldr.domain.digest_jobs import Computed, JobState, Target
 from mldr.domain.evidence import Evidence
 from mldr.domain.failover import Epoch, Takeover
-from mldr.domain.health import HealthState, Observation
+from mldr.domain.golden import GoldenInference
+from mldr.domain.health import Decided, HealthState, Observation
 from mldr.domain.identity import Frozen, ModelKey
 from mldr.domain.images import Image
 from mldr.domain.lag import Measured
+from mldr.domain.leadership import Announcement, Leadership, Standing
 from mldr.domain.manifests import Entry
 from mldr.domain.policy import Policy
+from mldr.domain.prediction_cache import Cached, Look, Sighting
 from mldr.domain.recovery_point import Checksum, Record, Retention, SourceVersion
+from mldr.domain.region_plan import Direction, ModelFacts
 from mldr.domain.registry import RegistryEntry
 from mldr.domain.routing import FailoverRecord, Front, Route
 from mldr.domain.scrub import Tally
 from mldr.domain.serving import ServingPlan
+from mldr.domain.serving_state import Observed, Refusal, ServingState
 from mldr.domain.snapshots import RestoreRecord, SnapshotRecord
+from mldr.domain.tiers import Held
 from mldr.domain.transfers import CopyLimits, Part, Transfer, WorkItem
+from mldr.domain.warming import Count
 
 
 class Clock(Protocol):
@@ -70,6 +81,9 @@ class Sources(Protocol):
 
     def read(self, source: SourceVersion, limit: int) -> bytes:
         """Return the bytes of a small object. Raises BadReference when it is larger than `limit`."""
+
+    def stream(self, bucket: str, key: str) -> Iterator[bytes]:
+        """Yield the bytes of an object of any size, some at a time. Raises MissingArtifact."""
 
 
 class Vault(Protocol):
@@ -170,10 +184,31 @@ class Catalog(Protocol):
         """Mark an epoch as concluded, if it is still current."""
 
     def flip(self, model: ModelKey, takeover: Takeover, epoch: Epoch) -> None:
-        """Turn the takeover switch on, only while `epoch` is current. Raises EpochTaken."""
+        """Turn the takeover switch on, while `epoch` is current and no higher one was learned. Raises EpochTaken."""
 
     def takeover(self, model: ModelKey) -> Takeover | None:
         """Return the takeover switch, or None while it is off."""
+
+    def leadership(self, model: ModelKey) -> Leadership:
+        """Return what is known of who serves a model, in one read."""
+
+    def standing(self, model: ModelKey) -> Standing | None:
+        """Return what the peer was last seen to announce, or None."""
+
+    def standings(self) -> list[tuple[ModelKey, Standing]]:
+        """Return the standing of every model that has one."""
+
+    def learn(self, model: ModelKey, standing: Standing) -> None:
+        """Remember what the peer announced. One of an older epoch than what is known is ignored."""
+
+    def stand_down(self, model: ModelKey, standing: Standing) -> None:
+        """Turn the takeover switch off if its epoch is older. Harmless when it is off, or newer."""
+
+    def capacity(self) -> Capacity | None:
+        """Return what this region was last read to be able to carry, or None."""
+
+    def put_capacity(self, capacity: Capacity) -> None:
+        """Remember what this region can carry."""
 
     def put_route(self, model: ModelKey, route: Route, checks: dict[str, str]) -> None:
         """Remember the onboarded graph and its health check ids, by role."""
@@ -203,6 +238,42 @@ class Catalog(Protocol):
         """Return the items of a plan, by name."""
 
 
+class Decisions(Protocol):
+    """What was decided about each model's health, and what persons were asked."""
+
+    def log(self, model: ModelKey, decided: Decided) -> None:
+        """Write a line, in place of the line that began at the same time. It is kept for a month."""
+
+    def newest(self, model: ModelKey, limit: int) -> list[Decided]:
+        """Return the newest lines, the newest first."""
+
+    def approval(self, model: ModelKey) -> Approval | None:
+        """Return what a person was asked last, and what came of it, or None."""
+
+    def ask(self, model: ModelKey, approval: Approval) -> None:
+        """Remember a question in place of the one before, whose token counts no more."""
+
+    def settle(self, model: ModelKey, approval: Approval) -> None:
+        """Write what came of a question, once. Raises LostRace when it is settled already, or another was asked."""
+
+
+class Proofs(Protocol):
+    """When each model last answered a golden request of the gateway, and what it said."""
+
+    def newest(self, model: ModelKey) -> Proof | None:
+        """Return the last proof, or None."""
+
+    def put(self, model: ModelKey, proof: Proof, previous: Proof | None) -> None:
+        """Write a proof if `previous` is still the last one. Raises LostRace."""
+
+
+class Goldens(Protocol):
+    """Golden inferences of this region."""
+
+    def first(self, uri: str, version_id: str | None = None) -> GoldenInference:
+        """Return the first inference of a file. Raises MissingArtifact, BadGolden, NotAllowed."""
+
+
 class VaultBytes(Protocol):
     """The bytes of the vault's objects, read to be checked."""
 
@@ -211,6 +282,23 @@ class VaultBytes(Protocol):
 
         Raises MissingArtifact when the version is gone, Throttled, RegionUnreachable.
         """
+
+
+class DigestJobs(Protocol):
+    """Checksums that S3 computes over objects of the vault: many of them, and large ones, in hours."""
+
+    def start(self, name: str, token: str, targets: Iterable[Target], algorithm: str) -> str:
+        """Start a job and return its id; its list and its report are working files that begin with `name`.
+
+        The same token again gives the same job. Raises ChecksumUnavailable when it is refused, NotAllowed, Throttled,
+        RegionUnreachable.
+        """
+
+    def state(self, job: str) -> JobState:
+        """Return how a job stands."""
+
+    def results(self, job: str, algorithm: str) -> Iterator[Computed]:
+        """Yield the lines of an ended job's report, in any order; nothing when it failed before any was computed."""
 
 
 class Scrubs(Protocol):
@@ -235,6 +323,9 @@ class Registry(Protocol):
 
     def describe(self, arn: str) -> RegistryEntry:
         """Return a version of the active region. Raises MissingArtifact."""
+
+    def own(self, arn: str) -> RegistryEntry:
+        """Return a version of this region. Raises MissingArtifact."""
 
     def models(self) -> Iterator[ModelKey]:
         """Yield every model of the active region."""
@@ -296,17 +387,159 @@ class Pager(Protocol):
         """Tell the person on call."""
 
 
+class Finished(Frozen):
+    """How what a plan creates stands, and what of it could not be registered though it serves."""
+
+    status: str
+    reason: str = ""
+    warnings: tuple[str, ...] = ()
+
+
 class Serving(Protocol):
     """SageMaker endpoints of this region."""
 
     def restore(self, plan: ServingPlan) -> None:
-        """Create whichever of model, endpoint configuration and endpoint is missing. Raises EndpointFailed."""
+        """Create whichever of models, endpoint configuration and endpoint is missing. Raises EndpointFailed."""
+
+    def finish(self, plan: ServingPlan) -> Finished:
+        """Create what needs the endpoint in service: inference components, then autoscaling.
+
+        InService once all of it serves. Autoscaling that is refused is a warning: the capacity is there without it.
+        Raises EndpointFailed.
+        """
+
+    def scale(self, endpoint: str, counts: dict[str, int], weights: dict[str, float] | None = None) -> None:
+        """Ask for an instance count, or a traffic weight, of each named variant. Raises EndpointFailed when refused."""
+
+    def capacity(self, endpoint: str) -> dict[str, Count]:
+        """Return the instances of each production variant that has any; empty when there is no endpoint."""
+
+    def set_weights(self, endpoint: str, weights: dict[str, float]) -> None:
+        """Ask for a traffic weight of each named variant. Raises EndpointFailed when it is refused."""
 
     def status(self, endpoint: str) -> tuple[str, str]:
         """Return (EndpointStatus, FailureReason or ''). `Missing` when there is none."""
 
     def invoke(self, endpoint: str, body: bytes, content_type: str, accept: str = "") -> tuple[bytes, str]:
         """Return (answer, content type). Raises EndpointFailed when the endpoint is missing or its container failed."""
+
+
+class StandingEndpoints(Protocol):
+    """mldr's own endpoints in this region, known by their tags. What anybody else made is never seen nor touched."""
+
+    def held(self) -> list[Held]:
+        """Return every endpoint that mldr made for a model."""
+
+    def shrink(self, endpoint: str, counts: dict[str, int]) -> None:
+        """Take autoscaling away and ask for these counts. Raises EndpointFailed when it is refused."""
+
+    def delete(self, endpoint: str) -> None:
+        """Delete an endpoint with its configuration, models and components; what is gone already is no matter.
+
+        Raises NotAllowed for one that is not mldr's.
+        """
+
+
+class ServingSource(Protocol):
+    """SageMaker endpoints of the active region: read, never written."""
+
+    def observe(self, endpoint: str) -> Observed:
+        """Return what serves; status `Missing` when nothing does. Raises LostRace when it changed meanwhile."""
+
+
+class InferenceServices(Protocol):
+    """KServe's objects in one cluster, as dicts.
+
+    Every call raises NotAllowed, Throttled or RegionUnreachable where the cluster forbids, delays or does not answer.
+    """
+
+    def get(self, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
+        """Return an InferenceService, ServingRuntime, ClusterServingRuntime or Knative Revision, or None."""
+
+    def create(self, document: dict[str, Any]) -> dict[str, Any]:
+        """Create an object and return it. Raises LostRace when it is there, EndpointFailed when it is not valid."""
+
+    def replace(self, document: dict[str, Any]) -> dict[str, Any]:
+        """Write over the object of the given resourceVersion. Raises LostRace when it is another by now."""
+
+
+class Clusters(Protocol):
+    """The Kubernetes clusters that the policy names."""
+
+    def services(self, cluster: str, region: str) -> InferenceServices:
+        """Return a cluster's objects in a region. Raises BadPolicy when the policy does not say how it is reached."""
+
+    def ingress(self, cluster: str, region: str) -> str:
+        """Return the origin through which a cluster's services are asked, '' for the services' own URLs."""
+
+
+class ServingCaptures(Protocol):
+    """Captured serving states, locked in the vault; the catalog knows the newest."""
+
+    def put(self, state: ServingState) -> None:
+        """Keep a state. An older one that comes later is kept, too, and does not become the newest."""
+
+    def newest(self, model: ModelKey, as_of: dt.datetime | None = None) -> ServingState | None:
+        """Return the state that was captured last, or last until a time; None when there is none."""
+
+    def refuse(self, model: ModelKey, refusal: Refusal) -> None:
+        """Remember why the last look could not be captured."""
+
+    def refusal(self, model: ModelKey) -> Refusal | None:
+        """Return what was remembered last, or None."""
+
+
+class OwnEndpoints(Protocol):
+    """Endpoints of this region that mldr did not restore: the models' own ones."""
+
+    def contents(self, endpoint: str) -> frozenset[str]:
+        """Return the model packages, else the images and S3 URIs, that it was made of; empty unless it serves."""
+
+    def look(self, endpoint: str) -> Look:
+        """Return what any endpoint of this region is now; status `Missing` without one."""
+
+
+class PredictionCache(Protocol):
+    """Answers of models, in this region, each in its slot."""
+
+    def read(self, model: ModelKey, slot: int) -> tuple[Cached | None, Sighting | None]:
+        """Return what is in a slot, and what was last seen serving the model, in one read.
+
+        It waits a moment at the most. Raises RegionUnreachable, Throttled, NotAllowed.
+        """
+
+    def sighting(self, model: ModelKey) -> Sighting | None:
+        """Return what was last seen serving the model, or None."""
+
+    def see(self, model: ModelKey, sighting: Sighting) -> None:
+        """Remember what serves a model. An older look changes nothing."""
+
+    def keep(self, entry: Cached) -> bool:
+        """Put an entry into its slot, unless a higher epoch or a newer answer is there; return whether it is there."""
+
+
+class Offers(Protocol):
+    """The way of new answers into the cache, outside of the request that they answered."""
+
+    def offer(self, entry: Cached) -> None:
+        """Hand an answer over. It waits a moment at the most. Raises what `PredictionCache.read` raises."""
+
+
+class RegionFacts(Protocol):
+    """What this region knows of the models of the other one, for a plan of all of them."""
+
+    def gather(self, direction: Direction, now: dt.datetime) -> list[ModelFacts]:
+        """Return what is known of every model that would move; many are read at once."""
+
+
+class Quotas(Protocol):
+    """What this region lets endpoints use, and what they use. Read on a schedule, never during recovery."""
+
+    def limits(self) -> dict[str, int]:
+        """Return the quota of instances for endpoints, by instance type."""
+
+    def used(self) -> dict[str, int]:
+        """Return the instances that the endpoints of this region hold or asked for, by instance type."""
 
 
 class Dns(Protocol):
@@ -317,6 +550,23 @@ class Dns(Protocol):
 
     def ensure_records(self, records: Sequence[FailoverRecord], ttl: int, check_ids: dict[str, str]) -> None:
         """Create or correct records. Raises ZoneMissing."""
+
+
+class SwitchSignal(Protocol):
+    """What Route 53's checkers see of a takeover switch. The catalog decides; this only shows what it says."""
+
+    def show(self, model: ModelKey, *, on: bool, at_home: bool) -> None:
+        """Show at once that this region has, or has not, taken the model over (at home: taken it back)."""
+
+
+class RoutingControls(Protocol):
+    """ARC routing controls: their data plane, never a look-up."""
+
+    def point(self, model: ModelKey, region: str) -> bool:
+        """Send a model's traffic to a region, all of its controls in one step; False where it has none.
+
+        Pointing twice is harmless. Raises RoutingRefused, RegionUnreachable; then no control has changed.
+        """
 
 
 class Fronts(Protocol):
@@ -335,8 +585,14 @@ class Outside(Protocol):
     def probe(self, host: str, path: str) -> Observation:
         """Return what an HTTPS request to a gateway saw."""
 
+    def ask_witness(self, witness: str, host: str, model: ModelKey, token: str) -> Observation:
+        """Return what a witness in another region saw of a gateway; unknown when it cannot be asked."""
+
     def target(self, name: str) -> str | None:
         """Return the host that a name points to right now, or None when it does not resolve."""
+
+    def announcement(self, host: str, model: ModelKey) -> Announcement | None:
+        """Return what a gateway says of who serves a model, within a second, or None when it does not."""
 
 
 class EvidenceStore(Protocol):
@@ -345,12 +601,18 @@ class EvidenceStore(Protocol):
     def append(self, draft: Evidence) -> Evidence:
         """Store a record at the end of its model's chain, which numbers and links it; one id is one record."""
 
+    def newest(self, model: ModelKey, limit: int) -> list[Evidence]:
+        """Return the last records of a chain, the newest first."""
+
 
 class Tokens(Protocol):
     """The secret that clients of the gateway present."""
 
     def valid(self, presented: str) -> bool:
         """Return whether a bearer token is the right one; compared in constant time."""
+
+    def present(self) -> str:
+        """Return the token, to show it to a gateway."""
 
 
 class Datasets(Protocol):

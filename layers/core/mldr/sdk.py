@@ -15,6 +15,18 @@ from mldr.errors import MldrError, NotAllowed, RegionUnreachable, Throttled
 # Few and quick attempts: Step Functions and SQS retry what outlasts them, without a function that waits.
 CONFIG = Config(connect_timeout=3, read_timeout=60, retries={"mode": "standard", "max_attempts": 3})
 
+# Route 53's checkers wait two seconds for an answer.
+PROMPT = Config(connect_timeout=0.3, read_timeout=0.8, retries={"total_max_attempts": 1})
+
+# One of five endpoints that each can do the work: the next one is asked at once.
+ONE_OF_FIVE = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 1})
+
+# A cache that is slower than this is worth less than the answer of the endpoint.
+CACHE = Config(connect_timeout=0.3, read_timeout=0.3, retries={"total_max_attempts": 1})
+
+# For what a health check of two seconds waits for.
+AT_ONCE = Config(connect_timeout=1, read_timeout=1, retries={"mode": "standard", "max_attempts": 1})
+
 _THROTTLED = {
     "SlowDown",
     "Throttling",

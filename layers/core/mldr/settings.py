@@ -4,6 +4,9 @@ import os
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from mldr.domain.digest_jobs import PATIENCE
+from mldr.domain.routing import SwitchKind
+from mldr.domain.verification import READABLE
 from mldr.errors import BadSettings
 
 
@@ -22,15 +25,28 @@ class Settings(BaseModel):
     policy_location: str = Field(pattern=r"^s3://[^/]+/.+$")
     serving_role_arn: str = ""
     state_machine_arn: str = ""
+    evacuate_machine_arn: str = ""
+    failovers_side_by_side: int = Field(default=10, ge=1, le=1000)
     pages_topic_arn: str = ""
     gateway_secret: str = ""
+    prediction_table: str = ""
+    prediction_queue_url: str = ""
+    witness_host: str = ""
+    witness_secret: str = ""
     zone_name: str = ""
     health_check_interval: int = Field(default=10, ge=10, le=30)
     failure_threshold: int = Field(default=3, ge=1, le=10)
     record_ttl: int = Field(default=30, ge=1, le=86400)  # seconds
+    takeover_switch: SwitchKind = SwitchKind.HTTPS
+    arc_routing_controls: str = ""  # model@region=ARN, separated by commas
+    arc_endpoints: str = ""  # region=URL, separated by commas
     event_settle_seconds: int = Field(default=60, ge=1, le=900)
     restore_buckets: str = ""  # names, separated by commas
     endpoint_poll_seconds: int = Field(default=15, ge=1, le=300)
+    digest_role_arn: str = ""  # S3 Batch Operations' own
+    digest_poll_seconds: int = Field(default=60, ge=1, le=900)
+    digest_job_bytes: int = Field(default=READABLE, ge=1)  # a larger object is not read for its SHA-256
+    scrub_patience_hours: float = Field(default=PATIENCE, ge=0)
     dns_resolver: str = ""  # ip:port; empty: the system's resolver
     gateway_transport: str = Field(default="https:443", pattern=r"^https?:\d+$")  # the local cloud has no certificates
 

@@ -10,7 +10,8 @@ from tests.functional.crash.story import Story
 from tests.functional.crash.truth import difference, final_state, nothing_partial
 from tests.functional.crash.wire import Call, Cut
 
-FED_BY_A_QUEUE = {"capture_recovery_point", "start_failover"}  # the queue, not a state machine, tries these again
+# The queue, not a state machine, tries these again.
+FED_BY_A_QUEUE = {"capture_recovery_point", "capture_serving", "converge_serving", "start_failover"}
 
 
 @dataclass

@@ -16,9 +16,11 @@ from localcloud.edge.container_process import Answer
 from localcloud.edge.endpoints import IN_SERVICE, NoEndpoint, NotReady, Predicted
 from localcloud.edge.zones import Zones, domain
 from mldr.domain.health import Observation, Sight
+from mldr.domain.identity import ModelKey
+from mldr.domain.leadership import Announcement
 from tests.functional.crash.wire import Wire
 
-Gateway = Callable[[str, str], int]  # region, path -> HTTP status
+Gateway = Callable[[str, str], tuple[int, str]]  # region, path -> HTTP status and body
 
 
 class Checkers:
@@ -36,7 +38,7 @@ class Checkers:
 
     def _looks_good(self, check: HealthCheck) -> bool:
         host = API_HOST.match(str(check.fqdn))
-        return bool(host) and self._gateway(host["region"], str(check.resource_path)) < 400
+        return bool(host) and self._gateway(host["region"], str(check.resource_path))[0] < 400
 
     def healthy(self, check_id: str) -> bool:
         """What Route 53 believes."""
@@ -64,13 +66,21 @@ class Network:
     def probe(self, host: str, path: str) -> Observation:
         return self._wire.cross("http", "GET", lambda: self._probe(host, path))
 
+    def announcement(self, host: str, model: ModelKey) -> Announcement | None:
+        return self._wire.cross("http", "GET", lambda: self._announcement(host, model))
+
+    def _announcement(self, host: str, model: ModelKey) -> Announcement | None:
+        found = API_HOST.match(host)
+        status, body = self._gateway(found["region"], f"/models/{model.name}/epoch") if found else (404, "")
+        return Announcement.model_validate_json(body) if status == 200 else None
+
     def _first(self, name: str, kind: str) -> str | None:
         answers = [one for one in self._zones.find(domain(name), kind).answers if one.type == kind]
         return answers[0].values[0].strip('"').rstrip(".") if answers else None
 
     def _probe(self, host: str, path: str) -> Observation:
         found = API_HOST.match(host)
-        status = self._gateway(found["region"], path) if found else 404
+        status, _ = self._gateway(found["region"], path) if found else (404, "")
         sight = Sight.HEALTHY if status < 400 else Sight.UNHEALTHY if status >= 500 else Sight.UNKNOWN
         return Observation(vantage="standby", sight=sight, detail=f"{host} answered {status}")
 

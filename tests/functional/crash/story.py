@@ -6,7 +6,11 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from localcloud.edge.addresses import ACCOUNT
+from mldr.aws.serving_capture import VaultServingCaptures
+from mldr.aws.vault import S3Vault
 from mldr.domain.identity import ModelKey
+from mldr.domain.serving_state import ServingState
 from tests.functional.crash.network import score
 from tests.functional.crash.two_regions import ACTIVE, STANDBY, TwoRegions, client
 
@@ -38,9 +42,11 @@ class Story:
         chapters = {
             "approved": self._approved,
             "protected": self._protected,
+            "captured": self._captured,
             "rejected": self._rejected,
             "approved again": self._approved_again,
             "outage": self._outage,
+            "warmer": self._warmer,
         }
         if chapter not in self.saved:
             chapters[chapter]()
@@ -58,6 +64,15 @@ class Story:
         self.begin("approved")
         assert self.protect()
 
+    def _captured(self) -> None:
+        """How it is served is captured, after its count was changed."""
+        self.begin("protected")
+        wanted = [{"VariantName": "all", "DesiredInstanceCount": 3}]
+        client("sagemaker", ACTIVE).update_endpoint_weights_and_capacities(
+            EndpointName=MODEL.name, DesiredWeightsAndCapacities=wanted
+        )
+        assert self.capture_serving()
+
     def _rejected(self) -> None:
         self.begin("protected")
         self.approve(self.arn, "Rejected")
@@ -73,10 +88,20 @@ class Story:
         for _ in range(ROUNDS - 1):
             self.watch()
 
-    def _publish_policy(self) -> None:
+    def _warmer(self) -> None:
+        """What is protected has become a warm standby in the policy, and nothing stands yet."""
+        self.begin("captured")
+        self._publish_policy("warm-standby")
+
+    def converge(self) -> bool:
+        """Tell the standby that its tiers are due; whether the message was handled."""
+        due = {"id": "due", "source": "mldr", "detail-type": "Tiers Due", "region": STANDBY, "detail": {}}
+        return self.regions.deliver("converge_serving", due)
+
+    def _publish_policy(self, tier: str = "cold-standby") -> None:
         for region, stack in self.regions.stacks.items():
             bucket, _, key = stack.outputs["PolicyLocation"].removeprefix("s3://").partition("/")
-            client("s3", region).put_object(Bucket=bucket, Key=key, Body=POLICY.encode())
+            client("s3", region).put_object(Bucket=bucket, Key=key, Body=f"{POLICY}    tier: {tier}\n".encode())
 
     def _upload(self) -> None:
         s3 = client("s3", ACTIVE)
@@ -133,6 +158,26 @@ class Story:
         """Deliver the newest promotion and walk what it starts; whether an execution succeeded."""
         self.regions.deliver("capture_recovery_point", self.promotion)
         return any(one.status == "SUCCEEDED" for one in self.regions.walk("protect", retried=retried))
+
+    def capture_serving(self) -> bool:
+        """Deliver what SageMaker tells of the endpoint; whether it was taken."""
+        told = {"EndpointName": MODEL.name, "EndpointStatus": "IN_SERVICE"}
+        event = {
+            "id": "endpoint-event",
+            "source": "aws.sagemaker",
+            "detail-type": "SageMaker Endpoint State Change",
+            "region": ACTIVE,
+            "time": "2026-03-01T12:00:00Z",
+            "detail": told,
+        }
+        return self.regions.deliver("capture_serving", event)
+
+    @staticmethod
+    def captured() -> ServingState | None:
+        """The newest captured state."""
+        bucket = f"mldr-prod-vault-{ACCOUNT}-{STANDBY}"
+        vault = S3Vault(client("s3", STANDBY), bucket=bucket, key_arn="")
+        return VaultServingCaptures(vault, client("dynamodb", STANDBY), table="mldr-prod-catalog").newest(MODEL)
 
     def watch(self, *, retried: bool = True) -> bool:
         """One round of watching an outage, and whatever failover it requests; whether one succeeded."""

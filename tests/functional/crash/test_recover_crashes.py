@@ -9,8 +9,8 @@ import pytest
 from tests.functional.crash.crashes import Play
 from tests.functional.crash.story import Story
 
-DOORS = """start_failover claim_epoch materialise_serving restore_serving warm_serving verify_serving flip_switch
-confirm_takeover conclude_failover""".split()
+DOORS = """start_failover claim_epoch find_endpoint materialise_serving restore_serving warm_serving verify_serving
+flip_switch confirm_takeover conclude_failover""".split()
 
 
 @pytest.fixture(scope="package")

@@ -25,6 +25,7 @@ import localcloud.moto_repairs.s3_multiparts
 import localcloud.moto_repairs.s3_part_copies
 import mldr.aws.copier
 import mldr.aws.outside
+import mldr.steps.know_leader
 import mldr.steps.plan_transfer
 import mldr.steps.watch_models
 from localcloud.deploy.maker import Place
@@ -36,8 +37,10 @@ from localcloud.edge.addresses import ACCOUNT
 from localcloud.moto_repairs.apigatewayv2 import DomainNameRepairs
 from localcloud.moto_repairs.route53 import Route53Repairs
 from localcloud.moto_repairs.s3 import S3Repairs
+from localcloud.moto_repairs.s3_batch_operations import BatchOperations
 from localcloud.moto_repairs.sagemaker import SageMakerRepairs
 from localcloud.moto_repairs.sagemaker_endpoints import SageMakerEndpointRepairs
+from localcloud.moto_repairs.sagemaker_serving import SageMakerServingRepairs
 from localcloud.patches import Patches
 from localcloud.server import Server, moto_application
 from mldr import telemetry, wiring
@@ -95,7 +98,9 @@ class TwoRegions:
     def _repair(self) -> None:
         s3, names = S3Repairs(ACCOUNT), DomainNameRepairs()
         endpoints: Any = self.containers
-        self.repairs = [s3, names, self._registry, SageMakerEndpointRepairs(endpoints), self._dns]
+        sagemaker = [self._registry, SageMakerServingRepairs(), SageMakerEndpointRepairs(endpoints)]
+        jobs = BatchOperations(ACCOUNT, lambda *_: None)
+        self.repairs = [s3, jobs, names, *sagemaker, self._dns]
         for repair in self.repairs:
             repair.start()
 
@@ -103,6 +108,8 @@ class TwoRegions:
         """One thread (calls in one order), shared clients, small parts, and our network: no product logic."""
         for module in (mldr.steps.plan_transfer, mldr.steps.watch_models):
             self._patches.replace(module, "THREADS", 1)
+        # A gateway asks its peer in a thread: were it left behind, two functions would share one environment.
+        self._patches.replace(mldr.steps.know_leader, "PATIENCE", None)
         self._patches.replace(Pace, "allowed", 1)
         self._patches.replace(Pace, "delay", lambda *_: 0.0)
         self._patches.replace(moto.s3.models, "S3_UPLOAD_PART_MIN_SIZE", 1)
@@ -110,7 +117,8 @@ class TwoRegions:
         self._patches.replace(localcloud.moto_repairs.s3_part_copies, "WITHOUT_RANGE", 1)
         self._patches.replace(mldr.aws.copier, "CopyLimits", lambda: SMALL)
         self._patches.replace(mldr.aws.outside, "PublicNetwork", lambda **_: self.network)
-        self._patches.replace(wiring, "boto3", SimpleNamespace(client=client))
+        session = SimpleNamespace(create_client=client)
+        self._patches.replace(wiring, "botocore", SimpleNamespace(session=SimpleNamespace(get_session=lambda: session)))
         telemetry.logger.setLevel("CRITICAL")
 
     def stop(self) -> None:
@@ -185,16 +193,17 @@ class TwoRegions:
             self.wire.close()
             wiring.world.cache_clear()
 
-    def gateway(self, region: str, path: str) -> int:
-        """The status with which a region's gateway answers a GET."""
+    def gateway(self, region: str, path: str) -> tuple[int, str]:
+        """The status and the body with which a region's gateway answers a GET."""
         if region in self.down:
-            return 503
+            return 503, ""
         caller, self.wire.door = self.wire.door, ""
         http = {"method": "GET", "path": path, "sourceIp": "127.0.0.1", "protocol": "HTTP/1.1", "userAgent": "test"}
         request = {"version": "2.0", "rawPath": path, "headers": {}, "isBase64Encoded": False}
         event = {**request, "routeKey": "$default", "requestContext": {"http": http, "stage": "$default"}}
         try:
-            return int(self.call("predict_gateway", event, region)["statusCode"])
+            answer = self.call("predict_gateway", event, region)
+            return int(answer["statusCode"]), str(answer["body"])
         finally:
             self.wire.door = caller
             wiring.world.cache_clear()

@@ -1,4 +1,4 @@
-"""DynamoDB in the local cloud decides races as AWS does: one winner, and no write lost."""
+"""DynamoDB in the local cloud decides races as AWS does: one winner, no write lost, and no read of half a change."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -87,3 +87,25 @@ def test_a_cancelled_transaction_takes_nothing_of_others_back(dynamodb: Any) -> 
         assert kept == {str(number) for number in range(1, THREADS, 2)}
         for name in kept:
             dynamodb.delete_item(TableName="t", Key={"pk": {"S": name}})
+
+
+def test_reads_while_others_read_and_write_see_whole_items(dynamodb: Any) -> None:
+    for number in range(50):
+        dynamodb.put_item(TableName="t", Item={"pk": {"S": f"old {number}"}})
+    grow = {"UpdateExpression": "SET #a = :v, #b = :v", "ExpressionAttributeValues": {":v": {"S": "x"}}}
+
+    def act(number: int) -> None:
+        for turn in range(8):
+            new, missing = f"new {number} {turn}", f"missing {number} {turn}"
+            dynamodb.put_item(TableName="t", Item={"pk": {"S": new}})
+            names = {"#a": f"a{number}{turn}", "#b": f"b{number}{turn}"}
+            dynamodb.update_item(TableName="t", Key={"pk": {"S": "old 0"}}, ExpressionAttributeNames=names, **grow)
+            assert "Item" not in dynamodb.get_item(TableName="t", Key={"pk": {"S": missing}})
+            assert len(dynamodb.scan(TableName="t")["Items"]) >= 50
+            key = {":pk": {"S": "old 0"}}
+            found = dynamodb.query(TableName="t", KeyConditionExpression="pk = :pk", ExpressionAttributeValues=key)
+            [item] = found["Items"]
+            assert {name[1:] for name in item if name[0] == "a"} == {name[1:] for name in item if name[0] == "b"}
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(act, range(THREADS)))

@@ -22,8 +22,10 @@ from moto.moto_api._internal.models import moto_api_backend
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 
+from localcloud.edge import endpoints
 from localcloud.edge.endpoints import Endpoints
 from localcloud.moto_repairs.sagemaker_endpoints import SageMakerEndpointRepairs
+from localcloud.moto_repairs.sagemaker_serving import SageMakerServingRepairs
 from localcloud.outage import Outage
 from localcloud.server import Server, moto_application
 
@@ -86,7 +88,8 @@ class Cloud:
             self.outage, lambda _region, event: self.events.append(event), lambda _r, _n: environment, state, 20.0
         )
         self.repairs = SageMakerEndpointRepairs(self.endpoints)
-        for part in (self.server, self.endpoints, self.repairs):
+        self.hosting = SageMakerServingRepairs(self.endpoints.reweigh)
+        for part in (self.server, self.endpoints, self.hosting, self.repairs):
             part.start()
         self.client("sagemaker"), self.client("sagemaker-runtime")
         for region in (HERE, THERE):
@@ -107,7 +110,7 @@ class Cloud:
 
     def stop(self) -> None:
         """Stop every part."""
-        for part in (self.repairs, self.endpoints, self.server):
+        for part in (self.repairs, self.hosting, self.endpoints, self.server):
             part.stop()
 
     def client(self, service: str, region: str = HERE) -> Any:
@@ -328,6 +331,114 @@ def test_an_update_takes_over_when_it_is_well_and_not_before(cloud: Cloud) -> No
     assert cloud.ask("changing", "x", ContentType="text/csv")["Body"] == b"better:x"
 
 
+def served(cloud: Cloud, name: str, variants: list[dict[str, Any]], **config: Any) -> dict[str, Any]:
+    """An endpoint of two models that say different words; its description once it has settled."""
+    sagemaker = cloud.client("sagemaker")
+    for word in ("one", "two"):
+        url = cloud.put(packed(**{"word.txt": word.encode()}), f"{name}-{word}.tar.gz")
+        container = {"Image": image(HERE), "ModelDataUrl": url}
+        sagemaker.create_model(ModelName=f"{name}-{word}", ExecutionRoleArn=ROLE, PrimaryContainer=container)
+    sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=variants, **config)
+    sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
+    return cloud.settled(name)
+
+
+def of_model(name: str, word: str, **more: Any) -> dict[str, Any]:
+    """A variant named like its model's word."""
+    hosts = {"InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
+    return {"VariantName": word, "ModelName": f"{name}-{word}", **hosts, **more}
+
+
+def test_several_variants_answer_by_their_live_weights(cloud: Cloud) -> None:
+    variants = [
+        of_model("shared", "one", InitialVariantWeight=1.0),
+        of_model("shared", "two", InitialVariantWeight=0.0),
+    ]
+    assert served(cloud, "shared", variants)["EndpointStatus"] == "InService"
+    answers = {cloud.ask("shared", "x", ContentType="text/csv")["Body"] for _ in range(20)}
+    assert answers == {b"one:x"}
+    cloud.client("sagemaker").update_endpoint_weights_and_capacities(
+        EndpointName="shared",
+        DesiredWeightsAndCapacities=[
+            {"VariantName": "one", "DesiredWeight": 0.0},
+            {"VariantName": "two", "DesiredWeight": 5.0, "DesiredInstanceCount": 3},
+        ],
+    )
+    live = {one["VariantName"]: one for one in cloud.settled("shared")["ProductionVariants"]}
+    assert (live["one"]["CurrentWeight"], live["one"]["CurrentInstanceCount"]) == (0.0, 1)
+    assert (live["two"]["CurrentWeight"], live["two"]["CurrentInstanceCount"]) == (5.0, 3)
+    answers = {cloud.ask("shared", "x", ContentType="text/csv")["Body"] for _ in range(20)}
+    assert answers == {b"two:x"}
+    assert cloud.ask("shared", "x", ContentType="text/csv", TargetVariant="one")["Body"] == b"one:x"
+
+    def told() -> list[str]:
+        details = [event["detail"] for event in cloud.events if event["detail"]["EndpointName"] == "shared"]
+        return [detail["EndpointStatus"] for detail in details]
+
+    until(lambda: told() == ["CREATING", "IN_SERVICE", "UPDATING", "IN_SERVICE"])
+
+
+HOSTS = {"VariantName": "one", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "variant", "config", "reason"),
+    [
+        ("shadowed", None, {"ShadowProductionVariants": [of_model("shadowed", "two")]}, "shadow variants"),
+        (
+            "delayed",
+            None,
+            {"AsyncInferenceConfig": {"OutputConfig": {"S3OutputPath": "s3://answers/"}}},
+            "asynchronous endpoints",
+        ),
+        ("composed", HOSTS, {}, "no inference components"),
+    ],
+)
+def test_what_does_not_run_here_is_refused_by_name(
+    cloud: Cloud, name: str, variant: dict[str, Any] | None, config: dict[str, Any], reason: str
+) -> None:
+    described = served(cloud, name, [variant or of_model(name, "one")], **config)
+    assert described["EndpointStatus"] == "Failed"
+    assert reason in described["FailureReason"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        ([{"VariantName": "nobody", "DesiredWeight": 1.0}], "not present within endpoint configuration"),
+        ([{"VariantName": "main", "DesiredWeight": 1.0}], "Cannot update in-progress endpoint"),
+    ],
+)
+def test_weights_of_what_is_not_there_or_not_ready_are_refused(
+    cloud: Cloud, wanted: list[dict[str, Any]], message: str
+) -> None:
+    name = f"unweighed-{len(message)}"
+    cloud.endpoint(name, ModelDataUrl=MODEL)
+    if "in-progress" not in message:
+        cloud.settled(name)
+    with pytest.raises(ClientError, match=message):
+        cloud.client("sagemaker").update_endpoint_weights_and_capacities(
+            EndpointName=name, DesiredWeightsAndCapacities=wanted
+        )
+    cloud.settled(name)
+
+
+def test_only_what_exists_can_scale(cloud: Cloud) -> None:
+    scaling = cloud.client("application-autoscaling")
+    for resource, dimension in (
+        ("endpoint/nobody/variant/main", "sagemaker:variant:DesiredProvisionedConcurrency"),
+        ("inference-component/nobody", "sagemaker:inference-component:DesiredCopyCount"),
+    ):
+        with pytest.raises(ClientError, match="Could not find"):
+            scaling.register_scalable_target(
+                ServiceNamespace="sagemaker",
+                ResourceId=resource,
+                ScalableDimension=dimension,
+                MinCapacity=1,
+                MaxCapacity=2,
+            )
+
+
 def test_an_outage_kills_the_regions_containers_and_healing_starts_them(cloud: Cloud) -> None:
     cloud.endpoint("struck", THERE, Image=image(THERE), ModelDataUrl=MODEL_THERE)
     cloud.settled("struck", THERE)
@@ -344,6 +455,32 @@ def test_an_outage_kills_the_regions_containers_and_healing_starts_them(cloud: C
     def answer() -> bytes | None:
         try:
             return bytes(cloud.ask("struck", "x", THERE, ContentType="text/csv")["Body"])
+        except ClientError:
+            return None
+
+    assert until(answer) == b"hello:x"
+
+
+def test_containers_that_do_not_start_when_their_region_heals_are_started_again(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endpoints, "AGAIN_SECONDS", 0.2)
+    s3, artifact = cloud.client("s3", THERE), {"Bucket": f"models-{THERE}", "Key": "model.tar.gz"}
+    kept = s3.get_object(**artifact)["Body"].read()
+    cloud.endpoint("slow", THERE, Image=image(THERE), ModelDataUrl=MODEL_THERE)
+    cloud.settled("slow", THERE)
+    s3.delete_object(**artifact)
+    cloud.outage.fail(THERE)
+    cloud.outage.heal(THERE)
+    slow = cloud.endpoints._served[THERE, "slow"]
+    assert until(lambda: slow.record.failure_reason)
+    with pytest.raises(ClientError, match="ServiceUnavailable"):
+        cloud.ask("slow", "x", THERE)
+    s3.put_object(**artifact, Body=kept)
+
+    def answer() -> bytes | None:
+        try:
+            return bytes(cloud.ask("slow", "x", THERE, ContentType="text/csv")["Body"])
         except ClientError:
             return None
 

@@ -254,3 +254,111 @@ def test_a_busy_worker_dies_with_its_parent_even_when_that_is_killed(tmp_path: P
     parent.send_signal(signal.SIGKILL)
     parent.wait()
     wait_until(lambda: gone(pid), 3)
+
+
+LAYERED = """
+    import os, sys, time
+
+    AT_IMPORT = os.environ["COLOUR"]
+    import mldr
+
+    def handler(event, context):
+        if event.get("exit"):
+            os._exit(3)
+        if event.get("raise"):
+            raise ValueError("model-7")
+        return {
+            "pid": os.getpid(), "parent": os.getppid(), "colour": AT_IMPORT, "mldr": mldr.__file__,
+            "said": getattr(mldr, "SAID", None), "env": dict(os.environ), "zone": time.tzname[0],
+            "stamp": os.environ["AWS_LAMBDA_LOG_STREAM_NAME"], "seed": sys.flags.hash_randomization,
+        }
+"""
+
+
+@pytest.fixture(scope="module")
+def layer(cloud: SmallCloud) -> str:
+    files = {"python/mldr/__init__.py": "SAID = 'the layer'", "python/mldr/wiring.py": "import json, argparse"}
+    published = cloud.client("lambda").publish_layer_version(LayerName="mldr", Content={"ZipFile": archive(files)})
+    return str(published["LayerVersionArn"])
+
+
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux only")
+
+
+def layered(cloud: SmallCloud, layer: str, name: str, code: str = LAYERED, **environment: str) -> dict[str, Any]:
+    cloud.function(name, code, Layers=[layer], environment={"COLOUR": name, **environment})
+    told, failed = call(cloud, name, {})
+    assert not failed, told
+    return dict(told)
+
+
+@on_linux
+def test_functions_with_one_layer_are_forked_from_one_process_and_have_nothing_else_in_common(
+    cloud: SmallCloud, layer: str
+) -> None:
+    one, other = layered(cloud, layer, "blue", ONLY_ONE="1"), layered(cloud, layer, "red")
+    assert one["parent"] == other["parent"] != os.getpid()
+    assert one["pid"] != other["pid"]
+    assert (one["colour"], other["colour"]) == ("blue", "red")
+    assert (one["env"]["AWS_LAMBDA_FUNCTION_NAME"], other["env"]["AWS_LAMBDA_FUNCTION_NAME"]) == ("blue", "red")
+    assert "ONLY_ONE" not in other["env"]
+    assert one["stamp"] != other["stamp"]
+    assert (one["said"], one["zone"]) == ("the layer", "UTC")
+    assert one["mldr"] == other["mldr"]
+    assert str(cloud.state) in one["mldr"]
+
+
+@on_linux
+def test_a_forked_process_has_the_environment_of_one_of_its_own(cloud: SmallCloud, layer: str) -> None:
+    forked = layered(cloud, layer, "forked")
+    own = layered(cloud, layer, "owned", PYTHONHASHSEED="random")
+    assert own["env"]["PYTHONHASHSEED"] == "random"
+    assert forked["env"].keys() == own["env"].keys() - {"PYTHONHASHSEED"}
+
+
+@on_linux
+def test_what_ends_a_forked_process_is_told_and_the_next_event_gets_another(cloud: SmallCloud, layer: str) -> None:
+    before = layered(cloud, layer, "ends")
+    raised, failed = call(cloud, "ends", {"raise": True})
+    assert (raised["errorType"], failed) == ("ValueError", True)
+    ended, failed = call(cloud, "ends", {"exit": True})
+    assert failed
+    assert "exit status 3" in ended["errorMessage"]
+    after, failed = call(cloud, "ends", {})
+    assert not failed
+    assert after["pid"] != before["pid"]
+
+
+IN_MEMORY = """
+    import sys
+    def handler(event, context):
+        import argparse, mldr
+        return {"said": argparse.SAID, "memory": "mldr.wiring" in sys.modules}
+"""
+
+
+@on_linux
+def test_a_module_of_the_functions_own_wins_over_one_that_is_in_memory(cloud: SmallCloud, layer: str) -> None:
+    files = {"app.py": IN_MEMORY, "argparse.py": "SAID = 'the function'"}
+    layered(cloud, layer, "shadowing")
+    cloud.client("lambda").update_function_code(FunctionName="shadowing", ZipFile=archive(files))
+    assert call(cloud, "shadowing", {}) == ({"said": "the function", "memory": False}, False)
+
+
+@on_linux
+def test_what_the_layer_reads_of_the_environment_while_it_is_loaded_is_the_functions_own(cloud: SmallCloud) -> None:
+    files = {"python/mldr/__init__.py": "", "python/mldr/wiring.py": "import os\nSEEN = os.environ.get('COLOUR')"}
+    reads = cloud.client("lambda").publish_layer_version(LayerName="reads", Content={"ZipFile": archive(files)})
+    code = "import mldr.wiring\ndef handler(event, context): return {'seen': mldr.wiring.SEEN}"
+    assert layered(cloud, reads["LayerVersionArn"], "green", code) == {"seen": "green"}
+
+
+@on_linux
+def test_functions_start_although_what_they_were_forked_from_was_killed(cloud: SmallCloud, layer: str) -> None:
+    first = layered(cloud, layer, "orphaned")
+    os.kill(first["parent"], signal.SIGKILL)
+    wait_until(lambda: gone(first["parent"]) and gone(first["pid"]))
+    second = layered(cloud, layer, "after-it")
+    third = layered(cloud, layer, "and-another")
+    assert first["parent"] not in (second["parent"], third["parent"])
+    assert third["parent"] != os.getpid(), "a new one to fork from was started"

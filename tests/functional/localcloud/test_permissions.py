@@ -251,3 +251,29 @@ def test_not_action_and_not_resource() -> None:
 def test_what_cannot_be_judged_is_refused_at_deploy_time(element: dict[str, Any], named: str) -> None:
     with pytest.raises(UnknownInTemplate, match=f"Role.*{named}"):
         refuse_unknown_conditions("Role", {"Statement": [{**allow("s3:GetObject"), **element}]})
+
+
+def test_an_alarm_is_put_by_its_name_in_its_region(endpoint: OneEndpoint) -> None:
+    endpoint.function(
+        "worker", [allow("cloudwatch:PutMetricAlarm", on=f"arn:aws:cloudwatch:{STANDBY}:123456789012:alarm:mldr-*")]
+    )
+    alarm = {
+        "Namespace": "mldr", "MetricName": "x", "Statistic": "Maximum", "Period": 60, "EvaluationPeriods": 1,
+        "Threshold": 1.0, "ComparisonOperator": "LessThanThreshold",
+    }  # fmt: skip
+    put = endpoint.client("cloudwatch", key=KEY).put_metric_alarm
+    assert not denied(put, AlarmName="mldr-prod-switch-x", **alarm)
+    assert "alarm:other" in denied(put, AlarmName="other", **alarm)
+
+
+def test_only_what_carries_a_tag_can_be_deleted_by_it(endpoint: OneEndpoint) -> None:
+    sagemaker = endpoint.client("sagemaker")
+    for name, tags in (("ours", [{"Key": "mldr:owner", "Value": "mldr"}]), ("theirs", [])):
+        container = {"Image": "123456789012.dkr.ecr.ap-southeast-3.amazonaws.com/x:1"}
+        role = "arn:aws:iam::123456789012:role/serve"
+        sagemaker.create_model(ModelName=name, ExecutionRoleArn=role, PrimaryContainer=container, Tags=tags)
+    owned = {"aws:ResourceTag/mldr:owner": "mldr"}
+    endpoint.function("worker", [allow("sagemaker:DeleteModel", StringEquals=owned)])
+    worker = endpoint.client("sagemaker", key=KEY)
+    assert not denied(worker.delete_model, ModelName="ours")
+    assert "sagemaker:DeleteModel" in denied(worker.delete_model, ModelName="theirs")

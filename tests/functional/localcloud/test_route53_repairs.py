@@ -95,7 +95,7 @@ def test_an_https_check_asks_port_443_unless_told_otherwise(world: World) -> Non
 @pytest.mark.parametrize(
     ("settings", "text"),
     [
-        ({"Type": "CLOUDWATCH_METRIC"}, "CLOUDWATCH_METRIC"),
+        ({"Type": "CLOUDWATCH_METRIC"}, "AlarmIdentifier"),
         ({"Type": "RECOVERY_CONTROL"}, "RECOVERY_CONTROL"),
         ({"RequestInterval": 20}, "RequestInterval"),
         ({"FailureThreshold": 10, "RequestInterval": 15}, "RequestInterval"),

@@ -4,9 +4,12 @@ pk                     sk                what
 MODELS                 <model>           one item per model that was ever captured
 MODEL#<model>          POINT#<id>        a recovery point (a Record)
 MODEL#<model>          EPOCH             the current epoch
-MODEL#<model>          SWITCH            the takeover switch, once flipped
+MODEL#<model>          SWITCH            the takeover switch, once flipped; `off` once this region stood down
+MODEL#<model>          SWITCH#PEER       what the peer was last seen to announce
+STANDINGS              <model>           one item per model of which the peer announced something
 MODEL#<model>          ROUTE             the onboarded Route 53 graph and its check ids
 MODEL#<model>          HEALTH            what the last health round left
+REGION                 CAPACITY          what this region was last read to be able to carry
 TRANSFER#<owner>#<id>  PLAN              the plan in force of a transfer
 TRANSFER#<owner>#<id>  ITEM#<plan>#<i>   a work item as it was planned; with #DONE behind it, what came of it
 """
@@ -21,20 +24,25 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from botocore.exceptions import ClientError
+
+from mldr.domain.capacity import Capacity
 from mldr.domain.failover import Epoch, Takeover
 from mldr.domain.health import HealthState
 from mldr.domain.identity import Frozen, ModelKey
+from mldr.domain.leadership import Leadership, Standing
 from mldr.domain.recovery_point import Phase, Record
 from mldr.domain.routing import Route
 from mldr.domain.transfers import Transfer, WorkItem
 from mldr.errors import EpochTaken, LostRace, Throttled
-from mldr.sdk import translated
+from mldr.sdk import code, translated
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef, WriteRequestTypeDef
 
 _POINT = "POINT#"
+_SWITCH, _PEER = "SWITCH", "SWITCH#PEER"  # one query reads both
 _DONE = "#DONE"
 KEPT = dt.timedelta(days=90)  # how long the progress of a transfer can be looked at
 BATCH = 25  # items of one BatchWriteItem
@@ -155,29 +163,90 @@ class DynamoCatalog:
             )
 
     def flip(self, model: ModelKey, takeover: Takeover, epoch: Epoch) -> None:
-        check: TransactWriteItemTypeDef = {
-            "ConditionCheck": {
-                "TableName": self._table,
-                "Key": _key(_pk(model), "EPOCH"),
-                "ConditionExpression": "#n = :number AND failover_id = :holder",
-                "ExpressionAttributeNames": {"#n": "number"},
-                "ExpressionAttributeValues": {":number": {"N": str(epoch.number)}, ":holder": {"S": epoch.failover_id}},
-            }
-        }
+        held = {":number": {"N": str(epoch.number)}, ":holder": {"S": epoch.failover_id}}
+        newest = {":number": {"N": str(takeover.epoch)}}
         put: TransactWriteItemTypeDef = {
             "Put": {
                 "TableName": self._table,
-                "Item": _item(_pk(model), "SWITCH", {"body": {"S": takeover.model_dump_json()}}),
+                "Item": _item(_pk(model), _SWITCH, _numbered(takeover.epoch, takeover)),
             }
         }
-        taken = EpochTaken(
-            f"{model}: epoch {epoch.number} is over, so the switch stays as it is; look at `mldr status`"
-        )
-        with translated("flip the takeover switch", TransactionCanceledException=taken):
-            self._dynamodb.transact_write_items(TransactItems=[check, put])
+        steps = [
+            self._check(model, "EPOCH", "#n = :number AND failover_id = :holder", held),
+            self._check(model, _PEER, "attribute_not_exists(pk) OR #n < :number", newest),
+            put,
+        ]
+        try:
+            with translated("flip the takeover switch"):
+                self._dynamodb.transact_write_items(TransactItems=steps)
+        except ClientError as error:
+            raise _refused(model, epoch, error) from error
+
+    def _check(self, model: ModelKey, sk: str, condition: str, values: dict[str, Any]) -> TransactWriteItemTypeDef:
+        return {
+            "ConditionCheck": {
+                "TableName": self._table,
+                "Key": _key(_pk(model), sk),
+                "ConditionExpression": condition,
+                "ExpressionAttributeNames": {"#n": "number"},
+                "ExpressionAttributeValues": values,
+            }
+        }
 
     def takeover(self, model: ModelKey) -> Takeover | None:
-        return self._body(model, "SWITCH", Takeover)
+        item = self._get(_pk(model), _SWITCH)
+        return Takeover.model_validate_json(item["body"]["S"]) if item and "off" not in item else None
+
+    def leadership(self, model: ModelKey) -> Leadership:
+        found = {item["sk"]["S"]: item for item in self._query(_pk(model), _SWITCH)}
+        switch, peer = found.get(_SWITCH), found.get(_PEER)
+        takeover = Takeover.model_validate_json(switch["body"]["S"]) if switch else None
+        off = switch is not None and "off" in switch
+        return Leadership(
+            takeover=None if off else takeover,
+            former=takeover if off else None,
+            standing=Standing.model_validate_json(peer["body"]["S"]) if peer else None,
+        )
+
+    def standing(self, model: ModelKey) -> Standing | None:
+        return self._body(model, _PEER, Standing)
+
+    def standings(self) -> list[tuple[ModelKey, Standing]]:
+        named = [ModelKey.parse(item["sk"]["S"]) for item in self._query("STANDINGS", "")]
+        return [(model, standing) for model in named if (standing := self.standing(model))]
+
+    def learn(self, model: ModelKey, standing: Standing) -> None:
+        """Name the model first: one that is named without a standing is left out, the other way round it is lost."""
+        with translated("name a model of the peer"):
+            self._put("STANDINGS", str(model), {})
+        older = LostRace(f"{model}: a higher epoch than {standing.epoch} is known")
+        try:
+            with translated("remember what the peer announced", ConditionalCheckFailedException=older):
+                self._put(
+                    _pk(model),
+                    _PEER,
+                    _numbered(standing.epoch, standing),
+                    "attribute_not_exists(pk) OR #n <= :number",
+                    {":number": {"N": str(standing.epoch)}},
+                    {"#n": "number"},
+                )
+        except LostRace:
+            return
+
+    def stand_down(self, model: ModelKey, standing: Standing) -> None:
+        newer = LostRace(f"{model}: the takeover is off, or newer than {standing.epoch}")
+        try:
+            with translated("stand down", ConditionalCheckFailedException=newer):
+                self._dynamodb.update_item(
+                    TableName=self._table,
+                    Key=_key(_pk(model), _SWITCH),
+                    UpdateExpression="SET #off = :off",
+                    ConditionExpression="#n < :number",
+                    ExpressionAttributeNames={"#n": "number", "#off": "off"},
+                    ExpressionAttributeValues={":number": {"N": str(standing.epoch)}, ":off": {"BOOL": True}},
+                )
+        except LostRace:
+            return
 
     # routes and health
 
@@ -196,6 +265,16 @@ class DynamoCatalog:
     def put_health(self, model: ModelKey, state: HealthState) -> None:
         with translated("remember health"):
             self._put(_pk(model), "HEALTH", {"body": {"S": state.model_dump_json()}})
+
+    # the region
+
+    def capacity(self) -> Capacity | None:
+        item = self._get("REGION", "CAPACITY")
+        return Capacity.model_validate_json(item["body"]["S"]) if item else None
+
+    def put_capacity(self, capacity: Capacity) -> None:
+        with translated("remember what the region can carry"):
+            self._put("REGION", "CAPACITY", {"body": {"S": capacity.model_dump_json()}})
 
     # transfers
 
@@ -304,6 +383,20 @@ def _key(pk: str, sk: str) -> dict[str, Any]:
 
 def _item(pk: str, sk: str, fields: dict[str, Any]) -> dict[str, Any]:
     return {**_key(pk, sk), **fields}
+
+
+def _numbered(number: int, body: Frozen) -> dict[str, Any]:
+    return {"number": {"N": str(number)}, "body": {"S": body.model_dump_json()}}
+
+
+def _refused(model: ModelKey, epoch: Epoch, error: ClientError) -> Exception:
+    """Return why a flip was cancelled: its epoch is over, or another write of the same items was under way."""
+    reasons: list[Any] = error.response.get("CancellationReasons", [])
+    if code(error) != "TransactionCanceledException":
+        return error
+    if any(reason.get("Code") == "ConditionalCheckFailed" for reason in reasons):
+        return EpochTaken(f"{model}: epoch {epoch.number} is over, so the switch stays as it is; see `mldr epoch`")
+    return Throttled(f"{model}: the switch was written by another at the same time; it is tried again")
 
 
 def _epoch_fields(epoch: Epoch) -> dict[str, Any]:

@@ -224,12 +224,14 @@ class S3Copier:
         prefix, key_marker, version_marker = "".join(letter for letter, _ in same), "", ""
         for _ in range(len(jobs) // WORTH_A_PAGE):
             page = self._calls.once(partial(self._ends.page, prefix, key_marker, version_marker))
+            told = 0
             for version in page.versions:
                 job = waiting.get(version.key) if version.is_latest else None
                 if job and job.copy and version.etag == job.copy.etag:
                     job.copy = job.copy._replace(version_id=version.version_id)
+                    told += 1
             key_marker, version_marker = page.key_marker, page.version_marker
-            if not key_marker:
+            if not key_marker or told < WORTH_A_PAGE:  # few of the many keys there: the next page tells no more
                 break
 
     def _ask_version(self, job: Job) -> None:

@@ -3,29 +3,49 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from mldr.aws.metrics import NAMESPACE, dimensions
 from mldr.domain.identity import ModelKey
-from mldr.domain.routing import CalculatedCheck, CheckTimes, EndpointCheck, FailoverRecord, Route
+from mldr.domain.routing import CalculatedCheck, CheckTimes, EndpointCheck, FailoverRecord, MetricCheck, Route
 from mldr.errors import ZoneMissing
 from mldr.sdk import translated
 
 if TYPE_CHECKING:
+    from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_route53 import Route53Client
+
+OPERATORS: dict[str, Any] = {"below": "LessThanThreshold", "reached": "GreaterThanOrEqualToThreshold"}
 
 
 class Route53Dns:
-    """Needs route53:CreateHealthCheck, ListHostedZonesByName and ChangeResourceRecordSets."""
+    """Needs route53:CreateHealthCheck, ListHostedZonesByName and ChangeResourceRecordSets.
 
-    def __init__(self, route53: Route53Client, *, zone: str, transport: str, owner: str) -> None:
-        self._route53, self._zone, self._owner = route53, zone.rstrip(".") + ".", owner
+    For checks that follow metrics: cloudwatch:PutMetricAlarm on mldr-<environment>-switch-* of both regions.
+    """
+
+    def __init__(
+        self,
+        route53: Route53Client,
+        cloudwatch: Callable[[str], CloudWatchClient],
+        *,
+        zone: str,
+        transport: str,
+        owner: str,
+        environment: str,
+    ) -> None:
+        self._route53, self._cloudwatch = route53, cloudwatch
+        self._zone, self._owner, self._environment = zone.rstrip(".") + ".", owner, environment
         self._port = int(transport.partition(":")[2])
 
     def ensure_checks(self, model: ModelKey, route: Route) -> dict[str, str]:
         ids: dict[str, str] = {}
         for check in route.endpoint_checks:
             ids[check.role] = self._create(model, check.role, self._endpoint(check, route.times))
+        for followed in route.metric_checks:
+            ids[followed.role] = self._create(model, followed.role, self._metric(model, followed))
         for calculated in route.calculated_checks:
             ids[calculated.role] = self._create(model, calculated.role, _calculated(calculated, ids))
         return ids
@@ -50,6 +70,25 @@ class Route53Dns:
             "EnableSNI": True,
         }
 
+    def _metric(self, model: ModelKey, check: MetricCheck) -> dict[str, Any]:
+        """Route 53 copies the alarm's settings when the check is made, so another setting is another alarm by name."""
+        settings = _alarm(check)
+        digest = hashlib.sha256(json.dumps([settings, str(model)], sort_keys=True).encode()).hexdigest()[:12]
+        name = f"mldr-{self._environment}-switch-{check.role}-{model.name}-{digest}"
+        with translated(f"put the alarm {name} in {check.region}"):
+            self._cloudwatch(check.region).put_metric_alarm(
+                AlarmName=name,
+                AlarmDescription=f"Route 53 follows its data for {model}. It pages nobody; see decisions/0020.",
+                Dimensions=dimensions(self._environment, model),
+                **settings,
+            )
+        return {
+            "Type": "CLOUDWATCH_METRIC",
+            "AlarmIdentifier": {"Region": check.region, "Name": name},
+            "InsufficientDataHealthStatus": check.unknown,
+            "Inverted": False,
+        }
+
     def ensure_records(self, records: Sequence[FailoverRecord], ttl: int, check_ids: dict[str, str]) -> None:
         changes: list[Any] = [_upsert(record, ttl, check_ids) for record in records]
         with translated("write the records of a model"):
@@ -70,8 +109,26 @@ def _calculated(check: CalculatedCheck, ids: dict[str, str]) -> dict[str, Any]:
     return {
         "Type": "CALCULATED",
         "ChildHealthChecks": [ids[child] for child in check.children],
-        "HealthThreshold": len(check.children),
+        "HealthThreshold": check.threshold,
         "Inverted": check.inverted,
+    }
+
+
+def _alarm(check: MetricCheck) -> dict[str, Any]:
+    """Only what Route 53 follows: one metric of standard resolution, a plain statistic, N of N minutes.
+
+    See Route53/latest/DeveloperGuide/dns-failover-determining-health-of-endpoints.
+    """
+    return {
+        "Namespace": NAMESPACE,
+        "MetricName": check.metric,
+        "Statistic": "Maximum",
+        "Period": 60,
+        "EvaluationPeriods": check.minutes,
+        "Threshold": 1.0,
+        "ComparisonOperator": OPERATORS[check.breach],
+        "TreatMissingData": "missing",
+        "ActionsEnabled": False,
     }
 
 

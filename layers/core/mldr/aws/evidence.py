@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 
 from mldr.domain.evidence import GENESIS, Evidence, digest, evidence_key
+from mldr.domain.identity import ModelKey
 from mldr.domain.recovery_point import Retention
 from mldr.errors import LostRace
 from mldr.ports import Vault
@@ -36,6 +37,11 @@ class VaultEvidence:
             except LostRace:
                 continue
             return record
+
+    def newest(self, model: ModelKey, limit: int) -> list[Evidence]:
+        chain = self._vault.keys(evidence_key(model, 0).rpartition("/")[0] + "/")
+        found = (self._first(key) for key in reversed(chain[-limit:]))
+        return [Evidence.model_validate_json(content) for content in found if content]
 
     def _first(self, key: str) -> bytes | None:
         """Return the first version of a record: a delete marker, which no lock prevents, must not fork the chain."""

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import http.client
 import socket
+from urllib.parse import urlencode
 
 import dns.exception
 import dns.resolver
+from pydantic import ValidationError
 
 from mldr.domain.health import Observation, Sight
+from mldr.domain.identity import ModelKey
+from mldr.domain.leadership import Announcement
 
 TIMEOUT = 4.0  # seconds; Route 53's checkers give a connection as long
+AT_ONCE = 1.0  # seconds; a health check waits for the peer's word, and its checker for two seconds
+WITNESS_TIMEOUT = 6.0  # it waits for the gateway that it looks at as long as the rest of us
+LONGEST = 16 * 1024  # bytes that are read of an answer
 
 
 class PublicNetwork:
@@ -44,19 +51,37 @@ class PublicNetwork:
         sight = Sight.UNHEALTHY if status >= 500 else Sight.UNKNOWN
         return _seen(sight, f"{host} answered {status}")
 
-    def _get(self, host: str, path: str) -> int:
-        connection = self._connection(host)
+    def ask_witness(self, witness: str, host: str, model: ModelKey, token: str) -> Observation:
+        path = f"/witness/{model.name}?{urlencode({'host': host})}"
         try:
-            connection.request("GET", path, headers={"Host": host, "User-Agent": "mldr-probe"})
-            return connection.getresponse().status
+            headers = {"Authorization": f"Bearer {token}"}
+            status, body = self._ask(witness, path, headers, WITNESS_TIMEOUT)
+            if status != 200:
+                return _witnessed(Sight.UNKNOWN, f"{witness} answered {status}")
+            seen = Observation.model_validate_json(body)
+        except (dns.exception.DNSException, OSError, http.client.HTTPException, ValidationError) as error:
+            return _witnessed(Sight.UNKNOWN, f"{witness} cannot be asked: {type(error).__name__} {error}")
+        return _witnessed(seen.sight, seen.detail)
+
+    def _get(self, host: str, path: str) -> int:
+        return self._ask(host, path, {}, TIMEOUT, longest=0)[0]
+
+    def _ask(
+        self, host: str, path: str, headers: dict[str, str], timeout: float, longest: int = LONGEST
+    ) -> tuple[int, bytes]:
+        connection = self._connection(host, timeout)
+        try:
+            connection.request("GET", path, headers={"Host": host, "User-Agent": "mldr-probe", **headers})
+            response = connection.getresponse()
+            return response.status, response.read(longest)
         finally:
             connection.close()
 
-    def _connection(self, host: str) -> http.client.HTTPConnection:
+    def _connection(self, host: str, timeout: float = TIMEOUT) -> http.client.HTTPConnection:
         if self._transport == "https":
-            return http.client.HTTPSConnection(host, self._port, timeout=TIMEOUT)
+            return http.client.HTTPSConnection(host, self._port, timeout=timeout)
         address = self._resolver.resolve(host, "A")[0].to_text()
-        return http.client.HTTPConnection(address, self._port, timeout=TIMEOUT)
+        return http.client.HTTPConnection(address, self._port, timeout=timeout)
 
     def target(self, name: str) -> str | None:
         try:
@@ -65,6 +90,17 @@ class PublicNetwork:
             return None
         return str(answer[0].target).rstrip(".")
 
+    def announcement(self, host: str, model: ModelKey) -> Announcement | None:
+        try:
+            status, body = self._ask(host, f"/models/{model.name}/epoch", {}, AT_ONCE)
+            return Announcement.model_validate_json(body) if status == 200 else None
+        except (dns.exception.DNSException, OSError, http.client.HTTPException, ValidationError):
+            return None
+
 
 def _seen(sight: Sight, detail: str) -> Observation:
     return Observation(vantage="standby", sight=sight, detail=detail)
+
+
+def _witnessed(sight: Sight, detail: str) -> Observation:
+    return Observation(vantage="witness", sight=sight, detail=detail)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
-from itertools import groupby
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from mldr.aws.pacing import PacedCalls
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 NO_VERSION = "null"
+CHUNK = 1024**2
 # Which of several checksums is compared: the strongest that S3 can compute again on a copy.
 ALGORITHMS = ("SHA256", "CRC64NVME", "CRC32C", "CRC32", "SHA1")
 
@@ -70,22 +70,34 @@ class S3Sources:
         """
         if as_of:
             self._check_versioned(bucket)
-        for _, versions in groupby(self._versions(bucket, prefix, after), attrgetter("key")):
-            current = next((one for one in versions if as_of is None or one.modified <= as_of), None)
-            if current and not current.is_delete_marker:
-                yield _listed(current)
+        decided = None
+        for one in self._versions(bucket, prefix, after):
+            if one.key == decided or (as_of is not None and one.modified > as_of):
+                continue
+            decided = one.key
+            if not one.is_delete_marker:
+                yield _listed(one)
 
     def _versions(self, bucket: str, prefix: str, after: str) -> Iterator[Version]:
-        """Yield every version, by key, the newest first."""
-        page = VersionPage([], after, "")
-        while True:
-            with translated(f"list s3://{bucket}/{prefix}", NoSuchBucket=_no_bucket(bucket)):
-                page = self._calls.once(partial(self._page, bucket, prefix, page))
-            # A server may give all versions of a page before its delete markers.
-            ordered = sorted(page.versions, key=lambda one: (one.key, not one.is_latest, -one.modified.timestamp()))
-            yield from (one for one in ordered if one.key > after)  # some servers begin with the marker
-            if not page.key_marker:
-                return
+        """Yield every version, by key, the newest first. While a page is read, the next one is asked for."""
+        page: VersionPage | None = self._asked(bucket, prefix, VersionPage([], after, ""))
+        with ThreadPoolExecutor(1) as ahead:
+            while page:
+                # A server may give all versions of a page before its delete markers.
+                ordered = sorted(page.versions, key=_order)
+                coming = None
+                for place, one in enumerate(ordered):
+                    if place and coming is None and page.key_marker:  # who wants one version needs no second page
+                        coming = ahead.submit(self._asked, bucket, prefix, page)
+                    if one.key > after:  # some servers begin with the marker
+                        yield one
+                if coming is None and page.key_marker:
+                    coming = ahead.submit(self._asked, bucket, prefix, page)
+                page = coming.result() if coming else None
+
+    def _asked(self, bucket: str, prefix: str, before: VersionPage) -> VersionPage:
+        with translated(f"list s3://{bucket}/{prefix}", NoSuchBucket=_no_bucket(bucket)):
+            return self._calls.once(partial(self._page, bucket, prefix, before))
 
     def _page(self, bucket: str, prefix: str, before: VersionPage) -> VersionPage:
         """Return the page of a listing that follows the one before."""
@@ -109,20 +121,29 @@ class S3Sources:
                 raise BadReference(f"{source} has {answer['ContentLength']} bytes; {limit} are the most that fit here")
             return answer["Body"].read()
 
+    def stream(self, bucket: str, key: str) -> Iterator[bytes]:
+        missing = MissingArtifact(f"s3://{bucket}/{key} does not exist")
+        with translated(f"read s3://{bucket}/{key}", NoSuchKey=missing, NoSuchBucket=missing):
+            yield from self._s3.get_object(Bucket=bucket, Key=key)["Body"].iter_chunks(CHUNK)
+
 
 def _no_bucket(bucket: str) -> MissingArtifact:
     return MissingArtifact(f"bucket {bucket} does not exist; name one that does, in the registry or in the policy")
 
 
+def _order(version: Version) -> tuple[str, bool, float]:
+    return version.key, not version.is_latest, -version.modified.timestamp()
+
+
 def _listed(version: Version) -> Listed:
     whole = version.checksum_algorithm and version.checksum_type != "COMPOSITE" and "-" not in version.etag
     return Listed(
-        key=version.key,
-        version_id=version.version_id or NO_VERSION,
-        etag=version.etag,
-        size=version.size,
-        modified=microseconds(version.modified.replace(microsecond=0)),  # as a description has it
-        algorithms=(version.checksum_algorithm,) if whole or version.checksum_type == "FULL_OBJECT" else (),
+        version.key,
+        version.version_id or NO_VERSION,
+        version.etag,
+        version.size,
+        int(version.modified.timestamp()) * 1_000_000,  # whole seconds, as a description has it
+        (version.checksum_algorithm,) if whole or version.checksum_type == "FULL_OBJECT" else (),
     )
 
 

@@ -22,8 +22,14 @@ class SecretToken:
         self._token, self._read_at = b"", 0.0
 
     def valid(self, presented: str) -> bool:
+        return hmac.compare_digest(presented.encode(), self._held())
+
+    def present(self) -> str:
+        return self._held().decode()
+
+    def _held(self) -> bytes:
         if not self._token or time.monotonic() - self._read_at > FRESH:
             with translated("read the gateway token"):
                 self._token = self._secrets.get_secret_value(SecretId=self._name)["SecretString"].encode()
             self._read_at = time.monotonic()
-        return hmac.compare_digest(presented.encode(), self._token)
+        return self._token

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
 # The Fail states of statemachines/: an execution that ends in one has concluded, and told so.
-CONCLUDED = {"FailoverFailed", "ProtectionFailed", "RestoreFailed", "ScrubFailed", "SnapshotFailed"}
+CONCLUDED = {"EvacuationFailed", "FailoverFailed", "ProtectionFailed", "RestoreFailed", "ScrubFailed", "SnapshotFailed"}
 
 
 class StepFunctions:

@@ -19,6 +19,8 @@ from mldr.errors import BadEvent
 DATASET_NAME = re.compile(r"[a-z0-9](-*[a-z0-9]){0,62}")
 # Bytes are locked for twice the period, so that a lock is renewed once a period and not with every snapshot.
 LONGEST_KEPT = LOCKABLE / 2
+_FOLDER_OR_NONE = r"^$|^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/(.*/)?$"
+_INVENTORY = "s3://inventories/prefix/bucket/configuration/"
 
 
 class DatasetRule(Frozen):
@@ -30,6 +32,8 @@ class DatasetRule(Frozen):
     reconcile: Duration = dt.timedelta(days=7)
     retention: RetentionRule = RetentionRule()
     digest: Digest = Digest.CRC64NVME
+    # Where the manifests of an inventory of the bucket are, in a bucket that may be read like the dataset's.
+    inventory: str = Field(default="", pattern=_FOLDER_OR_NONE, examples=[_INVENTORY])
 
     @property
     def bucket(self) -> str:

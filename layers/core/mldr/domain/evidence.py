@@ -19,12 +19,24 @@ class PhaseTime(Frozen):
     seconds: float
 
 
+class ModelOutcome(Frozen):
+    """What became of one model of a region. `seconds` run from the first failure, or the request, to the last phase."""
+
+    model: ModelKey
+    outcome: Literal["completed", "failed"]
+    reason: str
+    seconds: float | None = None
+
+
 class Evidence(Frozen):
-    """What one failover did. `previous` is the digest of the record before it, so that none can be removed unseen."""
+    """What one failover did. `previous` is the digest of the record before it, so that none can be removed unseen.
+
+    Of a whole region the model is `region/<name>`, and `models` says what became of each.
+    """
 
     sequence: int
     previous: str
-    kind: Literal["failover"]
+    kind: Literal["failover", "failback", "move", "clear"]
     id: str
     model: ModelKey
     outcome: Literal["completed", "refused", "failed"]
@@ -33,7 +45,9 @@ class Evidence(Frozen):
     epoch: int | None
     recovery_point: str | None
     phases: tuple[PhaseTime, ...]
+    warnings: tuple[str, ...] = ()
     recorded_at: dt.datetime
+    models: tuple[ModelOutcome, ...] = ()
 
     def content(self) -> bytes:
         """Return the bytes that are stored and hashed."""

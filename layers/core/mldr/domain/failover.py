@@ -1,17 +1,34 @@
 """Who serves a model: epochs, the takeover switch, and what a failover may do.
 
-Law 7: an epoch only grows, is claimed by a conditional write, and work of an older epoch is refused.
+Law 7: an epoch only grows, is claimed by a conditional write, and work of an older epoch is refused. Of the two regions
+the standby claims odd numbers and the home even ones, so that no epoch is ever claimed in both.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import hashlib
+from enum import StrEnum
 
 from mldr.domain.identity import Frozen, ModelKey
 from mldr.errors import EpochTaken
 
 ABANDONED = dt.timedelta(hours=1)  # a claim older than this, never concluded, may be superseded
+
+
+class Kind(StrEnum):
+    """Why a region holds an epoch."""
+
+    HOME = "home"  # epoch 0: nobody ever took over
+    FAILOVER = "failover"  # the region that served was down
+    FAILBACK = "failback"  # planned, to the home
+    MOVE = "move"  # planned, to the standby
+    CLEAR = "clear"  # a person ended a claim that did not end by itself; nothing is served by it
+
+    @property
+    def planned(self) -> bool:
+        """Whether the region that served is well, and hands over."""
+        return self in (Kind.FAILBACK, Kind.MOVE)
 
 
 class Epoch(Frozen):
@@ -32,6 +49,8 @@ class Takeover(Frozen):
     endpoint: str
     recovery_point: str
     flipped_at: dt.datetime
+    home: str = ""
+    kind: Kind = Kind.FAILOVER
 
 
 def automatic_id(model: ModelKey, current: Epoch | None, first_failure_at: dt.datetime) -> str:
@@ -44,18 +63,36 @@ def automatic_id(model: ModelKey, current: Epoch | None, first_failure_at: dt.da
     return f"auto-{model.name[:20]}-{digest}-e{number}-{first_failure_at:%Y%m%dT%H%M%S}"
 
 
-def next_epoch(current: Epoch | None, *, failover_id: str, region: str, recovery_point: str, now: dt.datetime) -> Epoch:
-    """Return the epoch that this failover holds: the one it already has, or the next. Raises EpochTaken."""
+def ballot(known: int, *, is_home: bool) -> int:
+    """Return the next epoch that this side may claim, above every one it knows: odd for the standby, even at home."""
+    return known + 1 if (known + 1) % 2 == (0 if is_home else 1) else known + 2
+
+
+def next_epoch(
+    current: Epoch | None,
+    *,
+    failover_id: str,
+    region: str,
+    recovery_point: str,
+    now: dt.datetime,
+    known: int = 0,
+    is_home: bool = False,
+    free: bool = False,
+) -> Epoch:
+    """Return the epoch that this failover holds: the one it already has, or the next. Raises EpochTaken.
+
+    `known` is the highest epoch that was seen flipped anywhere; `free` says that the current claim's execution is dead.
+    """
     if current and current.failover_id == failover_id:
         return current
-    if current and not current.concluded and now - current.claimed_at < ABANDONED:
+    if current and not free and not current.concluded and now - current.claimed_at < ABANDONED:
         raise EpochTaken(
             f"epoch {current.number} is held by failover {current.failover_id} "
             f"since {current.claimed_at:%Y-%m-%d %H:%M:%S}; "
             "watch it with `mldr status`, or ask again after it has concluded"
         )
     return Epoch(
-        number=current.number + 1 if current else 1,
+        number=ballot(max(current.number if current else 0, known), is_home=is_home),
         failover_id=failover_id,
         region=region,
         recovery_point=recovery_point,

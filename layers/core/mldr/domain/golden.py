@@ -2,7 +2,8 @@
 
 A JSONL file; one line is
 `{"request": <what to send>, "answer": <what came back>, "content_type": "application/json", "tolerance": 1e-6}`.
-`content_type` and `tolerance` may be left out. A text request (CSV) is written as a JSON string.
+`content_type` and `tolerance` may be left out, and so may `latency_ms`: how long the answer took.
+A text request (CSV) is written as a JSON string.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ class GoldenInference(Frozen):
     answer: Any
     content_type: str = "application/json"
     tolerance: float = Field(default=1e-6, ge=0)
+    latency_ms: float | None = Field(default=None, gt=0)
 
     def body(self) -> bytes:
         """Return the bytes to send."""

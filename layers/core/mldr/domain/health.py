@@ -1,7 +1,8 @@
-"""Decide whether a model's active region is down, from what several vantage points saw.
+"""Decide whether the region that serves a model is down, from what several vantage points saw.
 
-Law 6: "cannot observe" is not "down". A model fails over only after consecutive rounds in which at least two vantage
+Law 6: "cannot observe" is not "down". A model fails over only after consecutive rounds in which a quorum of vantage
 points saw it fail and none saw it work; anything else that is not health is unknown, and unknown pages a person.
+Only this region's clock is read, and no time that another region wrote: skew between regions changes nothing.
 """
 
 from __future__ import annotations
@@ -9,10 +10,15 @@ from __future__ import annotations
 import datetime as dt
 from enum import StrEnum
 
-from mldr.domain.identity import Frozen
+from pydantic import ConfigDict
 
-QUORUM = 2
-COOL_DOWN = dt.timedelta(minutes=15)
+from mldr.domain.failover import Epoch, automatic_id
+from mldr.domain.identity import Frozen, ModelKey
+from mldr.domain.model_rules import FailoverMode
+
+REPEAT = dt.timedelta(minutes=1)  # a request of which no execution is seen is put again
+FIRST_RETRY = dt.timedelta(seconds=30)  # a refused request is made again after this, doubled with every try
+KEPT_CHANGES = 50  # of the verdict, to count flaps
 
 
 class Sight(StrEnum):
@@ -24,23 +30,11 @@ class Sight(StrEnum):
 
 
 class Observation(Frozen):
-    """One look at the active region: from where, what it saw, and why it says so."""
+    """One look at the region that serves: from where, what it saw, and why it says so."""
 
     vantage: str
     sight: Sight
     detail: str
-
-
-class HealthState(Frozen):
-    """What is remembered of a model between rounds."""
-
-    verdict: Sight = Sight.HEALTHY
-    unhealthy_rounds: int = 0
-    unknown_rounds: int = 0
-    first_unhealthy_at: dt.datetime | None = None
-    requested_at: dt.datetime | None = None
-    paged: bool = False
-    reason: str = ""
 
 
 class Action(StrEnum):
@@ -48,28 +42,118 @@ class Action(StrEnum):
 
     NONE = "none"
     FAIL_OVER = "fail over"
+    ASK = "ask for approval"
     PAGE = "page"
+
+
+class Why(StrEnum):
+    """What a decision rests on. Rounds in a row that rest on the same are one line of the log."""
+
+    HEALTHY = "healthy"
+    SERVING = "this region serves"
+    UNKNOWN = "cannot tell"
+    COUNTING = "not long enough"
+    UNDER_WAY = "a failover is under way"
+    REQUESTED = "requested"
+    COOLING = "cooling down"
+    FLAPPING = "flapping"
+    NOT_READY = "standby not ready"
+    BY_HAND = "left to a person"
+    AWAITING = "awaiting approval"
+
+
+class Fate(StrEnum):
+    """What became of a request."""
+
+    UNSEEN = "unseen"  # no execution has started, or it died: the same request may be made again
+    RUNNING = "running"
+    REFUSED = "refused"  # before it claimed an epoch: nothing was touched
+    OVER = "over"
+
+
+class Request(Frozen):
+    """A failover that was requested in this outage."""
+
+    id: str
+    tries: int
+    asked_at: dt.datetime
+    put_at: dt.datetime
+
+
+class Ask(Frozen):
+    """A failover for which a person was asked."""
+
+    id: str
+    tries: int
+    until: dt.datetime
+
+
+class Decided(Frozen):
+    """One line of the log of decisions: what was decided from `at` to `until`, in so many rounds, and why."""
+
+    at: dt.datetime
+    until: dt.datetime
+    rounds: int
+    verdict: Sight
+    action: Action
+    why: Why
+    reason: str
+
+
+class HealthState(Frozen):
+    """What is remembered of a model between rounds. An outage ends after as many healthy rounds as make one begin."""
+
+    model_config = ConfigDict(extra="ignore")  # rows of an older release are read as well
+
+    verdict: Sight = Sight.HEALTHY
+    reason: str = ""
+    looked_at: dt.datetime | None = None
+    healthy_rounds: int = 0
+    unhealthy_rounds: int = 0
+    unknown_rounds: int = 0
+    settled: Sight = Sight.HEALTHY
+    changes: tuple[dt.datetime, ...] = ()  # of `settled`
+    first_unhealthy_at: dt.datetime | None = None
+    requested_at: dt.datetime | None = None
+    request: Request | None = None
+    ask: Ask | None = None
+    paged_for: tuple[Why, ...] = ()
+    epoch: int = 0
+    moved_at: dt.datetime | None = None  # when this region first saw `epoch`
+    decided: Decided | None = None
 
 
 class Rules(Frozen):
     """How a policy wants this model decided."""
 
-    automatic: bool
+    mode: FailoverMode
     consecutive: int
+    quorum: int = 2
+    cool_down: dt.timedelta = dt.timedelta(minutes=15)
+    flaps: int = 3
+    flap_window: dt.timedelta = dt.timedelta(hours=1)
+    approve_within: dt.timedelta = dt.timedelta(minutes=15)
 
 
 class Standby(Frozen):
-    """Whether the standby could take over now, and why not."""
+    """What the region that would take over knows of itself."""
 
+    model: ModelKey
     ready: bool
     serving: bool
-    reason: str = ""
+    reason: str = ""  # why it is not ready, or what to expect of it
+    claimed: Epoch | None = None
+    epoch: int = 0  # the newest that serves, here or in the peer
+    under_way: str = ""  # the failover that holds the epoch now
+    fate: Fate = Fate.UNSEEN  # of the request in HealthState
+    approved: bool = False  # the ask in HealthState
 
 
 class Decision(Frozen):
     """What to do, the new state, and the sentence that an operator reads."""
 
     action: Action
+    why: Why
     state: HealthState
     reason: str
 
@@ -78,84 +162,239 @@ def read_canary(name: str, text: str | None) -> Observation:
     """Return what Route 53's checkers think of the endpoint, from the text of a model's health canary."""
     match text:
         case "healthy":
-            return Observation(vantage="route53", sight=Sight.HEALTHY, detail="its checkers reach the endpoint")
+            return _route53(Sight.HEALTHY, "its checkers reach the endpoint")
         case "unhealthy":
-            return Observation(
-                vantage="route53", sight=Sight.UNHEALTHY, detail="its checkers do not reach the endpoint"
-            )
-    return Observation(vantage="route53", sight=Sight.UNKNOWN, detail=f"{name} says {text or 'nothing'}")
+            return _route53(Sight.UNHEALTHY, "its checkers do not reach the endpoint")
+    return _route53(Sight.UNKNOWN, f"{name} says {text or 'nothing'}")
 
 
-def judge(observations: list[Observation]) -> tuple[Sight, str]:
-    """Return health as the vantage points agree on it, and who saw what."""
+def read_switch(name: str, text: str | None) -> Observation:
+    """Return what Route 53's checkers think of a region that took over, from the text of a model's switch canary.
+
+    `on` says that its gateway announces the takeover, which is no word about the endpoint behind it.
+    """
+    match text:
+        case "on":
+            return _route53(Sight.UNKNOWN, "its checkers reach the gateway; the switch says nothing of the endpoint")
+        case "off":
+            return _route53(Sight.UNHEALTHY, "its checkers do not reach the takeover that this region knows of")
+    return _route53(Sight.UNKNOWN, f"{name} says {text or 'nothing'}")
+
+
+def _route53(sight: Sight, detail: str) -> Observation:
+    return Observation(vantage="route53", sight=sight, detail=detail)
+
+
+def judge(observations: list[Observation], quorum: int) -> tuple[Sight, str]:
+    """Return health as the vantage points agree on it, and who saw what. One that sees it work speaks against down."""
     seen = {sight: [o.vantage for o in observations if o.sight is sight] for sight in Sight}
     reason = "; ".join(f"{o.vantage}: {o.sight} ({o.detail})" for o in observations) or "no vantage point"
     if seen[Sight.HEALTHY] and not seen[Sight.UNHEALTHY]:
         return Sight.HEALTHY, reason
-    if len(seen[Sight.UNHEALTHY]) >= QUORUM and not seen[Sight.HEALTHY]:
+    if len(seen[Sight.UNHEALTHY]) >= quorum and not seen[Sight.HEALTHY]:
         return Sight.UNHEALTHY, reason
     return Sight.UNKNOWN, reason
+
+
+def looked(state: HealthState, pause: dt.timedelta, now: dt.datetime) -> bool:
+    """Return whether this round was looked at already: one that is tried again must not count twice."""
+    return state.looked_at is not None and abs(now - state.looked_at) < pause / 2
 
 
 def decide(
     state: HealthState, observations: list[Observation], rules: Rules, standby: Standby, now: dt.datetime
 ) -> Decision:
     """Return the action of this round. Raises nothing: every decision, also the one not to act, has a reason."""
-    verdict, seen = judge(observations)
+    verdict, seen = judge(observations, rules.quorum)
+    noted = _noted(state, verdict, seen, rules, standby, now)
+    decision = _decide(noted, rules, standby, now)
+    return decision.model_copy(update={"state": _logged(decision, now)})
+
+
+def _decide(state: HealthState, rules: Rules, standby: Standby, now: dt.datetime) -> Decision:
     if standby.serving:
-        return _none(HealthState(verdict=verdict, reason=seen), "this region already serves the model")
-    match verdict:
-        case Sight.HEALTHY:
-            return _none(HealthState(verdict=verdict, requested_at=state.requested_at, reason=seen), f"healthy: {seen}")
-        case Sight.UNKNOWN:
-            return _unknown(state, seen, rules)
-        case Sight.UNHEALTHY:
-            return _unhealthy(state, seen, rules, standby, now)
+        return _rest(_forget(state), Why.SERVING, "this region serves the model")
+    if state.verdict is Sight.UNHEALTHY:
+        return _unhealthy(state, rules, standby, now)
+    if state.verdict is Sight.UNKNOWN:
+        return _unknown(state, rules)
+    if state.healthy_rounds >= rules.consecutive:
+        state = _forget(state)
+    if _flapping(state, rules):
+        return _rest(state, Why.FLAPPING, f"healthy again, {_times(state, rules)}: {state.reason}")
+    return _rest(state, Why.HEALTHY, f"healthy: {state.reason}")
 
 
-def _none(state: HealthState, reason: str) -> Decision:
-    return Decision(action=Action.NONE, state=state, reason=reason)
-
-
-def _unknown(state: HealthState, seen: str, rules: Rules) -> Decision:
-    rounds = state.unknown_rounds + 1
-    page = rounds >= rules.consecutive and not state.paged
-    new = HealthState(
-        verdict=Sight.UNKNOWN,
-        unknown_rounds=rounds,
-        first_unhealthy_at=state.first_unhealthy_at,
-        requested_at=state.requested_at,
-        paged=state.paged or page,
-        reason=seen,
+def _noted(
+    state: HealthState, verdict: Sight, seen: str, rules: Rules, standby: Standby, now: dt.datetime
+) -> HealthState:
+    """Return the state with this round counted in."""
+    rounds = {
+        "healthy_rounds": state.healthy_rounds + 1 if verdict is Sight.HEALTHY else 0,
+        "unhealthy_rounds": state.unhealthy_rounds + 1 if verdict is Sight.UNHEALTHY else 0,
+        "unknown_rounds": state.unknown_rounds + 1 if verdict is Sight.UNKNOWN else 0,
+    }
+    settled = state.settled
+    if max(rounds["healthy_rounds"], rounds["unhealthy_rounds"]) >= rules.consecutive:
+        settled = verdict
+    changes = tuple(at for at in state.changes if now - at < rules.flap_window)
+    if settled is not state.settled:
+        changes = (*changes, now)[-KEPT_CHANGES:]
+    first = state.first_unhealthy_at
+    if verdict is not Sight.UNKNOWN:
+        first = (first or now) if verdict is Sight.UNHEALTHY else None
+    moved = now if standby.epoch > state.epoch else state.moved_at
+    epoch = max(standby.epoch, state.epoch)
+    of_round = {"verdict": verdict, "reason": seen, "settled": settled, "changes": changes, **rounds}
+    return state.model_copy(
+        update={
+            **of_round,
+            "looked_at": now,
+            "first_unhealthy_at": first,
+            "epoch": epoch,
+            "moved_at": moved,
+            **_approved(state, standby, now),
+        }
     )
-    if page:
-        return Decision(
-            action=Action.PAGE, state=new, reason=f"cannot tell whether the model is up ({rounds} rounds): {seen}"
-        )
-    return _none(new, f"unknown, round {rounds} of {rules.consecutive}: {seen}")
 
 
-def _unhealthy(state: HealthState, seen: str, rules: Rules, standby: Standby, now: dt.datetime) -> Decision:
-    rounds = state.unhealthy_rounds + 1
-    new = HealthState(
-        verdict=Sight.UNHEALTHY,
-        unhealthy_rounds=rounds,
-        first_unhealthy_at=state.first_unhealthy_at or now,
-        requested_at=state.requested_at,
-        paged=state.paged,
-        reason=seen,
-    )
+def _approved(state: HealthState, standby: Standby, now: dt.datetime) -> dict[str, object]:
+    """What changes once a person has confirmed: the ask is a request."""
+    if state.ask is None or not standby.approved:
+        return {}
+    request = Request(id=state.ask.id, tries=state.ask.tries, asked_at=now, put_at=now)
+    return {"ask": None, "request": request, "requested_at": now}
+
+
+def _forget(state: HealthState) -> HealthState:
+    """Return the state after an outage; when a failover was last requested and who serves is kept."""
+    kept = state.model_copy(update={"request": None, "ask": None, "paged_for": (), "first_unhealthy_at": None})
+    return kept.model_copy(update={"unhealthy_rounds": 0, "unknown_rounds": 0})
+
+
+def _rest(state: HealthState, why: Why, reason: str) -> Decision:
+    return Decision(action=Action.NONE, why=why, state=state, reason=reason)
+
+
+def _page(state: HealthState, why: Why, reason: str) -> Decision:
+    """Page once in an outage for each reason."""
+    if why in state.paged_for:
+        return _rest(state, why, f"{reason}; a person was paged")
+    paged = state.model_copy(update={"paged_for": (*state.paged_for, why)})
+    return Decision(action=Action.PAGE, why=why, state=paged, reason=reason)
+
+
+def _unknown(state: HealthState, rules: Rules) -> Decision:
+    rounds = state.unknown_rounds
     if rounds < rules.consecutive:
-        return _none(new, f"unhealthy, round {rounds} of {rules.consecutive}: {seen}")
-    if state.requested_at and now - state.requested_at < COOL_DOWN:
-        return _none(new, f"unhealthy; failover was requested at {state.requested_at:%H:%M:%S}, next after {COOL_DOWN}")
-    if standby.ready and rules.automatic:
-        asked = new.model_copy(update={"requested_at": now, "paged": True})
-        return Decision(action=Action.FAIL_OVER, state=asked, reason=f"unhealthy for {rounds} rounds: {seen}")
-    why = "the policy leaves it to a person" if standby.ready else f"the standby is not ready: {standby.reason}"
-    if state.paged:
-        return _none(new, f"unhealthy; a person was paged, because {why}")
-    paged = new.model_copy(update={"paged": True})
-    return Decision(
-        action=Action.PAGE, state=paged, reason=f"unhealthy for {rounds} rounds, not failed over: {why}; {seen}"
+        return _rest(state, Why.UNKNOWN, f"unknown, round {rounds} of {rules.consecutive}: {state.reason}")
+    return _page(state, Why.UNKNOWN, f"cannot tell whether the model is up ({rounds} rounds): {state.reason}")
+
+
+def _unhealthy(state: HealthState, rules: Rules, standby: Standby, now: dt.datetime) -> Decision:
+    rounds = state.unhealthy_rounds
+    if rounds < rules.consecutive:
+        return _rest(state, Why.COUNTING, f"unhealthy, round {rounds} of {rules.consecutive}: {state.reason}")
+    if standby.under_way:
+        return _rest(state, Why.UNDER_WAY, f"unhealthy; failover {standby.under_way} is under way")
+    waiting = _waiting(state, state.request, rules, standby, now) if state.request else None
+    return waiting or _down(state, rules, standby, now)
+
+
+def _down(state: HealthState, rules: Rules, standby: Standby, now: dt.datetime) -> Decision:
+    down, seen = f"unhealthy for {state.unhealthy_rounds} rounds", state.reason
+    if not standby.ready:
+        reason = f"{down}, not failed over: the standby is not ready: {standby.reason}; {seen}"
+        return _page(state, Why.NOT_READY, reason)
+    seen = f"{seen}; {standby.reason}" if standby.reason else seen
+    match rules.mode:
+        case FailoverMode.MANUAL:
+            return _page(state, Why.BY_HAND, f"{down}, not failed over: the policy leaves it to a person; {seen}")
+        case FailoverMode.APPROVE:
+            return _ask(state, rules, standby, now, f"{down}, waiting for a person to approve the failover; {seen}")
+        case FailoverMode.AUTOMATIC:
+            return _automatic(state, rules, standby, now, seen)
+
+
+def _automatic(state: HealthState, rules: Rules, standby: Standby, now: dt.datetime, seen: str) -> Decision:
+    down = f"unhealthy for {state.unhealthy_rounds} rounds"
+    if _flapping(state, rules):
+        return _page(state, Why.FLAPPING, f"{down}, not failed over: {_times(state, rules)}; {seen}")
+    if until := _cooling(state, rules, now):
+        return _page(state, Why.COOLING, f"{down}, not failed over before {until:%H:%M:%S} (cool-down); {seen}")
+    return _request(state, standby, now, f"{down}: {seen}")
+
+
+def _waiting(state: HealthState, request: Request, rules: Rules, standby: Standby, now: dt.datetime) -> Decision | None:
+    """Return the decision while a request of this outage stands; None once it may be followed by another."""
+    name, since = request.id, now - request.asked_at
+    if standby.fate is Fate.RUNNING:
+        return _rest(state, Why.REQUESTED, f"unhealthy; failover {name} runs")
+    if standby.fate is Fate.UNSEEN:
+        if now - request.put_at < REPEAT:
+            return _rest(state, Why.REQUESTED, f"unhealthy; failover {name} was requested")
+        again = state.model_copy(update={"request": request.model_copy(update={"put_at": now})})
+        reason = f"failover {name} was requested and nothing of it is seen: requested again"
+        return Decision(action=Action.FAIL_OVER, why=Why.REQUESTED, state=again, reason=reason)
+    pause = rules.cool_down
+    if standby.fate is Fate.REFUSED:
+        pause = min(pause, FIRST_RETRY * 2 ** min(request.tries - 1, 10))
+    if since < pause:
+        reason = f"unhealthy; failover {name} is {standby.fate}, the next may follow {pause} after it"
+        return _rest(state, Why.COOLING, reason)
+    return None
+
+
+def _cooling(state: HealthState, rules: Rules, now: dt.datetime) -> dt.datetime | None:
+    """Return until when nothing is requested: after a request of an earlier outage, and after the model moved."""
+    earlier = [state.moved_at] if state.request else [state.moved_at, state.requested_at]
+    until = max((at + rules.cool_down for at in earlier if at), default=None)
+    return until if until and now < until else None
+
+
+def _flapping(state: HealthState, rules: Rules) -> bool:
+    return len(state.changes) > rules.flaps
+
+
+def _times(state: HealthState, rules: Rules) -> str:
+    return f"the verdict changed {len(state.changes)} times within {rules.flap_window}"
+
+
+def _name(state: HealthState, standby: Standby, tries: int, now: dt.datetime) -> str:
+    """Return the id of a request: the same for a round that is repeated, another one for every try."""
+    base = automatic_id(standby.model, standby.claimed, state.first_unhealthy_at or now)
+    return base if tries == 1 else f"{base}-t{tries}"
+
+
+def _request(state: HealthState, standby: Standby, now: dt.datetime, reason: str) -> Decision:
+    tries = state.request.tries + 1 if state.request else 1
+    request = Request(id=_name(state, standby, tries, now), tries=tries, asked_at=now, put_at=now)
+    asked = state.model_copy(update={"request": request, "requested_at": now})
+    return Decision(action=Action.FAIL_OVER, why=Why.REQUESTED, state=asked, reason=reason)
+
+
+def _ask(state: HealthState, rules: Rules, standby: Standby, now: dt.datetime, reason: str) -> Decision:
+    """A token that ran out while the outage lasts is followed by another, for the same failover."""
+    if state.ask and now < state.ask.until:
+        return _rest(state, Why.AWAITING, f"{reason}; asked until {state.ask.until:%H:%M:%S}")
+    tries = state.ask.tries if state.ask else state.request.tries + 1 if state.request else 1
+    name = state.ask.id if state.ask else _name(state, standby, tries, now)
+    ask = Ask(id=name, tries=tries, until=now + rules.approve_within)
+    asked = state.model_copy(update={"ask": ask, "request": None})
+    return Decision(action=Action.ASK, why=Why.AWAITING, state=asked, reason=reason)
+
+
+def _logged(decision: Decision, now: dt.datetime) -> HealthState:
+    """Return the state with the line of the log that this round belongs to."""
+    state, last = decision.state, decision.state.decided
+    same = last and (last.why, last.action, decision.action) == (decision.why, Action.NONE, Action.NONE)
+    line = Decided(
+        at=last.at if last and same else now,
+        until=now,
+        rounds=last.rounds + 1 if last and same else 1,
+        verdict=state.verdict,
+        action=decision.action,
+        why=decision.why,
+        reason=decision.reason,
     )
+    return state.model_copy(update={"decided": line})

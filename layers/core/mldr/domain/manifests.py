@@ -13,6 +13,7 @@ import hashlib
 import io
 import zlib
 from collections.abc import Iterable, Iterator
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mldr.domain.identity import Frozen
@@ -46,6 +47,15 @@ class Entry(NamedTuple):
     def source(self) -> str:
         """The pinned source as people read it."""
         return f"s3://{self.bucket}/{self.source_key} (version {self.source_version})"
+
+
+class Line(Entry):
+    """An entry as it was read from a shard, unchanged since: a shard of such lines need not be written again."""
+
+    __slots__ = ()
+
+    def _replace(self, /, **fields: Any) -> Entry:  # type: ignore[override]  # what is changed is no such line
+        return Entry._make(self)._replace(**fields)
 
 
 class ShardRef(Frozen):
@@ -107,6 +117,7 @@ _SCHEMA: dict[str, Any] = {
         {"name": "digests", "type": {"type": "map", "values": "string"}},
     ],
 }
+_FIELDS = itemgetter(*Entry._fields)  # of a row that was read, whatever the order of its writer
 # Avro puts sixteen random bytes between blocks; fixed ones make equal entries an equal file.
 _MARKER = hashlib.sha256(b"mldr manifest shard 1").digest()[:16]
 
@@ -116,9 +127,15 @@ def encode(entries: Iterable[Entry]) -> bytes:
     import fastavro
 
     file = io.BytesIO()
-    rows = (entry._asdict() | {"digests": dict(sorted(entry.digests.items()))} for entry in entries)
-    fastavro.writer(file, _parsed(), rows, codec="deflate", sync_marker=_MARKER)
+    fastavro.writer(file, _parsed(), map(_row, entries), codec="deflate", sync_marker=_MARKER)
     return file.getvalue()
+
+
+def _row(entry: Entry) -> dict[str, object]:
+    row: dict[str, object] = dict(zip(Entry._fields, entry, strict=True))
+    if len(entry.digests) > 1:
+        row["digests"] = dict(sorted(entry.digests.items()))
+    return row
 
 
 def decode(content: bytes) -> Iterator[Entry]:
@@ -126,7 +143,7 @@ def decode(content: bytes) -> Iterator[Entry]:
     import fastavro
 
     for row in fastavro.reader(io.BytesIO(content)):
-        yield Entry(**row)  # type: ignore[arg-type]
+        yield Line._make(_FIELDS(row))  # type: ignore[arg-type]  # a record, by its schema
 
 
 def _parsed() -> Schema:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import Field, StrictInt
+from pydantic import AfterValidator, Field, StrictBool, StrictInt
 
 from mldr.domain.durations import Duration, LockPeriod
 from mldr.domain.identity import Frozen
+from mldr.domain.kserve_rules import ADDRESS, KServeRule
 
 
 class Criticality(StrEnum):
@@ -80,27 +82,83 @@ class GoldenRule(Frozen):
     )
 
 
+_REFERENCE = re.compile(r"(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/|arn:aws[a-z-]*:|\d{12}\.dkr\.ecr\.).*")
+
+
+def _references(given: dict[str, str]) -> dict[str, str]:
+    for source, target in given.items():
+        for one in (source, target):
+            if not _REFERENCE.fullmatch(one):
+                raise ValueError(f"{one!r} is not a reference; write an ARN, an image or s3://bucket/ and a prefix")
+        if source.endswith("/") != target.endswith("/"):
+            raise ValueError(f"{source!r} and {target!r} do not fit; end both with / to map a prefix, or neither")
+    return given
+
+
+class VpcRule(Frozen):
+    """Where in the standby region a model runs that runs in a VPC."""
+
+    subnets: tuple[Name, ...] = Field(min_length=1, max_length=16)
+    security_groups: tuple[Name, ...] = Field(min_length=1, max_length=5)
+
+
 class ServingRule(Frozen):
     """What answers for the model. An empty endpoint is the model's own name; without a role the stack's is used."""
 
-    endpoint: str = Field(default="", pattern=r"^[A-Za-z0-9](-*[A-Za-z0-9]){0,62}$", examples=["churn-prod"])
+    endpoint: str = Field(
+        default="", pattern=rf"^([A-Za-z0-9](-*[A-Za-z0-9]){{0,62}}|{ADDRESS})$", examples=["churn-prod"]
+    )
     instance_type: str = Field(default="ml.m5.large", pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$", examples=["ml.m5.large"])
     instance_count: StrictInt = Field(default=1, ge=1, le=1000)
+    floor: StrictInt = Field(default=1, ge=0, le=1000)  # instances of each variant of a warm standby
     role: str | None = Field(
         default=None, pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$", examples=["arn:aws:iam::123456789012:role/serve"]
     )
+    vpc: VpcRule | None = None
+    kms_key: str | None = Field(
+        default=None,
+        pattern=r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:(key|alias)/.+$",
+        examples=["arn:aws:kms:ap-southeast-3:123456789012:key/abc"],
+    )
+    references: Annotated[dict[str, str], AfterValidator(_references)] = {}
+    kserve: KServeRule | None = None  # an InferenceService answers, no SageMaker endpoint
+    not_secret: tuple[Name, ...] = ()  # environment variables that look like secrets and are none
 
 
 class FailoverRule(Frozen):
-    """Who decides."""
+    """Who decides, and what a planned move allows: how far behind it may begin, and how long the old side answers."""
 
     mode: FailoverMode = FailoverMode.AUTOMATIC
+    drain: Duration = dt.timedelta(minutes=5)
+    max_lag: Duration = dt.timedelta(minutes=15)
+    approve_within: Duration = dt.timedelta(minutes=15)
 
 
 class HealthRule(Frozen):
-    """How sure mldr must be that the active region is down."""
+    """How sure mldr must be that the region that serves is down, and how restless it may be."""
 
     consecutive_failures: StrictInt = Field(default=3, ge=1, le=60)
+    quorum: StrictInt = Field(default=2, ge=2, le=3)  # Route 53, the standby, and a witness if there is one
+    cool_down: Duration = dt.timedelta(minutes=15)
+    flaps: StrictInt = Field(default=3, ge=1, le=40)
+    flap_window: Duration = dt.timedelta(hours=1)
+
+
+class WarmRule(Frozen):
+    """When a restored model is warm: as fast as recorded, within a factor. `required`: else nothing switches."""
+
+    factor: float = Field(default=1.5, ge=1, le=100)
+    requests: StrictInt = Field(default=20, ge=1, le=1000)
+    within: Duration = dt.timedelta(minutes=5)
+    required: StrictBool = False
+
+
+class CacheRule(Frozen):
+    """How long, and how many, answers of a model are remembered, and for how much longer while its endpoint is down."""
+
+    ttl: Duration = dt.timedelta(minutes=10)
+    entries: StrictInt = Field(default=10_000, ge=1, le=10_000_000)
+    serve_stale: Duration = dt.timedelta(minutes=5)
 
 
 def _rto(given: dict[str, Any]) -> dt.timedelta:
@@ -120,6 +178,8 @@ class ModelRules(Frozen):
     serving: ServingRule = ServingRule()
     failover: FailoverRule = FailoverRule()
     health: HealthRule = HealthRule()
+    warm: WarmRule = WarmRule()
+    cache: CacheRule | None = None  # nothing is remembered without it
     datasets: tuple[Name, ...] = ()
     features: tuple[Name, ...] = ()
 

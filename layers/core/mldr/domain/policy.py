@@ -13,8 +13,8 @@ from typing import Literal, Self
 
 from mldr.domain.datasets import DatasetRule
 from mldr.domain.identity import Frozen, ModelKey
+from mldr.domain.kserve_rules import ClusterRule
 from mldr.domain.model_rules import Criticality, Digest, FailoverMode, ModelRules, RetentionMode, Tier
-from mldr.domain.policy_check import check
 
 __all__ = [
     "Criticality",
@@ -60,10 +60,14 @@ class Policy(Frozen):
     defaults: ModelRules
     models: tuple[Entry, ...]
     datasets: dict[str, DatasetRule] = {}
+    clusters: dict[str, dict[str, ClusterRule]] = {}  # by name, then by region
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read a policy file. Raises BadPolicy with every mistake in it."""
+        # Few functions read a policy's text, and its parser takes longer to import than all rules.
+        from mldr.domain.policy_check import check
+
         checked = check(text)
         entries = tuple(Entry(match=match, rules=rules) for match, rules in checked.models)
         return cls(
@@ -72,6 +76,7 @@ class Policy(Frozen):
             defaults=checked.defaults,
             models=entries,
             datasets=checked.datasets,
+            clusters=checked.clusters,
         )
 
     def for_model(self, registry: str, model: str, tags: Mapping[str, str]) -> ModelPolicy:
@@ -82,7 +87,9 @@ class Policy(Frozen):
         if entry is None:
             warnings.insert(0, f"no entry of the policy matches {key}: the defaults apply; add one under models")
         rules = ModelRules.model_validate((entry.rules if entry else self.defaults).given() | overrides)
-        serving = rules.serving.model_copy(update={"endpoint": rules.serving.endpoint or model})
+        kserve = rules.serving.kserve
+        endpoint = str(kserve.address) if kserve else rules.serving.endpoint or model
+        serving = rules.serving.model_copy(update={"endpoint": endpoint})
         return ModelPolicy(
             **dict(rules) | {"serving": serving}, matched=entry.match if entry else None, warnings=tuple(warnings)
         )

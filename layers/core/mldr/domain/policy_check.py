@@ -11,9 +11,11 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from mldr.domain import policy_text
+from mldr.domain.cluster_check import unknown_cluster, wrong_clusters
 from mldr.domain.datasets import DATASET_NAME, LONGEST_KEPT, DatasetRule
 from mldr.domain.durations import format_duration
 from mldr.domain.identity import Frozen
+from mldr.domain.kserve_rules import ClusterRule
 from mldr.domain.model_rules import ModelRules
 from mldr.domain.policy_explain import explain, nearest
 from mldr.domain.policy_text import Path, path_name
@@ -32,6 +34,7 @@ class Checked:
     defaults: ModelRules
     models: tuple[tuple[str, ModelRules], ...]
     datasets: dict[str, DatasetRule]
+    clusters: dict[str, dict[str, ClusterRule]]
 
 
 def _region(value: Any) -> str:
@@ -62,6 +65,7 @@ class _File(Frozen):
     defaults: dict[str, Any] = {}
     models: list[dict[str, Any]] = []
     datasets: dict[str, dict[str, Any]] = {}
+    clusters: dict[str, dict[str, dict[str, Any]]] = {}
 
 
 def check(text: str) -> Checked:
@@ -87,6 +91,10 @@ def check(text: str) -> Checked:
             name: DatasetRule.model_validate({"region": document.value["regions"][0], **own})
             for name, own in document.value.get("datasets", {}).items()
         },
+        clusters={
+            name: {region: ClusterRule.model_validate(own) for region, own in regions.items()}
+            for name, regions in document.value.get("clusters", {}).items()
+        },
     )
 
 
@@ -105,8 +113,12 @@ def _mistakes(document: policy_text.Document) -> Iterator[Mistake]:
         yield from _rules(document, _Entry, entry, ("models", index), defaults)
     yield from _unreachable(document, entries)
     yield from _datasets(document)
+    clusters, regions = _group(document.value.get("clusters")), document.value.get("regions", [])
+    known = [str(one) for one in regions] if isinstance(regions, list) else []
+    yield from (_mistake(document, *found) for found in wrong_clusters(clusters, known))
     for path, named in [(("defaults",), defaults), *((("models", index), entry) for index, entry in entries.items())]:
         yield from _unknown_datasets(document, path, named.get("datasets"))
+        yield from (_mistake(document, *found) for found in unknown_cluster(named, path, clusters))
 
 
 def _mistake(document: policy_text.Document, path: Path, text: str) -> Mistake:
@@ -138,6 +150,8 @@ def _contradictions(rules: ModelRules) -> Iterator[tuple[tuple[Path, ...], str]]
         period, rpo = format_duration(rules.retention.period), format_duration(rules.rpo)
         fields: tuple[Path, ...] = (("retention", "period"), ("rpo",))
         yield fields, f"a retention of {period} is shorter than the rpo of {rpo}; keep points for longer"
+    if rules.serving.kserve and rules.serving.endpoint:
+        yield (("serving", "endpoint"),), "an InferenceService serves this model; leave the endpoint out"
     for field in ("datasets", "features"):
         names = getattr(rules, field)
         twice = sorted({name for name in names if names.count(name) > 1})

@@ -7,6 +7,8 @@ from typing import Any
 from mldr.domain.identity import Frozen, ModelKey
 from mldr.domain.policy import ModelPolicy
 
+PENDING = "PendingManualApproval"
+
 
 class RegistryEntry(Frozen):
     """One model version as its registry describes it, and what of it can be registered again."""
@@ -18,6 +20,7 @@ class RegistryEntry(Frozen):
     document: dict[str, Any]
     tags: dict[str, str]
     copied_from: str | None  # set when mldr registered this version itself
+    golden: str | None = None  # then also where its golden inferences are
 
     @property
     def approved(self) -> bool:

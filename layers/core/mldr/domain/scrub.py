@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
+from mldr.domain.digest_jobs import PATIENCE, Choice, choose
 from mldr.domain.identity import Frozen
 from mldr.domain.manifests import Entry, ShardRef
 from mldr.domain.recovery_point import Retention
@@ -35,6 +36,7 @@ class ScrubItem(Frozen):
     retention: Retention  # of the copies that a repair makes
     newer: tuple[ShardRef, ...] = ()
     holders: tuple[str, ...] = ()  # the manifests that this shard belongs to, the newest first
+    by_job: bool = False  # S3 computes what is compared; else a function reads what it can
 
 
 class Unreadable(Frozen):
@@ -53,6 +55,7 @@ class ScrubPlan(Frozen):
     sample: float
     items: tuple[ScrubItem, ...]
     unreadable: tuple[Unreadable, ...] = ()
+    choice: Choice | None = None  # how it is read
 
 
 class Problem(StrEnum):
@@ -99,6 +102,12 @@ class Checked(Frozen):
     bytes: int = 0
     findings: tuple[Finding, ...] = ()
     done: bool = False
+    deferred: dict[str, int] = {}  # objects that S3 computes the checksum of, by algorithm, and are not compared yet
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing of the shard is left to check."""
+        return self.done and not self.deferred
 
 
 class Tally(Frozen):
@@ -142,6 +151,7 @@ class Report(Frozen):
     sample: float
     ended_at: dt.datetime
     outcome: Outcome
+    reading: str = ""  # who read the bytes, and why
     tallies: tuple[Tally, ...]
     findings: tuple[Finding, ...]
     damaged: tuple[Damage, ...]
@@ -186,6 +196,15 @@ def shards_of(holdings: Iterable[Holding]) -> tuple[ScrubItem, ...]:
     return tuple(items.values())
 
 
+def assigned(plan: ScrubPlan, patience: float = PATIENCE) -> ScrubPlan:
+    """Return a plan with who reads it: S3 where functions would need more than `patience` hours."""
+    share = plan.sample / FULL
+    objects, size = (round(share * sum(getattr(one.shard, of) for one in plan.items)) for of in ("objects", "bytes"))
+    choice = choose(objects, size, patience)
+    items = tuple(item.model_copy(update={"by_job": choice.by_job}) for item in plan.items)
+    return plan.model_copy(update={"items": items, "choice": choice})
+
+
 def _overlapping(ref: ShardRef, others: Sequence[ShardRef]) -> tuple[ShardRef, ...]:
     return tuple(other for other in others if other.first <= ref.last and ref.first <= other.last)
 
@@ -222,7 +241,7 @@ def tally(
     """Return what a run found of one owner, from the results by item and the manifests that name something bad."""
     items = [item for item in plan.items if item.owner == owner]
     known = [results[item.item] for item in items if item.item in results]
-    missing = sum(item.item not in results or not results[item.item].done for item in items)
+    missing = sum(item.item not in results or not results[item.item].complete for item in items)
     findings = [finding for result in known for finding in result.findings]
     lost = [one for one in plan.unreadable if one.owner == owner]
     reasons = [*(one.reason for one in lost), *(f"{one.name}: {one.reason}" for one in findings)]

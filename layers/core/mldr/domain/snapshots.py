@@ -22,6 +22,8 @@ LOG_KEPT = dt.timedelta(days=35)  # then an event is forgotten, and only a listi
 MOST_CHANGES = 100_000  # names held in memory; more of them are listed
 FEW_CHANGES = 1_000  # asked for one by one even where they are most of the dataset
 SHARE = 20  # where more than one object in so many has changed, a listing asks less
+FEW_SHARDS = 8  # of which a record holds a copy: some 3 KiB
+DUE = "the policy's reconcile is due"
 SLACK = dt.timedelta(days=1)  # locks begin before the seal, which may take as long as an attempt may run
 
 
@@ -30,6 +32,7 @@ class How(StrEnum):
 
     EVENTS = "events"  # what storage events named was asked for, the rest taken from the previous snapshot
     LISTING = "listing"  # every key of the bucket was listed
+    INVENTORY = "inventory"  # as by events, and what an S3 Inventory says differs was listed
 
 
 class Difference(Frozen):
@@ -58,7 +61,7 @@ class SnapshotRecord(Frozen):
     rule: DatasetRule  # as it was when the snapshot was begun
     how: How
     why: str = ""  # it was listed
-    listed_at: dt.datetime | None = None  # the instant of the newest listing: its own, or one before
+    listed_at: dt.datetime | None = None  # of the newest listing or inventory: its own, or one before
     started_at: dt.datetime
     requested_by: str = ""  # schedule | a promotion | a training job | a person: why it was begun
     reason: str = ""  # why it is not further
@@ -70,6 +73,7 @@ class SnapshotRecord(Frozen):
     sealed_at: dt.datetime | None = None
     kept_until: dt.datetime | None = None
     manifest_version: str | None = None
+    shards: tuple[ShardRef, ...] | None = None  # of its manifest, where they are few: the next one need not read it
     difference: Difference | None = None
 
     @property
@@ -155,7 +159,7 @@ def needs_listing(rule: DatasetRule, newest: SnapshotRecord | None, now: dt.date
     """Return why events are not enough for the next snapshot; empty when they are."""
     if newest is None:
         return "it is the first snapshot"
-    missed = newest.difference.missed if newest.difference and newest.how is How.LISTING else 0
+    missed = newest.difference.missed if newest.difference and newest.how is not How.EVENTS else 0
     moved = (newest.rule.uri, newest.rule.region) != (rule.uri, rule.region)
     reasons = {
         f"the dataset was {newest.rule.uri} before": moved,
@@ -163,9 +167,16 @@ def needs_listing(rule: DatasetRule, newest: SnapshotRecord | None, now: dt.date
         f"the retention of {newest.snapshot}, the one before, is over": not newest.restorable(now + SLACK),
         f"{newest.snapshot}, the one before, is older than the events": newest.as_of - OVERLAP <= now - LOG_KEPT,
         f"{missed} changes that no event told of were found before": missed > 0,
-        "the policy's reconcile is due": newest.listed_at is None or newest.listed_at + rule.reconcile <= now,
+        DUE: newest.listed_at is None or newest.listed_at + rule.reconcile <= now,
     }
     return next((sentence for sentence, holds in reasons.items() if holds), "")
+
+
+def how_to(rule: DatasetRule, why: str) -> How:
+    """Return how the next snapshot learns what is there, by why events are not enough for it."""
+    if not why:
+        return How.EVENTS
+    return How.INVENTORY if why == DUE and rule.inventory else How.LISTING
 
 
 def too_many(changes: int, objects: int) -> bool:

@@ -13,12 +13,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
 from mldr.domain.identity import Frozen
-from mldr.domain.manifests import Entry, ShardRef, digest_of, encode
+from mldr.domain.manifests import Entry, Line, ShardRef, digest_of, encode
 from mldr.domain.model_rules import Digest
 from mldr.domain.recovery_point import Retention
 from mldr.errors import ChecksumMismatch
 
 MIB = 1024 * 1024
+COPY = Entry._fields.index("key")  # what follows in a line is about the vault's copy
 PARTS_PER_ITEM = 16  # 8 GiB of 512 MiB parts: what one function copies and checks well within its time
 
 
@@ -95,6 +96,7 @@ class PlanState(Frozen):
     work: tuple[WorkItem, ...] = ()
     shards: tuple[ShardItem, ...] = ()
     parts: tuple[PartsItem, ...] = ()
+    lost: tuple[str, ...] = ()  # names that changed without an event, as an inventory showed
 
 
 class Progress(Frozen):
@@ -150,6 +152,8 @@ def reused(found: Entry, old: Entry | None, digest: Digest) -> Entry:
         return found
     if digest is Digest.SHA256 and not old.digests.get("SHA256"):
         return found
+    if found[:COPY] == old[:COPY]:
+        return old
     return found._replace(key=old.key, version_id=old.version_id, digests=old.digests)
 
 
@@ -180,14 +184,22 @@ def shard_work(item: str, shard: Sequence[Entry], limits: CopyLimits) -> WorkIte
     return WorkItem(item=item, objects=len(shard), bytes=moving, first=shard[0].name, last=shard[-1].name)
 
 
-def same_shard(shard: Sequence[Entry], base: Iterable[ShardRef]) -> ShardRef | None:
+def same_shard(shard: Sequence[Entry], base: Sequence[ShardRef]) -> ShardRef | None:
     """Return the sealed shard that says exactly the same, or None."""
     first, last, objects = shard[0].name, shard[-1].name, len(shard)
     likely = [ref for ref in base if (ref.first, ref.last, ref.objects) == (first, last, objects)]
     if not likely or not all(entry.copied for entry in shard):
         return None
+    if len(likely) == 1 and _as_sealed(shard, likely[0], base):
+        return likely[0]
     digest = digest_of(encode(shard))
     return next((ref for ref in likely if ref.digest == digest), None)
+
+
+def _as_sealed(shard: Sequence[Entry], ref: ShardRef, base: Iterable[ShardRef]) -> bool:
+    """Return whether all lines are of one sealed shard, unchanged; as many as it has, they are all that it has."""
+    touched = [one for one in base if one.first <= ref.last and ref.first <= one.last]
+    return touched == [ref] and all(type(entry) is Line for entry in shard)
 
 
 def lock_ends_before(moment: dt.datetime, shard: Sequence[Entry], base: Iterable[ShardRef]) -> bool:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 SOURCE_ARN = "mldr:source-arn"
 RECOVERY_POINT = "mldr:recovery-point"
+GOLDEN = "mldr:golden"
+LONGEST = 256  # characters of a metadata value
 _ARN = re.compile(r"^arn:aws[a-z-]*:sagemaker:[^:]+:\d+:model-package/(?P<group>[^/]+)/(?P<version>\d+)$")
 # Not carried: validation ran in the source region, and these name the new package itself.
 _NOT_CARRIED = {
@@ -41,11 +43,17 @@ class SageMakerRegistry:
         self._active, self._standby = active, standby
 
     def describe(self, arn: str) -> RegistryEntry:
+        return self._described(self._active, arn, "the active region")
+
+    def own(self, arn: str) -> RegistryEntry:
+        return self._described(self._standby, arn, "this region")
+
+    def _described(self, client: SageMakerClient, arn: str, where: str) -> RegistryEntry:
         match = _ARN.match(arn)
         if not match:
             raise MissingArtifact(f"{arn} is not the ARN of a versioned model package; register the model in a group")
-        with translated(f"describe {arn}", **self._absent(arn)):
-            package: Any = self._active.describe_model_package(ModelPackageName=arn)
+        with translated(f"describe {arn}", **self._absent(arn, where)):
+            package: Any = client.describe_model_package(ModelPackageName=arn)
         metadata = package.get("CustomerMetadataProperties", {})
         return RegistryEntry(
             model=ModelKey(registry="sagemaker", name=match["group"]),
@@ -53,12 +61,13 @@ class SageMakerRegistry:
             arn=arn,
             status=package.get("ModelApprovalStatus", "PendingManualApproval"),
             document=self._registrable(package),
-            tags=self._group_tags(match["group"]),
+            tags=self._group_tags(client, match["group"]),
             copied_from=metadata.get(SOURCE_ARN),
+            golden=metadata.get(GOLDEN),
         )
 
-    def _absent(self, arn: str) -> Any:
-        absent = MissingArtifact(f"{arn} does not exist in the active region; register and approve the version again")
+    def _absent(self, arn: str, where: str = "the active region") -> Any:
+        absent = MissingArtifact(f"{arn} does not exist in {where}; register and approve the version again")
         return {"ValidationException": absent, "ResourceNotFound": absent}
 
     def _registrable(self, package: dict[str, Any]) -> dict[str, Any]:
@@ -67,10 +76,10 @@ class SageMakerRegistry:
         pruned: dict[str, Any] = _prune(package, shape)
         return {name: value for name, value in pruned.items() if name not in _NOT_CARRIED}
 
-    def _group_tags(self, group: str) -> dict[str, str]:
+    def _group_tags(self, client: SageMakerClient, group: str) -> dict[str, str]:
         with translated(f"read the tags of {group}", **self._absent(group)):
-            arn = self._active.describe_model_package_group(ModelPackageGroupName=group)["ModelPackageGroupArn"]
-            return {tag["Key"]: tag["Value"] for tag in self._active.list_tags(ResourceArn=arn).get("Tags", [])}
+            arn = client.describe_model_package_group(ModelPackageGroupName=group)["ModelPackageGroupArn"]
+            return {tag["Key"]: tag["Value"] for tag in client.list_tags(ResourceArn=arn).get("Tags", [])}
 
     def models(self) -> Iterator[ModelKey]:
         with translated("list the model package groups of the active region"):
@@ -104,6 +113,7 @@ class SageMakerRegistry:
             **entry.document.get("CustomerMetadataProperties", {}),
             SOURCE_ARN: entry.arn,
             RECOVERY_POINT: recovery_point,
+            **({GOLDEN: entry.golden} if entry.golden and len(entry.golden) <= LONGEST else {}),
         }
         document: Any = {**entry.document, "ModelApprovalStatus": entry.status, "CustomerMetadataProperties": marks}
         with translated(f"register {entry.arn} in the standby region", ValidationException=refused):

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 from mldr import events
 from mldr.domain.identity import Frozen, ModelKey, recovery_point_id
+from mldr.domain.leadership import home_of, role
+from mldr.domain.model_rules import GoldenRule
+from mldr.domain.policy import ModelPolicy
 from mldr.domain.recovery_point import Origin, Phase, Record
-from mldr.domain.registry import Capture, RegistryEntry
+from mldr.domain.registry import PENDING, Capture, RegistryEntry
 from mldr.errors import BadEvent, MissingArtifact
 from mldr.events import Promotion
 from mldr.ports import Bus, Catalog, Clock, PolicyStore, Registry, Status, Vault, Workflows
 from mldr.steps.executions import start_unless
 from mldr.steps.working_files import keep_capture
+
+NEVER = dt.datetime.min.replace(tzinfo=dt.UTC)
 
 
 class Outcome(Frozen):
@@ -26,6 +33,7 @@ class Outcome(Frozen):
 def begin_protection(
     promotion: Promotion,
     *,
+    region: str,
     peer_region: str,
     registry: Registry,
     catalog: Catalog,
@@ -37,21 +45,21 @@ def begin_protection(
 ) -> Outcome:
     """Describe the version as it is now, whatever the event said, and act on that. Telling it again is harmless."""
     arn = promotion.arn or _newest(promotion.model, registry)
-    region = arn.split(":")[3]
-    if region != peer_region:
-        raise BadEvent(f"detail.ModelPackageArn: {arn} is in {region}, but this region stands by for {peer_region}")
+    source = arn.split(":")[3]
+    if source != peer_region:
+        raise BadEvent(f"detail.ModelPackageArn: {arn} is in {source}, but this region stands by for {peer_region}")
     entry = registry.describe(arn)
-    if entry.copied_from:
+    if not wanted_here(entry, region, catalog):
         return Outcome(
             model=str(entry.model),
             recovery_point=None,
             action="skipped",
             reason=f"{arn} is mldr's own copy of {entry.copied_from}",
         )
-    if not entry.approved:
+    if not entry.approved and not _served_by_peer(entry, catalog):
         return _withdraw(entry, catalog, registry)
     policy, version = policies.load()
-    resolved = policy.for_model(entry.model.registry, entry.model.name, entry.tags)
+    resolved = _with_golden(policy.for_model(entry.model.registry, entry.model.name, entry.tags), entry)
     point = recovery_point_id(entry.version, entry.arn, entry.document)
     known = catalog.record(entry.model, point)
     if known is None:
@@ -61,7 +69,7 @@ def begin_protection(
                 recovery_point=point,
                 phase=Phase.CAPTURING,
                 attempt=0,
-                origin=Origin(region=region, version=entry.version, arn=arn, promoted_at=promotion.told_at),
+                origin=Origin(region=source, version=entry.version, arn=arn, promoted_at=promotion.told_at),
                 started_at=clock.now(),
                 warnings=resolved.warnings,
             )
@@ -71,6 +79,32 @@ def begin_protection(
         here = [name for name in resolved.datasets if policy.datasets[name].region == peer_region]
         _ask_for_snapshots(here, known, bus)
     return _continue(known, promotion, capture, catalog=catalog, vault=vault, registry=registry, workflows=workflows)
+
+
+def wanted_here(entry: RegistryEntry, region: str, catalog: Catalog) -> bool:
+    """Return whether a version is to be protected in this region: mldr's own copies only while the peer serves them.
+
+    Then they are what has to be restored here, should the peer be lost or the model come home.
+    """
+    if not entry.copied_from:
+        return True
+    knowledge = catalog.leadership(entry.model)
+    home = home_of(region, knowledge, catalog.route(entry.model))
+    now = role(region, home, knowledge, now=NEVER, drain=dt.timedelta(0))
+    return not now.serving
+
+
+def _served_by_peer(entry: RegistryEntry, catalog: Catalog) -> bool:
+    """Return whether the peer serves a copy whose approval is still open: it must be able to come home all the same."""
+    standing = catalog.standing(entry.model)
+    return bool(standing and standing.version == entry.arn and entry.status == PENDING)
+
+
+def _with_golden(policy: ModelPolicy, entry: RegistryEntry) -> ModelPolicy:
+    """A copy's golden inferences lie beside it: those that the policy names are in the region that made them."""
+    if not (entry.copied_from and entry.golden):
+        return policy
+    return policy.model_copy(update={"golden": GoldenRule(uri=entry.golden)})
 
 
 def _ask_for_snapshots(names: list[str], record: Record, bus: Bus) -> None:

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from pydantic import ValidationError
 
 from mldr.domain import snapshots
+from mldr.domain.digest_jobs import PATIENCE
 from mldr.domain.identity import Frozen, ModelKey
 from mldr.domain.recovery_point import Phase, Record
-from mldr.domain.scrub import ALL, Holding, ScrubPlan, Unreadable, shards_of, work_key
+from mldr.domain.scrub import ALL, Holding, ScrubPlan, Unreadable, assigned, shards_of, work_key
 from mldr.domain.transfers import owner_of
 from mldr.errors import MissingArtifact
 from mldr.events import ScrubRun
@@ -26,15 +27,24 @@ class Chosen(Frozen):
 
     shards: int
     shards_key: str
+    reading: str = ""  # who reads the bytes, and why
 
 
-def choose_shards(task: ScrubRun, *, catalog: Catalog, datasets: Datasets, vault: Vault, clock: Clock) -> Chosen:
+def choose_shards(
+    task: ScrubRun,
+    *,
+    catalog: Catalog,
+    datasets: Datasets,
+    vault: Vault,
+    clock: Clock,
+    patience: float = PATIENCE,
+) -> Chosen:
     """Return where the shards to check are listed. Chosen again, a run stays what it was: its notes belong to it."""
-    plan = load_plan(vault, task.run) or _planned(task, catalog, datasets, vault, clock.now())
+    plan = load_plan(vault, task.run) or _planned(task, catalog, datasets, vault, clock.now(), patience)
     key = work_key(task.run, SHARDS)
     vault.keep(key, json.dumps([item.model_dump(mode="json") for item in plan.items]).encode())
     vault.keep(work_key(task.run, PLAN), plan.model_dump_json().encode())
-    return Chosen(shards=len(plan.items), shards_key=key)
+    return Chosen(shards=len(plan.items), shards_key=key, reading=plan.choice.reason if plan.choice else "")
 
 
 def load_plan(vault: Vault, run: str) -> ScrubPlan | None:
@@ -43,7 +53,9 @@ def load_plan(vault: Vault, run: str) -> ScrubPlan | None:
     return ScrubPlan.model_validate_json(content) if content else None
 
 
-def _planned(task: ScrubRun, catalog: Catalog, datasets: Datasets, vault: Vault, now: dt.datetime) -> ScrubPlan:
+def _planned(
+    task: ScrubRun, catalog: Catalog, datasets: Datasets, vault: Vault, now: dt.datetime, patience: float
+) -> ScrubPlan:
     holdings: list[Holding] = []
     unreadable: list[Unreadable] = []
     for one in (*_points(task.owner, catalog, vault, now), *_snapshots(task.owner, datasets, vault, now)):
@@ -52,7 +64,8 @@ def _planned(task: ScrubRun, catalog: Catalog, datasets: Datasets, vault: Vault,
         else:
             holdings.append(one)
     items = shards_of(holdings)
-    return ScrubPlan(run=task.run, owner=task.owner, sample=task.sample, items=items, unreadable=tuple(unreadable))
+    plan = ScrubPlan(run=task.run, owner=task.owner, sample=task.sample, items=items, unreadable=tuple(unreadable))
+    return assigned(plan, patience)
 
 
 def _points(owner: str, catalog: Catalog, vault: Vault, now: dt.datetime) -> Iterator[Holding | Unreadable]:

@@ -6,11 +6,21 @@ from typing import Literal
 
 from mldr import events
 from mldr.domain.evidence import GENESIS, Evidence, phase_times
+from mldr.domain.failover import Kind
 from mldr.events import FailoverConclusion
 from mldr.ports import Bus, Catalog, Clock, EvidenceStore, Pager
 from mldr.steps.restore_serving import IN_SERVICE
 
-_REFUSALS = {"NotRestorable", "AlreadyServing", "EpochTaken"}
+_REFUSALS = {
+    "NotRestorable",
+    "AlreadyServing",
+    "EpochTaken",
+    "StaleEpoch",
+    "WrongDirection",
+    "PeerSilent",
+    "PeerLagging",
+    "NothingToClear",
+}
 
 
 def conclude_failover(
@@ -23,14 +33,19 @@ def conclude_failover(
     pager: Pager,
     clock: Clock,
 ) -> Evidence:
-    """Return the evidence. Concluding twice is one record; a failover that did not complete pages a person."""
+    """Return the evidence. Concluding twice is one record; what did not complete, or only with a warning, pages."""
     record = evidence.append(_evidence(task, region, clock))
     epoch = catalog.epoch(task.model)
     if epoch and epoch.failover_id == task.failover_id and not epoch.concluded:
         catalog.conclude(task.model, epoch)
-    bus.put(events.FAILOVER_COMPLETED, events.detail(events.FailoverCompletedDetail.of(record)))
+    told = events.FAILBACK_COMPLETED if task.kind is Kind.FAILBACK else events.FAILOVER_COMPLETED
+    bus.put(told, events.detail(events.FailoverCompletedDetail.of(record)))
     if record.outcome != "completed":
-        pager.page(f"mldr: failover of {task.model} {record.outcome}", record.reason)
+        pager.page(f"mldr: {task.kind} of {task.model} {record.outcome}", record.reason)
+    elif task.switch and task.switch.note:
+        pager.page(f"mldr: {task.kind} of {task.model} completed, but not everybody was told", task.switch.note)
+    elif record.warnings:
+        pager.page(f"mldr: {task.kind} of {task.model} completed, with a warning", "; ".join(record.warnings))
     return record
 
 
@@ -39,33 +54,46 @@ def _evidence(task: FailoverConclusion, region: str, clock: Clock) -> Evidence:
     marks = [
         ("first failure", task.first_failure_at),
         ("detect", task.requested_at),
+        *([("gate", task.gate.at)] if task.gate else []),
         ("decide", claim.at if claim else None),
-        *((name, mark.at if mark and mark.status == IN_SERVICE else None) for name, mark in _marks(task)),
+        *((name, mark.at if mark and _ended(mark) else None) for name, mark in _marks(task)),
     ]
     return Evidence(
         sequence=0,
         previous=GENESIS,
-        kind="failover",
+        kind=task.kind.value,
         id=task.failover_id,
         model=task.model,
         outcome=_outcome(task),
-        reason=task.error.sentence if task.error else task.reason,
+        reason=_reason(task),
         region=region,
         epoch=claim.epoch if claim else None,
         recovery_point=claim.recovery_point if claim else None,
         phases=phase_times(marks if task.first_failure_at else marks[1:]),
+        warnings=(task.warm.warning,) if task.warm and task.warm.warning else (),
         recorded_at=clock.now(),
     )
 
 
+def _reason(task: FailoverConclusion) -> str:
+    said = task.error.sentence if task.error else task.reason
+    return f"{said} ({task.switch.note})" if task.switch and task.switch.note else said
+
+
 def _marks(task: FailoverConclusion) -> list[tuple[str, events.Mark | None]]:
+    """Nothing is restored where the model's own endpoint serves the version already."""
+    reused = task.claim is not None and task.claim.reuse
     return [
-        ("restore", task.serving),
+        *([] if reused else [("restore", task.serving)]),
         ("warm", task.warm),
         ("verify", task.verify),
         ("switch", task.switch),
         ("confirm", task.confirm),
     ]
+
+
+def _ended(mark: events.Mark) -> bool:
+    return mark.status == IN_SERVICE and not (isinstance(mark, events.WarmMark) and mark.more)
 
 
 def _outcome(task: FailoverConclusion) -> Literal["completed", "refused", "failed"]:

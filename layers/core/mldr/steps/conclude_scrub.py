@@ -48,6 +48,7 @@ def conclude_scrub(
         sample=task.sample,
         ended_at=now,
         outcome=Outcome.FAILED if task.error else outcome(tallies),
+        reading=plan.choice.reason if plan and plan.choice else "",
         tallies=tuple(tallies),
         findings=tuple(finding for result in results.values() for finding in result.findings),
         damaged=tuple(damage),

@@ -11,7 +11,7 @@ from mldr.domain.snapshots import OVERLAP, Changed, Difference, How, SnapshotRec
 from mldr.events import SnapshotConclusion, TaskError
 from mldr.ports import Bus, Datasets, Vault
 from mldr.steps.manifest_lines import shard
-from mldr.steps.take_snapshot_inventory import current_snapshot, load_state, read_snapshot
+from mldr.steps.snapshot_state import current_snapshot, load_state, shards_of
 from mldr.steps.working_files import last_trouble
 
 RESERVE = 30_000  # milliseconds that a function must have left to go on counting
@@ -51,16 +51,16 @@ def _reason(error: TaskError, record: SnapshotRecord, vault: Vault) -> str:
 def _difference(record: SnapshotRecord, datasets: Datasets, vault: Vault, remaining: Callable[[], int]) -> Difference:
     """Return what changed since the snapshot before; of a listing, how much of that no event had told of."""
     previous = datasets.record(record.dataset, record.previous) if record.previous else None
-    before = read_snapshot(vault, previous).shards if previous else ()
+    before = shards_of(vault, previous) if previous else ()
     kinds: Counter[str] = Counter()
     silent: set[str] = set()
     counted = True
-    for changed in compare(before, read_snapshot(vault, record).shards, lambda ref: shard(vault, ref)):
+    for changed in compare(before, shards_of(vault, record), lambda ref: shard(vault, ref)):
         if remaining() < RESERVE:
             counted = False
             break
         kinds[changed.kind] += 1
-        if previous and record.how is How.LISTING and _expected(changed, record):
+        if previous and record.how is not How.EVENTS and _expected(changed, record):
             counted = counted and len(silent) < MOST_NAMES
             if len(silent) < MOST_NAMES:
                 silent.add(changed.name)

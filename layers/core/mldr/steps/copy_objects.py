@@ -2,66 +2,82 @@
 
 from __future__ import annotations
 
-from mldr.domain.manifests import Entry, ShardRef, decode, digest_of, encode
+from mldr.domain.digest_jobs import hashed_by_job, wanted_key
+from mldr.domain.manifests import Entry, ShardRef, decode, encode
 from mldr.domain.model_rules import Digest
-from mldr.domain.recovery_point import Retention
-from mldr.domain.transfers import shard_key, shard_work
-from mldr.errors import LostRace
+from mldr.domain.transfers import plan_key, shard_work
+from mldr.domain.verification import READABLE
+from mldr.errors import ChecksumUnavailable
 from mldr.events import ShardTask
 from mldr.ports import Catalog, Clock, Copier, Vault
+from mldr.steps.digest_lists import load_results, taken
+from mldr.steps.seal_shard import seal_shard
 from mldr.steps.working_files import in_force, need, trouble_kept
 
 
-def copy_objects(task: ShardTask, *, catalog: Catalog, vault: Vault, copier: Copier, clock: Clock) -> ShardRef:
-    """Return the sealed shard. S3 copies; no byte passes through here but where S3 has no checksum to compare.
+def copy_objects(
+    task: ShardTask, *, catalog: Catalog, vault: Vault, copier: Copier, clock: Clock, job_over: int = READABLE
+) -> ShardRef | None:
+    """Return the sealed shard; None when it waits for a SHA-256 that S3 computes (of an object above `job_over` bytes).
 
-    Doing it twice, or twice at once, is harmless: the same copies give the same lines. An older plan's is refused.
+    S3 copies; no byte passes through here but where S3 has no checksum to compare. Doing it twice, or twice at once,
+    is harmless: the same copies give the same lines. An older plan's is refused.
     """
     in_force(catalog, task.transfer)
     with trouble_kept(vault, task.transfer, task.item):
         planned = list(decode(need(vault, task.plan_key)))
-        copied = _copied(planned, task, copier)
-        ref = _seal(copied, task, vault, copier)
+        copied = _copied(planned, task, vault, copier, job_over)
+        waiting = [entry for entry in copied if hashed_by_job(entry, task.transfer.digest, job_over)]
+        hashed = _hashed(copied, waiting, task, vault)
+        if hashed is None:
+            return None
+        ref = seal_shard(hashed, task.transfer, task.retention, task.all_locked_until, vault=vault, copier=copier)
     work = shard_work(task.item, planned, copier.limits)
     catalog.item_done(task.transfer, work.model_copy(update={"done_at": clock.now(), "ref": ref}))
+    if waiting:
+        taken(vault, _wanted_key(task))
     return ref
 
 
-def _copied(planned: list[Entry], task: ShardTask, copier: Copier) -> list[Entry]:
+def _copied(planned: list[Entry], task: ShardTask, vault: Vault, copier: Copier, job_over: int) -> list[Entry]:
     """Return the shard's lines, each with its copy; what was reused needs no call unless its lock must grow."""
+    large = {entry.name for entry in planned if hashed_by_job(entry, task.transfer.digest, job_over)}
+    if large and (kept := vault.read(_copied_key(task))):
+        return list(decode(kept))
     moving = planned if task.extend else [entry for entry in planned if not entry.copied]
-    copies = copier.copy(moving, task.retention, sha256=task.transfer.digest is Digest.SHA256)
-    return list(copies) if task.extend else [entry if entry.copied else next(copies) for entry in planned]
+    hashed = task.transfer.digest is Digest.SHA256
+    read = copier.copy([entry for entry in moving if entry.name not in large], task.retention, sha256=hashed)
+    computed = copier.copy([entry for entry in moving if entry.name in large], task.retention) if large else iter(())
+    return [
+        entry if entry.copied and not task.extend else next(computed if entry.name in large else read)
+        for entry in planned
+    ]
 
 
-def _seal(entries: list[Entry], task: ShardTask, vault: Vault, copier: Copier) -> ShardRef:
-    content = encode(entries)
-    digest = digest_of(content)
-    key = shard_key(task.transfer, digest)
-    return ShardRef(
-        digest=digest,
-        key=key,
-        version_id=_sealed_once(key, content, task.retention, vault, copier),
-        first=entries[0].name,
-        last=entries[-1].name,
-        objects=len(entries),
-        bytes=sum(entry.size for entry in entries),
-        locked_until=task.all_locked_until,
-    )
+def _hashed(copied: list[Entry], waiting: list[Entry], task: ShardTask, vault: Vault) -> list[Entry] | None:
+    """Return the lines with the SHA-256 that a job computed over the vault's copies; None before it did."""
+    if not waiting:
+        return copied
+    told = load_results(vault, _wanted_key(task))
+    if told is None:
+        vault.keep(_copied_key(task), encode(copied))
+        vault.keep(_wanted_key(task), encode(waiting))
+        return None
+    failed = next((entry for entry in waiting if entry.version_id not in told.values), None)
+    if failed:
+        taken(vault, _wanted_key(task), again=True)
+        reason = told.errors.get(failed.version_id, "no line in the report")
+        raise ChecksumUnavailable(f"S3 could not compute the SHA-256 of {failed.key}: {reason}; ask for it again")
+    known = {entry.name: told.values[entry.version_id] for entry in waiting}
+    return [
+        entry._replace(digests=entry.digests | {"SHA256": known[entry.name]}) if entry.name in known else entry
+        for entry in copied
+    ]
 
 
-def _sealed_once(key: str, content: bytes, retention: Retention, vault: Vault, copier: Copier) -> str:
-    """Return the version that holds these lines: one that is there already is locked for as long as asked, at least."""
-    there = vault.versions(key)
-    if not there:
-        try:
-            return vault.seal(key, content, retention)
-        except LostRace:
-            there = vault.versions(key)
-            if not there:
-                raise
-    copier.extend([_NOTHING._replace(key=key, version_id=there[0])], retention)
-    return there[0]
+def _copied_key(task: ShardTask) -> str:
+    return plan_key(task.transfer, f"copied/{task.item}.avro")
 
 
-_NOTHING = Entry("", "", "", "", "", 0, 0, "", "", {})
+def _wanted_key(task: ShardTask) -> str:
+    return wanted_key(plan_key(task.transfer, "digests"), "SHA256", task.item)

@@ -24,3 +24,16 @@ def start_unless(workflows: Workflows, name: str, payload: dict[str, Any], final
         tried = f"{name}-{number}"
     workflows.start(tried, payload)
     return tried
+
+
+def newest_status(workflows: Workflows, name: str) -> Status | None:
+    """Return how the newest execution that `start_unless` started for a name stands, or None when there is none."""
+    status = workflows.status(name)
+    for number in count(2):
+        if status is not Status.LOST:
+            break
+        again = workflows.status(f"{name}-{number}")
+        if again is None:
+            break
+        status = again
+    return status

@@ -8,6 +8,7 @@ from mldr.domain.manifests import Entry, ShardRef, decode, digest_of
 from mldr.domain.repairs import repaired
 from mldr.errors import ChecksumMismatch, MissingArtifact
 from mldr.ports import Vault
+from mldr.steps.early import early
 from mldr.steps.repairs import load_repairs
 
 
@@ -17,13 +18,15 @@ def lines(vault: Vault, refs: Iterable[ShardRef], *, after: str = "", prefix: st
     Raises MissingArtifact when a shard is gone, ChecksumMismatch when it is not what was sealed.
     """
     wanted = list(refs)
-    repairs = load_repairs(vault) if wanted else {}
+    if not wanted:
+        return
+    repairs = early(lambda: load_repairs(vault))  # while the first shard is read
     for ref in wanted:
         if ref.last <= after or ref.last < prefix or not (ref.first <= prefix or ref.first.startswith(prefix)):
             continue
         for entry in shard(vault, ref):
             if entry.name > after and entry.name.startswith(prefix):
-                yield repaired(entry, repairs)
+                yield repaired(entry, repairs())
 
 
 def shard(vault: Vault, ref: ShardRef) -> Iterator[Entry]:

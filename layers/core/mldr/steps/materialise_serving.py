@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from mldr.domain.identity import Frozen
 from mldr.domain.manifests import GIB, Entry, ShardLimits, cut
 from mldr.domain.recovery_point import Manifest
 from mldr.domain.transfers import parts
 from mldr.events import MaterialiseTask
-from mldr.ports import Catalog, Copier, Vault
+from mldr.ports import Catalog, Copier, ServingCaptures, Vault
 from mldr.steps.manifest_lines import lines
-from mldr.steps.restore_serving import claimed_manifest, held_epoch
+from mldr.steps.restore_serving import claimed_manifest, claimed_state, held_epoch, other_manifests
 
 WINDOW = ShardLimits(least=512, mean=512, most=512, bytes=64 * GIB)  # copied between two looks at the time left
 RESERVE = 180_000  # milliseconds that a function must have left to copy as much again
@@ -26,19 +26,51 @@ class LaidOut(Frozen):
 
 
 def materialise_serving(
-    task: MaterialiseTask, *, bucket: str, catalog: Catalog, vault: Vault, copier: Copier, remaining: Callable[[], int]
+    task: MaterialiseTask,
+    *,
+    bucket: str,
+    catalog: Catalog,
+    vault: Vault,
+    copier: Copier,
+    captures: ServingCaptures,
+    remaining: Callable[[], int],
 ) -> LaidOut:
     """Return how far the layout is. A point that shares nothing costs nothing; copies stay inside the vault."""
     held_epoch(task, catalog)
-    manifest = claimed_manifest(task, catalog, vault)
-    if not manifest.shared:
-        return LaidOut(more=False, cursor="", copied=0)
-    copied, cursor = 0, task.cursor
-    for window in cut(_elsewhere(manifest, bucket, cursor, vault), WINDOW):
-        copied += _copy(window, copier)
-        cursor = window[-1].name
-        if remaining() < RESERVE:
-            return LaidOut(more=True, cursor=cursor, copied=copied)
+    claimed = claimed_manifest(task, catalog, vault)
+    others = other_manifests(task, claimed_state(task, captures), catalog, vault)
+    return lay_out(
+        [claimed, *(others[point] for point in sorted(others))],
+        bucket=bucket,
+        cursor=task.cursor,
+        vault=vault,
+        copier=copier,
+        remaining=remaining,
+    )
+
+
+def lay_out(
+    manifests: Sequence[Manifest],
+    *,
+    bucket: str,
+    cursor: str,
+    vault: Vault,
+    copier: Copier,
+    remaining: Callable[[], int],
+) -> LaidOut:
+    """Return how far the layout of these points is, having copied on from the cursor while there was time."""
+    copied = 0
+    # The cursor begins with the point that it stands in: variants of other versions are laid out one after another.
+    for manifest in manifests:
+        point, _, after = cursor.rpartition(":")
+        if not manifest.shared or (point and point != manifest.recovery_point):
+            continue
+        for window in cut(_elsewhere(manifest, bucket, after, vault), WINDOW):
+            copied += _copy(window, copier)
+            cursor = f"{manifest.recovery_point}:{window[-1].name}"
+            if remaining() < RESERVE:
+                return LaidOut(more=True, cursor=cursor, copied=copied)
+        cursor = ""
     return LaidOut(more=False, cursor=cursor, copied=copied)
 
 

@@ -11,7 +11,7 @@ from mldr.domain.transfers import Transfer, WorkItem, plan_key
 from mldr.errors import NotRestorable
 from mldr.events import RestoreTask
 from mldr.ports import Catalog, Clock, Datasets, Vault
-from mldr.steps.take_snapshot_inventory import read_snapshot
+from mldr.steps.snapshot_state import read_snapshot
 
 PLAN = "1"  # a snapshot does not change, so that there is one way only to bring it back
 

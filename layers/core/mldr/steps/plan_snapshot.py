@@ -14,10 +14,11 @@ from mldr.domain.manifests import Entry, ShardRef, pooled_key
 from mldr.domain.model_rules import Digest
 from mldr.domain.snapshots import SnapshotRecord, spans
 from mldr.domain.transfers import PlanState, WorkItem, matched, same_content
-from mldr.errors import MissingArtifact
+from mldr.errors import BaseUnreadable, ChecksumMismatch, MissingArtifact
 from mldr.ports import Copier, FoundObject, Listed, Sources, Vault
+from mldr.steps.early import begun
 from mldr.steps.manifest_lines import lines
-from mldr.steps.plan_transfer import entry_of, plan_transfer
+from mldr.steps.plan_transfer import Keep, entry_of, plan_transfer, reusing
 
 THREADS = 16
 WINDOW = 256  # keys asked for at the same time
@@ -38,19 +39,21 @@ class Planner:
         vault: Vault,
         copier: Copier,
         out_of_time: Callable[[], bool],
+        keep: Keep,
     ) -> None:
-        self._record, self._base, self._keep_until = record, base, keep_until
+        self._record, self._base, self._keep_until, self._keep = record, base, keep_until, keep
         self._sources, self._vault, self._copier, self._out_of_time = sources, vault, copier, out_of_time
 
     def by_listing(self, state: PlanState) -> PlanState:
-        """Return the plan carried on, from a listing of every key as of the instant."""
-        found = _listed(self._record, self._base, self._sources, after=state.cursor)
-        return self._plan(state, found, self._base)
+        """Return the plan carried on, from a listing of every key as of the instant. Raises BaseUnreadable."""
+        old = self._before(self._base, state.cursor)
+        found = begun(_listed(self._record, self._base, self._sources, after=state.cursor))
+        return self._plan(state, matched(found, old), self._base)
 
     def by_events(self, state: PlanState, names: Sequence[str]) -> PlanState:
         """Return the plan carried on, from the snapshot before and what became of these names.
 
-        A shard in which none of them falls is not read, unless its locks must be renewed.
+        A shard in which none of them falls is not read, unless its locks must be renewed. Raises BaseUnreadable.
         """
         for shards, inside in spans(names, self._base):
             if shards and shards[-1].last <= state.cursor and (not inside or inside[-1] <= state.cursor):
@@ -59,8 +62,8 @@ class Planner:
                 state = _carried(state, shards[0])
                 continue
             fresh = [name for name in inside if name > state.cursor]
-            found = _replaced(lines(self._vault, shards, after=state.cursor), fresh, self._current(fresh))
-            state = self._plan(state, found, shards)
+            old = self._before(shards, state.cursor)
+            state = self._plan(state, _replaced(old, fresh, begun(self._current(fresh))), shards)
             if not state.complete:
                 return state
             state = state.model_copy(update={"complete": False})
@@ -68,15 +71,21 @@ class Planner:
                 return state
         return state.model_copy(update={"complete": True})
 
-    def _plan(self, state: PlanState, found: Iterable[Entry], base: Sequence[ShardRef]) -> PlanState:
-        rule = self._record.rule
-        if rule.digest is Digest.SHA256:
-            old = lines(self._vault, base, after=state.cursor)
-            found = _by_content(matched(found, old), self._sources)
+    def _before(self, shards: Sequence[ShardRef], cursor: str) -> Iterator[Entry]:
+        return begun(readable(self._vault, shards, cursor))
+
+    def _plan(
+        self, state: PlanState, pairs: Iterable[tuple[Entry, Entry | None]], known: Sequence[ShardRef]
+    ) -> PlanState:
+        digest = self._record.rule.digest
+        if digest is Digest.SHA256:
+            pairs = _by_content(pairs, self._sources)
         return plan_transfer(
             state,
-            found,
-            [base] if base else [],
+            _placed(reusing(pairs, digest, self._sources)),
+            [],
+            known=known,
+            keep=self._keep,
             keep_until=self._keep_until,
             sources=self._sources,
             vault=self._vault,
@@ -123,10 +132,10 @@ def _listed(record: SnapshotRecord, base: Sequence[ShardRef], sources: Sources, 
 
 
 def _entries(found: Iterable[Listed], rule: DatasetRule) -> Iterator[Entry]:
+    bucket, skipped = rule.bucket, len(rule.prefix)  # parsed once, not for every line
     for listed in found:
-        name = rule.name_of(rule.bucket, listed.key)
-        if name:
-            yield _keyed(entry_of(listed, rule.bucket, name=name, key=""))
+        if len(listed.key) > skipped:
+            yield entry_of(listed, bucket, name=listed.key[skipped:], key="")
 
 
 def _asked(name: str, record: SnapshotRecord, sources: Sources) -> Entry | None:
@@ -163,20 +172,28 @@ def _entry(name: str, found: FoundObject) -> Entry:
     )
 
 
-def _keyed(entry: Entry) -> Entry:
+def _keyed(entry: Entry, *, by_content: bool = True) -> Entry:
     """Return an entry with its place in the pool. `null` names whatever was written last without a version."""
     pin = entry.source_version
     if pin == "null":
         pin = f"null {entry.etag} {entry.modified}"
-    return entry._replace(key=pooled_key(entry.bucket, entry.source_key, pin, entry.digests.get("SHA256")))
+    sha256 = entry.digests.get("SHA256") if by_content else None
+    return entry._replace(key=pooled_key(entry.bucket, entry.source_key, pin, sha256))
 
 
-def _by_content(pairs: Iterable[tuple[Entry, Entry | None]], sources: Sources) -> Iterator[Entry]:
+def _placed(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """Yield the entries, each with its place in the pool: what reuses a copy has one, and needs no hash."""
+    for entry in entries:
+        yield entry if entry.key else _keyed(entry, by_content=False)
+
+
+def _by_content(pairs: Iterable[tuple[Entry, Entry | None]], sources: Sources) -> Iterator[tuple[Entry, Entry | None]]:
     """Ask for the SHA-256 of what is new and has one, so that equal content is kept once whatever its name."""
     rest = iter(pairs)
     with ThreadPoolExecutor(THREADS) as pool:
         while window := list(islice(rest, WINDOW)):
-            yield from pool.map(lambda pair: _with_sha256(pair[0], pair[1], sources), window)
+            found = pool.map(lambda pair: _with_sha256(pair[0], pair[1], sources), window)
+            yield from zip(found, (old for _, old in window), strict=True)
 
 
 def _with_sha256(found: Entry, old: Entry | None, sources: Sources) -> Entry:
@@ -192,11 +209,36 @@ def _with_sha256(found: Entry, old: Entry | None, sources: Sources) -> Entry:
     return _keyed(found._replace(digests=found.digests | {"SHA256": seen.checksum.value}))
 
 
-def _replaced(old: Iterable[Entry], names: Sequence[str], current: Iterable[Entry]) -> Iterator[Entry]:
-    """Yield the old lines with what the asked names are now in the place of what they were."""
+def _replaced(
+    old: Iterable[Entry], names: Sequence[str], current: Iterable[Entry]
+) -> Iterator[tuple[Entry, Entry | None]]:
+    """Yield the old lines with what the asked names are now in the place of what they were, each with what it was."""
     asked = set(names)
-    kept = (entry for entry in old if entry.name not in asked)
-    yield from merge(kept, current, key=lambda entry: entry.name)
+    sides = merge(((entry.name, 0, entry) for entry in old), ((entry.name, 1, entry) for entry in current), key=_place)
+    before: Entry | None = None
+    for name, is_now, entry in sides:
+        if is_now:
+            yield entry, before if before is not None and before.name == name else None
+        elif name in asked:
+            before = entry
+        else:
+            yield entry, None
+
+
+def _place(side: tuple[str, int, Entry]) -> tuple[str, int]:
+    return side[:2]
+
+
+def readable(vault: Vault, shards: Sequence[ShardRef], cursor: str) -> Iterator[Entry]:
+    """Yield lines of the snapshot before. Raises BaseUnreadable where the vault has lost them: the source has not."""
+    last = cursor
+    try:
+        for entry in lines(vault, shards, after=cursor):
+            last = entry.name
+            yield entry
+    except (MissingArtifact, ChecksumMismatch) as error:
+        lost = next(ref for ref in shards if ref.last > last)
+        raise BaseUnreadable(str(error), (lost.key, lost.version_id)) from error
 
 
 def _carried(state: PlanState, ref: ShardRef) -> PlanState:

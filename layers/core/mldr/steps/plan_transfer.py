@@ -22,6 +22,7 @@ from mldr.domain.transfers import (
     ranges,
     reused,
     reused_until,
+    same_content,
     same_shard,
     shard_work,
 )
@@ -31,6 +32,7 @@ from mldr.steps.manifest_lines import lines
 
 THREADS = 16
 WINDOW = 256  # entries whose source may be asked for its SHA-256 at the same time
+Keep = Callable[[str, list[Entry]], None]
 
 
 def plan_transfer(
@@ -43,18 +45,22 @@ def plan_transfer(
     vault: Vault,
     copier: Copier,
     out_of_time: Callable[[], bool],
+    known: Sequence[ShardRef] = (),
+    keep: Keep | None = None,
 ) -> PlanState:
     """Return the plan carried on from its cursor: complete, or as far as time allows, which is one shard at the least.
 
     `found` and the `bases`, manifests whose copies may be reused, come in the order of names; `found` begins after the
-    cursor. What is reused must stay locked until `keep_until`. One shard of each is in memory.
+    cursor. `known` are the shards whose copies it names already. What is reused must stay locked until `keep_until`.
+    What is planned of a shard is handed to `keep`, which writes it to the vault. One shard of each is in memory.
     """
     for base in bases:
         old = lines(vault, base, after=state.cursor)
-        found = _reusing(matched(found, old), state.transfer.digest, sources)
-    known = [ref for base in bases for ref in base]
+        found = reusing(matched(found, old), state.transfer.digest, sources)
+    held = [*known, *(ref for base in bases for ref in base)]
+    keep = keep or (lambda key, shard: vault.keep(key, encode(shard)))
     for shard in cut(found):
-        state = _with_shard(state, shard, known, keep_until, vault, copier)
+        state = _with_shard(state, shard, held, keep_until, keep, copier)
         if out_of_time():
             return state
     return state.model_copy(update={"complete": True})
@@ -76,7 +82,8 @@ def entry_of(listed: Listed, bucket: str, *, name: str, key: str) -> Entry:
     )
 
 
-def _reusing(pairs: Iterable[tuple[Entry, Entry | None]], digest: Digest, sources: Sources) -> Iterator[Entry]:
+def reusing(pairs: Iterable[tuple[Entry, Entry | None]], digest: Digest, sources: Sources) -> Iterator[Entry]:
+    """Yield what was found, with the vault's copy of what was there before where that is the same content."""
     with ThreadPoolExecutor(THREADS) as pool:
         rest = iter(pairs)
         while window := list(islice(rest, WINDOW)):
@@ -87,7 +94,7 @@ def _reusing(pairs: Iterable[tuple[Entry, Entry | None]], digest: Digest, source
 
 def _told(pool: ThreadPoolExecutor, found: Entry, old: Entry | None, sources: Sources) -> Callable[[], Entry]:
     """Return how to get the entry: with its source's SHA-256, if that can spare the copy; many are asked at once."""
-    if old is None or found.copied or not may_be_same(found, old):
+    if old is None or found.copied or same_content(found, old) or not may_be_same(found, old):
         return lambda: found
     return pool.submit(_described, found, sources).result
 
@@ -104,7 +111,7 @@ def _described(found: Entry, sources: Sources) -> Entry:
 
 
 def _with_shard(
-    state: PlanState, shard: list[Entry], known: list[ShardRef], keep_until: dt.datetime, vault: Vault, copier: Copier
+    state: PlanState, shard: list[Entry], known: list[ShardRef], keep_until: dt.datetime, keep: Keep, copier: Copier
 ) -> PlanState:
     limits = copier.limits
     item = f"shards/{state.cuts + 1:06d}"
@@ -115,7 +122,7 @@ def _with_shard(
         work = work.model_copy(update={"done_at": state.transfer.started_at, "ref": carried})
         return _advanced(state, shard, [work], (), ())
     key = plan_key(state.transfer, f"{item}.avro")
-    vault.keep(key, encode(shard))
+    keep(key, shard)
     large = list(_large(state, shard, copier))
     planned = ShardItem(item=item, plan_key=key, extend=extend, locked_until=reused_until(shard, known))
     pieces, parts = [piece for piece, _ in large], tuple(one for _, one in large)

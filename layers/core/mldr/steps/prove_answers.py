@@ -1,8 +1,9 @@
-"""Ask a restored endpoint the golden questions: once to warm it, once to prove it."""
+"""Ask a restored endpoint the golden questions, to prove that it answers as recorded."""
 
 from __future__ import annotations
 
 from mldr.domain.golden import GoldenInference, Verdict, judge, parse_golden
+from mldr.domain.recovery_point import Manifest
 from mldr.domain.repairs import standing
 from mldr.errors import MissingArtifact, WrongAnswers
 from mldr.events import ClaimedTask
@@ -13,16 +14,9 @@ from mldr.steps.restore_serving import claimed_manifest
 UNPROVEN = Verdict(equal=0, asked=0, reason="the policy names no golden inferences, so the answers are not proven")
 
 
-def warm_serving(task: ClaimedTask, *, catalog: Catalog, vault: Vault, serving: Serving) -> int:
-    """Return how many requests were sent, their answers unread: the first ones load what a container loads late."""
-    return len(
-        [serving.invoke(task.claim.endpoint, one.body(), one.content_type) for one in _golden(task, catalog, vault)]
-    )
-
-
 def verify_serving(task: ClaimedTask, *, catalog: Catalog, vault: Vault, serving: Serving) -> Verdict:
     """Return the verdict when every answer is reproduced. Raises WrongAnswers naming the first that is not."""
-    golden = _golden(task, catalog, vault)
+    golden = golden_of(claimed_manifest(task, catalog, vault), vault)
     if not golden:
         return UNPROVEN
     answers = [serving.invoke(task.claim.endpoint, one.body(), one.content_type)[0] for one in golden]
@@ -32,8 +26,9 @@ def verify_serving(task: ClaimedTask, *, catalog: Catalog, vault: Vault, serving
     return verdict
 
 
-def _golden(task: ClaimedTask, catalog: Catalog, vault: Vault) -> tuple[GoldenInference, ...]:
-    named = claimed_manifest(task, catalog, vault).golden
+def golden_of(manifest: Manifest, vault: Vault) -> tuple[GoldenInference, ...]:
+    """Return the golden inferences of a recovery point, none when it has none. Raises MissingArtifact or BadGolden."""
+    named = manifest.golden
     if named is None:
         return ()
     content = vault.read(named.key, standing(named.key, named.version_id, load_repairs(vault)))

@@ -6,19 +6,20 @@ from mldr import events
 from mldr.domain.identity import ModelKey
 from mldr.domain.recovery_point import newest_restorable
 from mldr.ports import Bus, Catalog, Registry
+from mldr.steps.begin_protection import wanted_here
 
 
-def reconcile_registry(*, registry: Registry, catalog: Catalog, bus: Bus) -> list[str]:
+def reconcile_registry(*, region: str, registry: Registry, catalog: Catalog, bus: Bus) -> list[str]:
     """Return the versions that were told again. Harmless: the capture describes each as it is now (law 5)."""
     told = []
     for model in registry.models():
-        for arn in _forgotten(model, registry, catalog):
+        for arn in _forgotten(model, region, registry, catalog):
             bus.put(events.PROMOTED, {"model": str(model), "arn": arn})
             told.append(arn)
     return told
 
 
-def _forgotten(model: ModelKey, registry: Registry, catalog: Catalog) -> list[str]:
+def _forgotten(model: ModelKey, region: str, registry: Registry, catalog: Catalog) -> list[str]:
     approved = registry.newest_approved(model)
     records = catalog.records(model)
     # A damaged point cannot be made again by telling of it: its source is gone, and a person was paged.
@@ -29,7 +30,7 @@ def _forgotten(model: ModelKey, registry: Registry, catalog: Catalog) -> list[st
     }
     newest = newest_restorable(records)
     forgotten = []
-    if approved and approved not in finished and not registry.describe(approved).copied_from:
+    if approved and approved not in finished and wanted_here(registry.describe(approved), region, catalog):
         forgotten.append(approved)
     if newest and newest.origin.arn != approved:
         # Recovery would choose a version that the registry no longer calls the newest approved one.

@@ -5,45 +5,97 @@ from __future__ import annotations
 import datetime as dt
 
 from mldr.domain.failover import Epoch
+from mldr.domain.identity import Frozen
 from mldr.domain.recovery_point import Manifest
 from mldr.domain.serving import plan_serving
-from mldr.errors import EndpointFailed, EpochTaken, NotRestorable
+from mldr.domain.serving_state import IN_SERVICE as SERVES
+from mldr.domain.serving_state import ServingState
+from mldr.errors import EndpointFailed, EpochTaken, NotRestorable, StaleEpoch
 from mldr.events import ClaimedTask
-from mldr.ports import Catalog, Clock, Serving, Vault
+from mldr.ports import Catalog, Clock, Serving, ServingCaptures, Vault
 from mldr.steps.seal_recovery_point import read_manifest
+from mldr.steps.standing_name import others_of
 
-IN_SERVICE = "InService"
+IN_SERVICE = SERVES
 _COMING = {"Creating", "Updating", "SystemUpdating", "RollingBack"}
 PATIENCE = dt.timedelta(hours=1)  # SageMaker gives a container's download and its health check an hour each
 
 
+class Restored(Frozen):
+    """How the endpoint stands, and what of it is not as it was."""
+
+    status: str
+    captured_at: dt.datetime | None  # when its state was captured; None: it is what the policy says
+    warnings: tuple[str, ...] = ()
+
+
 def restore_serving(
-    task: ClaimedTask, *, default_role: str, catalog: Catalog, vault: Vault, serving: Serving, clock: Clock
-) -> str:
-    """Return the endpoint's status, having created what was missing. Raises EndpointFailed with SageMaker's reason."""
+    task: ClaimedTask,
+    *,
+    default_role: str,
+    catalog: Catalog,
+    vault: Vault,
+    serving: Serving,
+    captures: ServingCaptures,
+    clock: Clock,
+) -> Restored:
+    """Return how the endpoint stands, having created what was missing. Raises EndpointFailed with the reason."""
     held_epoch(task, catalog)
-    manifest = claimed_manifest(task, catalog, vault)
-    plan = plan_serving(manifest, epoch=task.claim.epoch, default_role=default_role)
+    state = claimed_state(task, captures)
+    plan = plan_serving(
+        claimed_manifest(task, catalog, vault),
+        epoch=task.claim.epoch,
+        default_role=default_role,
+        state=state,
+        others=other_manifests(task, state, catalog, vault),
+        name=task.claim.endpoint,
+    )
     serving.restore(plan)
     status, reason = serving.status(plan.name)
+    warnings = plan.warnings
+    if status == IN_SERVICE:
+        finished = serving.finish(plan)
+        status, reason, warnings = finished.status, finished.reason, (*warnings, *finished.warnings)
+    _check(task, plan.name, status, reason, clock)
+    return Restored(status=status, captured_at=state.captured_at if state else None, warnings=warnings)
+
+
+def _check(task: ClaimedTask, name: str, status: str, reason: str, clock: Clock) -> None:
     if status != IN_SERVICE and status not in _COMING:
         raise EndpointFailed(
-            f"endpoint {plan.name} is {status}: {reason or 'SageMaker gives no reason'}; "
+            f"endpoint {name} is {status}: {reason or 'SageMaker gives no reason'}; "
             "mend it and request the failover again"
         )
     if status != IN_SERVICE and clock.now() - task.claim.at > PATIENCE:
         raise EndpointFailed(
-            f"endpoint {plan.name} is still {status} after {PATIENCE}; "
+            f"endpoint {name} is still {status} after {PATIENCE}; "
             "look at its log group, then request the failover again"
         )
-    return status
+
+
+def claimed_state(task: ClaimedTask, captures: ServingCaptures) -> ServingState | None:
+    """Return what was captured before the claim, so that every look at the plan of an epoch sees the same one."""
+    return captures.newest(task.model, task.claim.at)
+
+
+def other_manifests(
+    task: ClaimedTask, state: ServingState | None, catalog: Catalog, vault: Vault
+) -> dict[str, Manifest]:
+    """Return the manifests of the points besides the claimed one that the state names and that can be restored."""
+    return others_of(task.model, task.claim.recovery_point, state, catalog, vault)
 
 
 def held_epoch(task: ClaimedTask, catalog: Catalog) -> Epoch:
-    """Return the epoch that this failover holds. Raises EpochTaken: work of an older epoch is refused."""
+    """Return the epoch that this failover holds. Raises EpochTaken or StaleEpoch: work of an older epoch is refused."""
     epoch = catalog.epoch(task.model)
     if epoch is None or (epoch.number, epoch.failover_id) != (task.claim.epoch, task.failover_id):
         raise EpochTaken(f"epoch {task.claim.epoch} of {task.model} is over; failover {task.failover_id} stops here")
+    standing = catalog.standing(task.model)
+    if standing and standing.epoch > epoch.number:
+        raise StaleEpoch(
+            f"epoch {epoch.number} of {task.model} is older than {standing.epoch}, which {standing.holder} serves; "
+            f"failover {task.failover_id} stops here, look at `mldr epoch {task.model.name}`"
+        )
     return epoch
 
 

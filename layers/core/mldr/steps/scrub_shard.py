@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import NamedTuple
 
+from mldr.domain.digest_jobs import Results, checked_by_job, wanted_key
 from mldr.domain.digests import GIB, RESUMABLE, Digest, checkable
 from mldr.domain.manifests import Entry
 from mldr.domain.scrub import Checked, Finding, Partial, Problem, ScrubItem, chosen, same_copy, work_key
@@ -15,6 +16,7 @@ from mldr.domain.transfers import matched
 from mldr.errors import ChecksumMismatch, MissingArtifact
 from mldr.events import ScrubTask
 from mldr.ports import Clock, Copier, Vault, VaultBytes
+from mldr.steps.digest_lists import keep_wanted, load_results, load_wanted, taken
 from mldr.steps.manifest_lines import lines
 from mldr.steps.repairs import repair
 
@@ -45,6 +47,7 @@ class Scrubber:
     copier: Copier
     clock: Clock
     remaining: Callable[[], int]
+    lists: dict[str, dict[str, Entry]] = field(default_factory=dict)  # left to a job: by algorithm, then by name
 
     def out_of_time(self) -> bool:
         """Whether to stop: what is in flight has to end, and to be noted."""
@@ -54,29 +57,37 @@ class Scrubber:
         """Go on from the last note, window by window, until the end of the shard or of the time."""
         item, so_far = self.task.item, load_checked(self.vault, self.task.run, self.task.item.item)
         if so_far.done:
-            return so_far
+            return self._compared_all(so_far)
+        for algorithm in so_far.deferred:
+            self.lists[algorithm] = {one.name: one for one in load_wanted(self.vault, self._list(algorithm))}
         try:
             so_far = self._advanced(item, so_far)
         except (MissingArtifact, ChecksumMismatch) as error:
             so_far = _with_lost_shard(so_far, item, str(error))
-        self._keep(so_far)
-        return so_far
+        return self._keep(so_far)
 
     def _advanced(self, item: ScrubItem, before: Checked) -> Checked:
         so_far = before
         for window in windows(self._wanted(item, so_far.after)):
             so_far = self._with_window(so_far, window)
             if self.out_of_time():
-                return so_far if so_far != before else _skipped(so_far, window[0])
+                return so_far if so_far != before else self._skipped(so_far, window[0])
             self._keep(so_far)
         return so_far.model_copy(update={"after": item.shard.last, "done": True})
 
     def _wanted(self, item: ScrubItem, after: str) -> Iterator[Entry]:
-        """What this run reads of the shard: what it chose, and no newer manifest names."""
+        """What this run reads of the shard: what it chose, no newer manifest names, and no job computes."""
         mine = lines(self.vault, [item.shard], after=after)
         for entry, newer in matched(mine, self._newer(item, after)):
-            if not same_copy(entry, newer) and chosen(self.task.run, entry, self.task.sample):
+            mine_to_check = not same_copy(entry, newer) and chosen(self.task.run, entry, self.task.sample)
+            if mine_to_check and not self._left_to_a_job(entry, all_by_job=item.by_job):
                 yield entry
+
+    def _left_to_a_job(self, entry: Entry, *, all_by_job: bool) -> bool:
+        algorithm = checked_by_job(entry, all_by_job=all_by_job)
+        if algorithm:
+            self.lists.setdefault(algorithm, {})[entry.name] = entry
+        return algorithm is not None
 
     def _newer(self, item: ScrubItem, after: str) -> Iterator[Entry]:
         try:
@@ -89,11 +100,13 @@ class Scrubber:
             reads = list(pool.map(lambda entry: self._read(entry, so_far.partial.get(entry.name)), window))
         ended = list(takewhile(lambda read: read.partial is None, reads))
         stopped = {read.entry.name: read.partial for read in reads[len(ended) :] if read.partial and read.partial.value}
+        after = ended[-1].entry.name if ended else so_far.after
+        return self._with_reads(so_far, ended).model_copy(update={"after": after, "partial": stopped})
+
+    def _with_reads(self, so_far: Checked, ended: list[Read]) -> Checked:
         findings = [finding for read in ended if (finding := self._finding(read))]
         return so_far.model_copy(
             update={
-                "after": ended[-1].entry.name if ended else so_far.after,
-                "partial": stopped,
                 "objects": so_far.objects + sum(not read.unread for read in ended),
                 "bytes": so_far.bytes + sum(read.bytes for read in ended),
                 "findings": (*so_far.findings, *findings),
@@ -140,8 +153,56 @@ class Scrubber:
             entry, read.bad, task.run, task.item.retention, self.clock.now(), copier=self.copier, vault=self.vault
         )
 
-    def _keep(self, so_far: Checked) -> None:
+    def _skipped(self, so_far: Checked, entry: Entry) -> Checked:
+        """What a whole function's time was too short for must not keep the rest from being checked."""
+        passed = so_far.model_copy(update={"after": entry.name, "partial": {}})
+        if self._left_to_a_job(entry, all_by_job=True):
+            return passed
+        finding = _unread(entry, f"{entry.size} bytes are more than one function reads in its time")
+        return passed.model_copy(update={"findings": (*so_far.findings, finding)})
+
+    def _compared_all(self, so_far: Checked) -> Checked:
+        """Compare what jobs computed since; an algorithm whose job has not told stays deferred."""
+        for algorithm in list(so_far.deferred):
+            wanted = self._list(algorithm)
+            results = load_results(self.vault, wanted)
+            if results is not None:
+                reads = [self._told(entry, algorithm, results) for entry in load_wanted(self.vault, wanted)]
+                left = {name: count for name, count in so_far.deferred.items() if name != algorithm}
+                so_far = self._note(self._with_reads(so_far, reads).model_copy(update={"deferred": left}))
+                taken(self.vault, wanted)
+        return so_far
+
+    def _told(self, entry: Entry, algorithm: str, results: Results) -> Read:
+        computed, sealed = results.values.get(entry.version_id), entry.digests[algorithm]
+        if computed == sealed:
+            return Read(entry, entry.size)
+        if computed:
+            return Read(entry, entry.size, bad=f"{algorithm} is {computed}, {sealed} was sealed")
+        # Why S3 computed nothing is a sentence; whether the version is there at all is for the vault to say.
+        try:
+            self.reader.piece(entry.key, entry.version_id, 0, 1)
+        except MissingArtifact as error:
+            return Read(entry, bad=str(error))
+        return Read(entry, unread=f"S3 computed no {algorithm}: {results.errors.get(entry.version_id, 'no reason')}")
+
+    def _list(self, algorithm: str) -> str:
+        return wanted_key(self._work, algorithm, self.task.item.item)
+
+    @property
+    def _work(self) -> str:
+        return work_key(self.task.run, "digests")
+
+    def _keep(self, so_far: Checked) -> Checked:
+        """Note how far the shard is read, after what it leaves to jobs."""
+        for algorithm, entries in self.lists.items():
+            keep_wanted(self.vault, self._work, algorithm, so_far.item, list(entries.values()))
+        deferred = {algorithm: len(entries) for algorithm, entries in self.lists.items()}
+        return self._note(so_far.model_copy(update={"deferred": deferred}))
+
+    def _note(self, so_far: Checked) -> Checked:
         self.vault.keep(_key(self.task.run, so_far.item), so_far.model_dump_json().encode())
+        return so_far
 
 
 def scrub_shard(
@@ -194,12 +255,6 @@ def _unread(entry: Entry, reason: str) -> Finding:
         source=entry.source,
         reason=reason,
     )
-
-
-def _skipped(so_far: Checked, entry: Entry) -> Checked:
-    """What a whole function's time was too short for must not keep the rest from being checked."""
-    finding = _unread(entry, f"{entry.size} bytes are more than one function reads in its time")
-    return so_far.model_copy(update={"after": entry.name, "partial": {}, "findings": (*so_far.findings, finding)})
 
 
 def _with_lost_shard(so_far: Checked, item: ScrubItem, reason: str) -> Checked:

@@ -6,12 +6,12 @@ import datetime as dt
 
 from mldr.domain.manifests import ShardRef
 from mldr.domain.recovery_point import Phase, Retention
-from mldr.domain.snapshots import SnapshotManifest, SnapshotRecord, kept_until, manifest_key
+from mldr.domain.snapshots import FEW_SHARDS, SnapshotManifest, SnapshotRecord, kept_until, manifest_key
 from mldr.domain.transfers import PlanState, sealed_shards
 from mldr.errors import LostRace, MissingArtifact, VaultRefused
 from mldr.events import SnapshotTask
 from mldr.ports import Catalog, Clock, Datasets, Vault
-from mldr.steps.take_snapshot_inventory import current_snapshot, load_state, read_snapshot
+from mldr.steps.snapshot_state import current_snapshot, load_state, read_snapshot
 from mldr.steps.working_files import in_force
 
 
@@ -22,10 +22,54 @@ def seal_snapshot(
     record = current_snapshot(datasets, task)
     if record.phase is Phase.SEALED:
         return record
+    sealed = finish_seal(record, datasets, vault)
+    if sealed:
+        return sealed
+    state = load_state(vault, record)
+    if state is None:
+        raise MissingArtifact(f"the plan of {record.snapshot} is gone; ask for a snapshot again")
+    in_force(catalog, state.transfer)
+    shards = sealed_shards(state.transfer, catalog.items(state.transfer))
+    return seal_manifest(record, state, shards, region=region, datasets=datasets, vault=vault, clock=clock)
+
+
+def finish_seal(record: SnapshotRecord, datasets: Datasets, vault: Vault) -> SnapshotRecord | None:
+    """Return the sealed record when an earlier call wrote the manifest and came no further, else None."""
+    # Whoever writes it says VERIFYING before: in a first attempt that has not, there is nothing to look for.
+    if record.attempt == 1 and record.phase is not Phase.VERIFYING:
+        return None
+    version = _existing(record, vault)
+    return _sealed(record, _read(record, version, vault), version, datasets) if version else None
+
+
+def seal_manifest(
+    record: SnapshotRecord,
+    state: PlanState,
+    shards: tuple[ShardRef, ...],
+    *,
+    region: str,
+    datasets: Datasets,
+    vault: Vault,
+    clock: Clock,
+) -> SnapshotRecord:
+    """Return the sealed record of a snapshot whose shards are all sealed. Its manifest is written last, and once."""
     record = record.model_copy(update={"phase": Phase.VERIFYING})
     datasets.advance(record)
-    version = _existing(record, vault) or _write(record, region, catalog, vault, clock)
-    manifest = read_snapshot(vault, record.model_copy(update={"manifest_version": version}))
+    manifest = _manifest(record, state, shards, region, clock.now())
+    _refuse_short_locks(manifest)
+    lock = Retention(mode=state.retention.mode, until=manifest.kept_until)
+    key = manifest_key(record.dataset, record.snapshot)
+    try:
+        version = vault.seal(key, manifest.model_dump_json(indent=1).encode(), lock)
+    except LostRace:
+        winner = _existing(record, vault)
+        if winner is None:
+            raise
+        version, manifest = winner, _read(record, winner, vault)
+    return _sealed(record, manifest, version, datasets)
+
+
+def _sealed(record: SnapshotRecord, manifest: SnapshotManifest, version: str, datasets: Datasets) -> SnapshotRecord:
     sealed = record.model_copy(
         update={
             "phase": Phase.SEALED,
@@ -35,6 +79,7 @@ def seal_snapshot(
             "manifest_version": version,
             "objects": manifest.objects,
             "bytes": manifest.bytes,
+            "shards": manifest.shards if len(manifest.shards) <= FEW_SHARDS else None,
         }
     )
     datasets.advance(sealed)
@@ -46,23 +91,8 @@ def _existing(record: SnapshotRecord, vault: Vault) -> str | None:
     return next(iter(vault.versions(manifest_key(record.dataset, record.snapshot))), None)
 
 
-def _write(record: SnapshotRecord, region: str, catalog: Catalog, vault: Vault, clock: Clock) -> str:
-    state = load_state(vault, record)
-    if state is None:
-        raise MissingArtifact(f"the plan of {record.snapshot} is gone; ask for a snapshot again")
-    in_force(catalog, state.transfer)
-    shards = sealed_shards(state.transfer, catalog.items(state.transfer))
-    manifest = _manifest(record, state, shards, region, clock.now())
-    _refuse_short_locks(manifest)
-    lock = Retention(mode=state.retention.mode, until=manifest.kept_until)
-    try:
-        key = manifest_key(record.dataset, record.snapshot)
-        return vault.seal(key, manifest.model_dump_json(indent=1).encode(), lock)
-    except LostRace:
-        winner = _existing(record, vault)
-        if winner is None:
-            raise
-        return winner
+def _read(record: SnapshotRecord, version: str, vault: Vault) -> SnapshotManifest:
+    return read_snapshot(vault, record.model_copy(update={"manifest_version": version}))
 
 
 def _manifest(

@@ -1,69 +1,110 @@
-"""Answer a client of the regional gateway: predictions, deep health, and the takeover switch."""
+"""Answer a client of the regional gateway: predictions, deep health, the takeover switch, and who serves a model."""
 
 from __future__ import annotations
 
 import json
 
 from mldr.domain.identity import Frozen, ModelKey
+from mldr.domain.leadership import Leadership, Role, announce, overruled
+from mldr.domain.prediction_cache import Cached, Grade
 from mldr.errors import BadPolicy, MldrError, RegionUnreachable
-from mldr.ports import Catalog, PolicyStore, Serving, Tokens
-from mldr.steps.restore_serving import IN_SERVICE
+from mldr.ports import Catalog, Offers, PolicyStore, Serving, Tokens
+from mldr.steps.cache_predictions import Asked, Predictions, Question, Served
+from mldr.steps.deep_health import DeepHealth
+from mldr.steps.know_leader import Leaders, known_route
 
 
 class Answer(Frozen):
-    """An HTTP answer."""
+    """An HTTP answer. `note` is for the log, not for the client."""
 
     status: int
     body: bytes
     content_type: str = "application/json"
     headers: dict[str, str] = {}
+    note: str = ""
 
 
 def predict(
     model: ModelKey,
-    body: bytes,
+    question: Question,
     *,
-    content_type: str,
-    accept: str,
     token: str,
-    region: str,
     tokens: Tokens,
-    catalog: Catalog,
+    leaders: Leaders,
     policies: PolicyStore,
     serving: Serving,
+    predictions: Predictions,
+    offers: Offers,
 ) -> Answer:
-    """Return the endpoint's answer, 401 without the right token, 503 while this region does not serve the model."""
+    """Return the endpoint's answer, 401 without the right token, 503 while this region does not serve the model.
+
+    The peer is never asked here. After a planned move away the old endpoint still answers, until DNS is forgotten.
+    A cached answer says so, by `x-mldr-cache` and `age`; a stale one only stands in for an endpoint that is down.
+    """
     if not tokens.valid(token):
         return _error(401, "send the gateway token of Secrets Manager as `Authorization: Bearer …`")
-    headers = {"x-mldr-region": region}
+    headers = {"x-mldr-region": leaders.region}
+    asked: Asked | None = None
     try:
-        headers["x-mldr-endpoint"] = endpoint = _likely_endpoint(model, catalog, policies)
-        answer, answered_type = serving.invoke(endpoint, body, content_type, accept)
+        knowledge = leaders.known(model)
+        role = leaders.role(model, knowledge, policies)
+        if role.stood_down and not role.draining:
+            return _stood_down(model, role, headers)
+        headers["x-mldr-endpoint"] = endpoint = _likely_endpoint(model, knowledge, policies)
+        asked = predictions.ask(Served(model, endpoint, knowledge, role), question)
+        if found := asked.fresh():
+            return _cached("hit", found, asked, headers)
+        answer, answered_type = serving.invoke(endpoint, question.body, question.content_type, question.accept)
     except MldrError as error:
-        return _error(503, f"{model} is not served in {region}: {error}", headers)
-    return Answer(status=200, body=answer, content_type=answered_type, headers=headers)
+        return _bridged(asked, headers) or _error(
+            503, f"{model} is not served in {leaders.region}: {error}", headers, note=asked.note if asked else ""
+        )
+    asked.offer(answer, answered_type, offers)
+    marked = {**headers, "x-mldr-cache": "miss"} if asked.used else headers
+    return Answer(status=200, body=answer, content_type=answered_type, headers=marked, note=asked.note)
 
 
-def health(model: ModelKey, *, region: str, catalog: Catalog, policies: PolicyStore, serving: Serving) -> Answer:
-    """Return 200 while the model's endpoint in this region is in service, 503 with the reason while it is not.
+def health(model: ModelKey, *, leaders: Leaders, policies: PolicyStore, deep: DeepHealth) -> Answer:
+    """Return 200 while the model's endpoint in this region is in service and answers, 503 with the reason otherwise.
 
-    424 when that cannot be told (a policy with mistakes, a lost permission): not down, so no reason to fail over.
+    503 also once a higher epoch of the peer is known. 424 when health cannot be told (a policy with mistakes, a lost
+    permission): not down, so no reason to fail over.
     """
     try:
-        endpoint = _endpoint(model, catalog, policies)
-        status, reason = serving.status(endpoint)
+        knowledge = leaders.asked(model)
+        role = leaders.role(model, knowledge, policies)
+        if role.stood_down:
+            return _stood_down(model, role, {})
+        endpoint = _endpoint(model, knowledge, policies)
+        checked = deep.look(model, endpoint, knowledge.takeover.recovery_point if knowledge.takeover else "")
     except MldrError as error:
         return _error(503 if isinstance(error, RegionUnreachable) else 424, f"{type(error).__name__}: {error}")
-    body = {"model": str(model), "region": region, "endpoint": endpoint, "status": status, "reason": reason}
-    return Answer(status=200 if status == IN_SERVICE else 503, body=json.dumps(body).encode())
+    body = {"model": str(model), "region": leaders.region, **checked.body}
+    return Answer(status=200 if checked.healthy else 503, body=json.dumps(body).encode())
 
 
-def takeover(model: ModelKey, *, catalog: Catalog) -> Answer:
-    """Return 200 once this region has taken the model over, 404 before: what the inverted health check watches."""
-    switch = catalog.takeover(model)
-    if switch is None:
+def takeover(model: ModelKey, *, leaders: Leaders) -> Answer:
+    """Return 200 while this region has taken the model over, else 404: what the inverted health check watches."""
+    try:
+        knowledge = leaders.asked(model)
+    except MldrError as error:
+        return _error(503, f"{type(error).__name__}: {error}")
+    switch = knowledge.takeover
+    if switch is None or overruled(knowledge, leaders.region):
         return _error(404, f"{model} is not taken over by this region")
     return Answer(status=200, body=switch.model_dump_json().encode())
+
+
+def epoch(model: ModelKey, *, leaders: Leaders, catalog: Catalog) -> Answer:
+    """Return what this region knows of who serves the model: the peer learns from it. It holds no secret."""
+    try:
+        knowledge = leaders.known(model)
+        route = known_route(model, knowledge, catalog)
+        version = _version(model, knowledge, catalog)
+    except MldrError as error:
+        return _error(503, f"{type(error).__name__}: {error}")
+    told = announce(model, leaders.region, knowledge, route=route, version=version)
+    return Answer(status=200, body=told.model_dump_json().encode())
 
 
 def refused(message: str) -> Answer:
@@ -71,22 +112,51 @@ def refused(message: str) -> Answer:
     return _error(400, message)
 
 
-def _endpoint(model: ModelKey, catalog: Catalog, policies: PolicyStore) -> str:
-    """A model taken over is served by the restored endpoint, any other by the one that the policy names."""
-    switch = catalog.takeover(model)
+def _cached(how: str, entry: Cached, asked: Asked, headers: dict[str, str]) -> Answer:
+    marked = {**headers, "x-mldr-cache": how, "age": str(asked.age)}
+    return Answer(status=200, body=entry.content, content_type=entry.content_type, headers=marked, note=asked.note)
+
+
+def _bridged(asked: Asked | None, headers: dict[str, str]) -> Answer | None:
+    """Return what the cache has in place of an endpoint that did not answer."""
+    found = asked.bridge() if asked else None
+    if asked is None or found is None:
+        return None
+    entry, grade = found
+    return _cached("hit" if grade is Grade.FRESH else "stale", entry, asked, headers)
+
+
+def _version(model: ModelKey, knowledge: Leadership, catalog: Catalog) -> str | None:
+    """Return the version, in this region's registry, that a takeover of this region serves."""
+    switch = knowledge.takeover
+    record = catalog.record(model, switch.recovery_point) if switch else None
+    return record.target_arn if record else None
+
+
+def _stood_down(model: ModelKey, role: Role, headers: dict[str, str]) -> Answer:
+    said = {**headers, "x-mldr-holder": role.holder}
+    return _error(503, f"{model} {role.reason}; resolve its name again", said)
+
+
+def _endpoint(model: ModelKey, knowledge: Leadership, policies: PolicyStore) -> str:
+    """A model taken over is served by the restored endpoint, any other by the one that the policy names.
+
+    What this region stood down from answers until the drain is over.
+    """
+    switch = knowledge.takeover or knowledge.former
     if switch:
         return switch.endpoint
     policy, _ = policies.load()
     return policy.for_model(model.registry, model.name, {}).serving.endpoint or model.name
 
 
-def _likely_endpoint(model: ModelKey, catalog: Catalog, policies: PolicyStore) -> str:
+def _likely_endpoint(model: ModelKey, knowledge: Leadership, policies: PolicyStore) -> str:
     """A mistake in the policy must not stop predictions: an endpoint has its model's name unless a policy says more."""
     try:
-        return _endpoint(model, catalog, policies)
+        return _endpoint(model, knowledge, policies)
     except BadPolicy:
         return model.name
 
 
-def _error(status: int, message: str, headers: dict[str, str] | None = None) -> Answer:
-    return Answer(status=status, body=json.dumps({"message": message}).encode(), headers=headers or {})
+def _error(status: int, message: str, headers: dict[str, str] | None = None, *, note: str = "") -> Answer:
+    return Answer(status=status, body=json.dumps({"message": message}).encode(), headers=headers or {}, note=note)

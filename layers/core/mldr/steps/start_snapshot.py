@@ -7,7 +7,7 @@ import datetime as dt
 from mldr.domain.datasets import DatasetRule, need_rule, read_by
 from mldr.domain.identity import Frozen
 from mldr.domain.recovery_point import Phase
-from mldr.domain.snapshots import How, SnapshotRecord, is_wanted, needs_listing, snapshot_id
+from mldr.domain.snapshots import How, SnapshotRecord, how_to, is_wanted, needs_listing, snapshot_id
 from mldr.errors import BadEvent
 from mldr.events import SnapshotRequest, SnapshotWish
 from mldr.ports import Clock, Datasets, PolicyStore, Status, Workflows
@@ -86,7 +86,8 @@ def _record(
 ) -> SnapshotRecord:
     # S3 dates versions to the second.
     as_of = now.replace(microsecond=0)
-    why = needs_listing(rule, newest, now) or ("it was asked for" if request.listing else "")
+    why = "it was asked for" if request.listing else needs_listing(rule, newest, now)
+    how = how_to(rule, why)
     before = newest.snapshot if newest and newest.restorable(now) else ""
     return SnapshotRecord(
         dataset=request.dataset,
@@ -95,9 +96,9 @@ def _record(
         attempt=1,
         as_of=as_of,
         rule=rule,
-        how=How.LISTING if why else How.EVENTS,
+        how=how,
         why=why,
-        listed_at=as_of if why or newest is None else newest.listed_at,
+        listed_at=as_of if how is How.LISTING or newest is None else newest.listed_at,
         started_at=now,
         requested_by=request.reason,
         previous=before,
@@ -138,7 +139,7 @@ def task(record: SnapshotRecord, settle: int) -> dict[str, object]:
         "dataset": record.dataset,
         "snapshot": record.snapshot,
         "attempt": record.attempt,
-        "settle": max(settle, SETTLE) if record.how is How.EVENTS else SETTLE,
+        "settle": max(settle, SETTLE) if record.how is not How.LISTING else SETTLE,
     }
 
 

@@ -8,18 +8,18 @@ from typing import Any
 
 from mldr.domain import golden as golden_inferences
 from mldr.domain.identity import Frozen
-from mldr.domain.images import parse_image, twin
 from mldr.domain.manifests import Entry, ShardRef
 from mldr.domain.model_plan import GOLDEN, ModelPlan, Place, layout_of, places, plan_id
 from mldr.domain.recovery_point import Phase, Record, Retention, Rewrite, SourceVersion
 from mldr.domain.references import Kind, Reference, find_references
 from mldr.domain.registry import Capture
 from mldr.domain.transfers import PartsItem, PlanState, ShardItem, Transfer, owner_of
-from mldr.errors import ArtifactChanged, ImageNotReplicated, MissingArtifact
+from mldr.errors import ArtifactChanged, MissingArtifact
 from mldr.events import ProtectTask
 from mldr.ports import Catalog, Clock, Copier, FoundObject, Images, Sources, Vault
 from mldr.steps.plan_transfer import entry_of, plan_transfer
 from mldr.steps.seal_recovery_point import read_manifest
+from mldr.steps.standby_images import standby_image
 from mldr.steps.working_files import (
     current_record,
     forget_trouble,
@@ -291,30 +291,9 @@ def _check_approved_bytes(capture: Capture, wanted: list[Place], single: list[En
 def _rewritten(reference: Reference, source_region: str, region: str, key_arn: str, images: Images) -> str:
     match reference.kind:
         case Kind.IMAGE:
-            return _image(reference, source_region, region, images)
+            return standby_image(reference.path, reference.value, source_region, region, images)
         case Kind.KMS_KEY:
             return key_arn
         case Kind.REGION:
             return region
     return reference.value
-
-
-def _image(reference: Reference, source_region: str, region: str, images: Images) -> str:
-    """Return the image's twin; one of our own must be there already, by the digest that was approved."""
-    image = parse_image(reference.value)
-    target = twin(image, region)
-    if image.owned_by_aws:
-        return str(target)
-    digest = image.digest or images.digest(image)
-    if digest is None:
-        raise MissingArtifact(
-            f"{reference.path}: {image} does not exist in {source_region}; push it and approve the version again"
-        )
-    target = target.model_copy(update={"digest": digest})
-    if images.digest(target) is None:
-        raise ImageNotReplicated(
-            f"{reference.path}: {target} does not exist; replicate the repository {image.repository} to {region} "
-            "(ECR replication carries only images pushed afterwards: push again or start a backfill), "
-            "then protect the model again"
-        )
-    return str(target)

@@ -1,21 +1,64 @@
-"""One round of watching: look at every model's active region, decide, and act on the decision."""
+"""One round of watching: look at every model that the peer serves, decide, and act on the decision.
+
+The peer serves a model whose home it is, and one whose home this region is after it took that over: both are watched.
+"""
 
 from __future__ import annotations
 
+import datetime as dt
+import secrets
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 from mldr import events
-from mldr.domain.failover import automatic_id
-from mldr.domain.health import Action, Decision, Observation, Rules, Standby, decide, read_canary
+from mldr.domain.approvals import Approval
+from mldr.domain.failover import ABANDONED, Epoch
+from mldr.domain.health import (
+    Action,
+    Ask,
+    Decision,
+    Fate,
+    HealthState,
+    Observation,
+    Rules,
+    Sight,
+    Standby,
+    decide,
+    looked,
+    read_canary,
+    read_switch,
+)
 from mldr.domain.identity import Frozen, ModelKey
+from mldr.domain.leadership import home_of, role
+from mldr.domain.model_rules import FailoverMode, Tier
 from mldr.domain.policy import ModelPolicy
-from mldr.domain.recovery_point import newest_restorable
-from mldr.domain.routing import Route
-from mldr.errors import BadPolicy
-from mldr.ports import Bus, Catalog, Clock, Outside, Pager, PolicyStore, Vault
+from mldr.domain.recovery_point import Record, newest_restorable
+from mldr.domain.serving_state import IN_SERVICE
+from mldr.errors import BadPolicy, LostRace, MldrError
+from mldr.ports import (
+    Bus,
+    Catalog,
+    Clock,
+    Decisions,
+    Outside,
+    Pager,
+    PolicyStore,
+    Serving,
+    ServingCaptures,
+    Status,
+    Tokens,
+    Vault,
+    Workflows,
+)
+from mldr.steps.executions import newest_status
+from mldr.steps.know_leader import front_of, known_route
 from mldr.steps.seal_recovery_point import read_manifest
+from mldr.steps.standing_name import name_of_standing, others_of
 
-THREADS = 32
+THREADS = 64  # most of them wait for a gateway that does not answer
+TOKEN_BYTES = 12  # 96 bits: nobody guesses one within its minutes
+AT_ONCE = dt.timedelta(0)
 
 
 class Watched(Frozen):
@@ -26,74 +69,275 @@ class Watched(Frozen):
     reason: str
 
 
-def watch_models(
-    *, catalog: Catalog, vault: Vault, policies: PolicyStore, outside: Outside, bus: Bus, pager: Pager, clock: Clock
-) -> list[Watched]:
+class Subject(Frozen):
+    """A model, and the gateway that is looked at: the peer's, by the canary that speaks of it."""
+
+    model: ModelKey
+    home: bool  # whether this region is the model's home, and the peer took it over
+    serving: bool
+    host: str
+    canary: str
+    epoch: int
+
+
+class Watch(Frozen):
+    """Where, by whom and how often is watched. Without a witness its host is empty."""
+
+    region: str
+    peer: str
+    witness: str
+    pause: dt.timedelta  # between two rounds
+
+
+@dataclass(frozen=True)
+class Ports:
+    """What a round reads and acts through. The witness's token is fetched only where there is a witness."""
+
+    catalog: Catalog
+    decisions: Decisions
+    vault: Vault
+    policies: PolicyStore
+    outside: Outside
+    serving: Serving
+    captures: ServingCaptures
+    workflows: Workflows
+    witness_token: Callable[[], Tokens]
+    bus: Bus
+    pager: Pager
+    clock: Clock
+
+
+def watch_models(watch: Watch, ports: Ports) -> list[Watched]:
     """Return every decision, also the ones not to act. A model without a route cannot be switched: not watched."""
-    routes = [(model, route) for model in catalog.models() if (route := catalog.route(model))]
+    known = {str(model): model for model in ports.catalog.models()}
+    known |= {str(model): model for model, _ in ports.catalog.standings()}
 
-    def one(pair: tuple[ModelKey, Route]) -> Watched:
-        model, route = pair
-        decision = _decide(model, route, catalog, vault, policies, outside, clock)
-        _act(model, decision, catalog, bus, pager)
-        return Watched(model=str(model), action=decision.action, reason=decision.reason)
+    def one(model: ModelKey) -> Watched | None:
+        subject = _subject(model, watch, ports)
+        return _look(subject, watch, ports) if subject else None
 
+    # An error about one model must not cancel the looks at others, as the pool's own `map` would.
     with ThreadPoolExecutor(THREADS) as pool:
-        return list(pool.map(one, routes))
+        looks = [pool.submit(one, model) for model in known.values()]
+    return [watched for look in looks if (watched := look.result())]
 
 
-def _decide(
-    model: ModelKey, route: Route, catalog: Catalog, vault: Vault, policies: PolicyStore, outside: Outside, clock: Clock
-) -> Decision:
-    state = catalog.health(model)
-    serving = catalog.takeover(model) is not None
-    observations = [] if serving else _observe(model, route, outside)
-    policy = _policy(model, catalog, vault, policies)
-    ready = policy is not None
-    rules = Rules(
-        automatic=policy is not None and policy.failover.mode == "automatic",
-        consecutive=policy.health.consecutive_failures if policy else 3,
-    )
-    standby = Standby(ready=ready, serving=serving, reason="" if ready else "no sealed recovery point")
-    return decide(state, observations, rules, standby, clock.now())
-
-
-def _observe(model: ModelKey, route: Route, outside: Outside) -> list[Observation]:
-    canary = read_canary(route.verdict_name, outside.text(route.verdict_name))
-    return [canary, outside.probe(route.active.host, f"/models/{model.name}/health")]
-
-
-def _policy(model: ModelKey, catalog: Catalog, vault: Vault, policies: PolicyStore) -> ModelPolicy | None:
-    """Return the policy in force, or the sealed one while that has mistakes; None without a point to recover from."""
-    point = newest_restorable(catalog.records(model))
-    if point is None:
+def _subject(model: ModelKey, watch: Watch, ports: Ports) -> Subject | None:
+    knowledge = ports.catalog.leadership(model)
+    route = known_route(model, knowledge, ports.catalog)
+    if route is None:
         return None
+    now = role(watch.region, home_of(watch.region, knowledge, route), knowledge, now=ports.clock.now(), drain=AT_ONCE)
+    abroad = route.active.region == watch.region
+    if abroad and now.serving and now.epoch == 0:
+        return None
+    return Subject(
+        model=model,
+        home=abroad,
+        serving=now.serving,
+        host=front_of(route, watch.peer).host,
+        canary=route.switch_name if abroad else route.verdict_name,
+        epoch=now.epoch,
+    )
+
+
+def _look(subject: Subject, watch: Watch, ports: Ports) -> Watched:
+    state = ports.catalog.health(subject.model)
+    if looked(state, watch.pause, ports.clock.now()):
+        return Watched(model=str(subject.model), action=Action.NONE, reason="looked at already in this round")
+    observations = [] if subject.serving else _observe(subject, watch, ports)
+    troubled = any(seen.sight is not Sight.HEALTHY for seen in observations)
+    policy, ready, reason = _readiness(subject, ports, troubled=troubled)
+    standby = _standby(subject, state, ports).model_copy(update={"ready": ready, "reason": reason})
+    decision = decide(state, observations, _rules(policy), standby, ports.clock.now())
+    _act(subject.model, state, decision, watch.region, ports)
+    return Watched(model=str(subject.model), action=decision.action, reason=decision.reason)
+
+
+def _observe(subject: Subject, watch: Watch, ports: Ports) -> list[Observation]:
+    """Look from every vantage point at once: one that waits must not delay the next round."""
+    model, outside = subject.model, ports.outside
+
+    def canary() -> Observation:
+        read = read_switch if subject.home else read_canary
+        return read(subject.canary, outside.text(subject.canary))
+
+    def probe() -> Observation:
+        return outside.probe(subject.host, f"/models/{model.name}/health")
+
+    def witness() -> Observation:
+        try:
+            return outside.ask_witness(watch.witness, subject.host, model, ports.witness_token().present())
+        except MldrError as error:
+            return Observation(vantage="witness", sight=Sight.UNKNOWN, detail=f"{type(error).__name__}: {error}")
+
+    looks = [canary, probe, *([witness] if watch.witness else [])]
+    with ThreadPoolExecutor(len(looks)) as pool:
+        return [seen.result() for seen in [pool.submit(look) for look in looks]]
+
+
+def _readiness(subject: Subject, ports: Ports, *, troubled: bool) -> tuple[ModelPolicy | None, bool, str]:
+    """Return the policy in force, whether this region could take over, and why not or what to expect.
+
+    What cannot be told is no readiness: a lost permission pages and moves nothing. While all is well nobody asks.
+    """
     try:
-        policy, _ = policies.load()
+        policy = _policy(subject.model, ports)
+        ready, reason = _ready(subject, policy, ports) if troubled else (False, "")
+    except MldrError as error:
+        return None, False, f"its readiness cannot be told: {type(error).__name__}: {error}"
+    return policy, ready, reason
+
+
+def _ready(subject: Subject, policy: ModelPolicy | None, ports: Ports) -> tuple[bool, str]:
+    point = newest_restorable(ports.catalog.records(subject.model))
+    if point is None:
+        return False, "no sealed recovery point"
+    if subject.home or policy is None or policy.tier is Tier.COLD_STANDBY:
+        return True, ""
+    endpoint = _standing(subject.model, point, policy, ports)
+    status, why = ports.serving.status(endpoint)
+    if status == IN_SERVICE:
+        return True, ""
+    # Slower than promised is better than not at all: it is restored as a cold standby is.
+    return True, f"its {policy.tier} endpoint {endpoint} is {status} ({why}): a failover takes as long as a cold one"
+
+
+def _standing(model: ModelKey, point: Record, policy: ModelPolicy, ports: Ports) -> str:
+    """Return the name of what should stand for the newest version; an InferenceService keeps its own."""
+    if policy.serving.kserve:
+        return policy.serving.endpoint
+    state = ports.captures.newest(model)
+    others = others_of(model, point.recovery_point, state, ports.catalog, ports.vault)
+    return name_of_standing(read_manifest(ports.vault, point), state, others)
+
+
+def _policy(model: ModelKey, ports: Ports) -> ModelPolicy | None:
+    """Return the policy in force, or the newest sealed one while that has mistakes."""
+    try:
+        policy, _ = ports.policies.load()
     except BadPolicy:
-        return read_manifest(vault, point).policy
+        point = newest_restorable(ports.catalog.records(model))
+        return read_manifest(ports.vault, point).policy if point else None
     return policy.for_model(model.registry, model.name, {})
 
 
-def _act(model: ModelKey, decision: Decision, catalog: Catalog, bus: Bus, pager: Pager) -> None:
+def _rules(policy: ModelPolicy | None) -> Rules:
+    if policy is None:
+        return Rules(mode=FailoverMode.MANUAL, consecutive=3)
+    health, failover = policy.health, policy.failover
+    return Rules(
+        mode=failover.mode,
+        consecutive=health.consecutive_failures,
+        quorum=health.quorum,
+        cool_down=health.cool_down,
+        flaps=health.flaps,
+        flap_window=health.flap_window,
+        approve_within=failover.approve_within,
+    )
+
+
+def _standby(subject: Subject, state: HealthState, ports: Ports) -> Standby:
+    claimed = ports.catalog.epoch(subject.model)
+    return Standby(
+        model=subject.model,
+        ready=False,
+        serving=subject.serving,
+        claimed=claimed,
+        epoch=subject.epoch,
+        under_way=_under_way(claimed, ports),
+        fate=_fate(state, claimed, ports),
+        approved=_approved(subject.model, state.ask, ports),
+    )
+
+
+def _under_way(claimed: Epoch | None, ports: Ports) -> str:
+    """Return the failover that holds the epoch; one whose execution died holds nothing up."""
+    if claimed is None or claimed.concluded or ports.clock.now() - claimed.claimed_at >= ABANDONED:
+        return ""
+    lost = newest_status(ports.workflows, claimed.failover_id) is Status.LOST
+    return "" if lost else claimed.failover_id
+
+
+def _fate(state: HealthState, claimed: Epoch | None, ports: Ports) -> Fate:
+    if state.request is None:
+        return Fate.UNSEEN
+    match newest_status(ports.workflows, state.request.id):
+        case None | Status.LOST:
+            return Fate.UNSEEN
+        case Status.RUNNING:
+            return Fate.RUNNING
+        case Status.FAILED if claimed is None or claimed.failover_id != state.request.id:
+            return Fate.REFUSED
+    return Fate.OVER
+
+
+def _approved(model: ModelKey, ask: Ask | None, ports: Ports) -> bool:
+    approval = ports.decisions.approval(model) if ask else None
+    return bool(ask and approval and approval.used_at and approval.failover_id == ask.id)
+
+
+def _act(model: ModelKey, before: HealthState, decision: Decision, region: str, ports: Ports) -> None:
     """Act before remembering: a crash between the two repeats the act, and the request carries the same id."""
+    state = decision.state
     if decision.action is Action.FAIL_OVER:
-        bus.put(events.FAILOVER_REQUESTED, _request(model, decision, catalog))
+        ports.bus.put(events.FAILOVER_REQUESTED, _request(model, decision))
     if decision.action is Action.PAGE:
-        pager.page(
-            f"mldr: {model} {decision.state.verdict}",
+        ports.pager.page(
+            f"mldr: {model} {state.verdict}",
             f"{decision.reason}\n\nTo fail over by hand: mldr failover {model.name} --reason 'why'",
         )
-    catalog.put_health(model, decision.state)
+    if decision.action is Action.ASK and state.ask:
+        _ask(model, state.ask, decision, region, ports)
+    if before.ask and not state.ask and not state.request:
+        _withdraw(model, before.ask, decision, ports)
+    _log(model, before, state, ports)
+    ports.catalog.put_health(model, state)
 
 
-def _request(model: ModelKey, decision: Decision, catalog: Catalog) -> dict[str, object]:
-    epoch = catalog.epoch(model)
-    first = decision.state.first_unhealthy_at
+def _request(model: ModelKey, decision: Decision) -> dict[str, object]:
+    first, request = decision.state.first_unhealthy_at, decision.state.request
     return {
         "model": str(model),
         "reason": decision.reason,
         "requested_by": "decide_failover",
-        "failover_id": automatic_id(model, epoch, first) if first else None,
+        "failover_id": request.id if request else None,
         "first_failure_at": first.isoformat() if first else None,
     }
+
+
+def _ask(model: ModelKey, ask: Ask, decision: Decision, region: str, ports: Ports) -> None:
+    """Remember the digest, then send the token: one that was lost on its way is worth nothing, the next one counts."""
+    token = secrets.token_urlsafe(TOKEN_BYTES)
+    approval = Approval.ask(
+        token,
+        failover_id=ask.id,
+        reason=decision.reason,
+        now=ports.clock.now(),
+        until=ask.until,
+        first=decision.state.first_unhealthy_at,
+    )
+    ports.decisions.ask(model, approval)
+    ports.pager.page(
+        f"mldr: {model} waits for your approval",
+        f"{decision.reason}\n\nTo approve, until {ask.until:%Y-%m-%d %H:%M:%S} UTC and once: "
+        f"mldr approve {model.name} {token} --region {region}",
+    )
+
+
+def _withdraw(model: ModelKey, ask: Ask, decision: Decision, ports: Ports) -> None:
+    approval = ports.decisions.approval(model)
+    if approval and approval.open and approval.failover_id == ask.id:
+        try:
+            ports.decisions.settle(model, approval.withdraw(f"the outage ended ({decision.reason})"))
+        except LostRace:
+            return
+
+
+def _log(model: ModelKey, before: HealthState, state: HealthState, ports: Ports) -> None:
+    """Write the line that has ended with all its rounds, and the one that begins."""
+    last, line = before.decided, state.decided
+    if line and (last is None or last.at != line.at):
+        if last and last.rounds > 1:
+            ports.decisions.log(model, last)
+        ports.decisions.log(model, line)

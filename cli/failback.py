@@ -1,0 +1,210 @@
+"""`mldr failback` and `mldr move`: planned moves, to a model's home and away from it, without a failed request."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from cli.evacuation import evacuate
+from cli.failover import Again, OptionalModel, ask, check_reason, conclude
+from cli.outcomes import Ended, Exit, bad_input, unreachable
+from cli.output import AsJson, out, print_json
+from cli.protect import ModelName, Timeout, Wait
+from cli.regions import Bus, Environment, Looked, Place, Region, look, places, silence
+from mldr.domain.failover import Kind
+from mldr.domain.identity import ModelKey
+from mldr.domain.leadership import Leadership, Role, home_of, role
+from mldr.domain.recovery_point import Record
+from mldr.domain.routing import Route
+from mldr.registries.sagemaker import SageMakerRegistry
+
+Reason = Annotated[str, typer.Option(help="Why; it is kept in the evidence.")]
+HomeRegion = Annotated[
+    str | None, typer.Option("--region", help="Of a model: one of its regions. Alone: the home of all that come back.")
+]
+Plan = Annotated[bool, typer.Option("--plan", help="Only say what would happen, and whether it may begin.")]
+
+
+@dataclass(frozen=True)
+class Move:
+    """A planned move: who serves now, who is to serve, and what must be protected there first."""
+
+    model: ModelKey
+    kind: Kind
+    source: Place
+    target: Place
+    now: Role
+    version: str
+    here: Record | None
+
+    @property
+    def ready(self) -> bool:
+        """Whether the gate would let it begin now."""
+        return self.here is not None and self.here.restorable
+
+    @property
+    def lag(self) -> str:
+        """What is missing, in words."""
+        if self.here is None:
+            return "its protection has not begun; the gate asks for it"
+        behind = dt.datetime.now(dt.UTC) - self.here.origin.promoted_at
+        return f"{self.here.recovery_point} is {self.here.phase}, {int(behind.total_seconds())} s behind"
+
+    def described(self) -> dict[str, Any]:
+        """Return it as JSON shows it."""
+        return {
+            "model": str(self.model), "kind": self.kind, "from": self.source.region, "to": self.target.region,
+            "epoch": self.now.epoch, "serves": self.now.reason, "version": self.version, "ready": self.ready,
+            "recovery_point": self.here.recovery_point if self.here and self.ready else None,
+            "lag": None if self.ready else self.lag,
+        }  # fmt: skip
+
+
+def failback(
+    model: OptionalModel = None,
+    reason: Reason = "the region is well again",
+    plan: Plan = False,
+    again: Again = None,
+    wait: Wait = False,
+    timeout: Timeout = 1800,
+    as_json: AsJson = False,
+    region: HomeRegion = None,
+    env: Environment = "prod",
+    bus: Bus = "mldr",
+) -> None:
+    """Bring a model home after a failover, without a failed request; or all that are at home in a region.
+
+    [dim]$[/] mldr failback digits-classifier --plan
+    [dim]$[/] mldr failback digits-classifier --wait
+    [dim]$[/] mldr failback --region ap-southeast-1 --plan
+
+    `Failback Requested` is put on the bus of the model's home. Nothing is switched before all that the standby serves
+    is sealed there and the golden questions are answered; the standby then stands down by itself.
+
+    Exit codes: 0 completed (without --wait: asked; with --plan: it may begin), 1 refused, failed or not completed in
+    time, 2 bad input, 3 a region cannot be reached.
+    """
+    if model is None:
+        evacuate(region, Kind.FAILBACK, reason, env, bus,
+                 again=again, plan=plan, wait=wait, timeout=timeout, as_json=as_json)  # fmt: skip
+        return
+    if again:
+        raise bad_input("--id is of a whole region", "leave out the model, and name a region")
+    key = ModelKey.parse(model)
+    _run(key, Kind.FAILBACK, reason, places(region, env, others=True), bus,
+         plan=plan, wait=wait, timeout=timeout, as_json=as_json)  # fmt: skip
+
+
+def move(
+    model: ModelName,
+    reason: Reason,
+    plan: Plan = False,
+    wait: Wait = False,
+    timeout: Timeout = 1800,
+    as_json: AsJson = False,
+    region: Region = None,
+    env: Environment = "prod",
+    bus: Bus = "mldr",
+) -> None:
+    """Move a healthy model to its standby, for an exercise, without a failed request; `mldr failback` brings it home.
+
+    [dim]$[/] mldr move digits-classifier --reason "exercise of 31 January" --wait
+
+    Both regions must answer. When the one that serves is down, it is not a move: use `mldr failover`.
+
+    Exit codes: as those of `mldr failback`.
+    """
+    key = ModelKey.parse(model)
+    _run(key, Kind.MOVE, reason, places(region, env, others=True), bus,
+         plan=plan, wait=wait, timeout=timeout, as_json=as_json)  # fmt: skip
+
+
+def _run(
+    key: ModelKey, kind: Kind, reason: str, where: Sequence[Place], bus: str, *,
+    plan: bool, wait: bool, timeout: float, as_json: bool,
+) -> None:  # fmt: skip
+    check_reason(key, reason)
+    source, target, now = route_of(key, kind, where)
+    if plan:
+        _show(planned(key, kind, source, target, now), as_json)
+        return
+    conclude(ask(key, replace(target, bus_name=bus), kind, reason), wait=wait, timeout=timeout, as_json=as_json)
+
+
+def route_of(model: ModelKey, kind: Kind, where: Sequence[Place]) -> tuple[Place, Place, Role]:
+    """Return where a planned move leaves, where it goes, and who serves now. Ends the command when it makes no sense.
+
+    A move of a whole region asks this for each of its models.
+    """
+    looked = look(where, lambda place: _known(model, place))
+    found: dict[str, tuple[Leadership, Route | None]] = looked.answers
+    route = next((route for _, route in found.values() if route), None)
+    if route is None:
+        raise _unknown(model, looked)
+    by_region = {place.region: place for place in where}
+    home, standby = route.active.region, route.standby.region
+    target, source = (home, standby) if kind is Kind.FAILBACK else (standby, home)
+    for name in (target, source):
+        if name not in by_region:
+            by_region[name] = replace(where[0], region=name)
+    if target not in found:
+        raise unreachable(f"{target} does not answer; {silence(looked)}", f"`mldr status {model.name}`")
+    now = _role(target, *found[target])
+    if now.serving:
+        raise Ended(Exit.DOES_NOT_HOLD, f"{model}: {now.reason}", f"there is nothing to do; `mldr epoch {model.name}`")
+    return by_region[source], by_region[target], now
+
+
+def planned(model: ModelKey, kind: Kind, source: Place, target: Place, now: Role) -> Move:
+    """Return a move as its gate would judge it: both regions are asked."""
+    takeover = source.catalog.leadership(model).takeover
+    record = source.catalog.record(model, takeover.recovery_point) if takeover else None
+    registry = SageMakerRegistry(source.client("sagemaker"), target.client("sagemaker"))
+    newest = registry.newest_approved(model)
+    copied = newest is not None and registry.describe(newest).copied_from is not None
+    version = (record.target_arn if record and (newest is None or copied) else newest) or ""
+    records = [one for one in target.catalog.records(model) if one.origin.arn == version]
+    best = max(records, key=lambda one: (one.restorable, one.started_at), default=None)
+    return Move(model=model, kind=kind, source=source, target=target, now=now, version=version, here=best)
+
+
+def _known(model: ModelKey, place: Place) -> tuple[Leadership, Route | None]:
+    knowledge = place.catalog.leadership(model)
+    return knowledge, route_in(place, model, knowledge)
+
+
+def route_in(place: Place, model: ModelKey, knowledge: Leadership) -> Route | None:
+    """Return a model's graph as a region knows it: onboarded there, or learned from its standby."""
+    return place.catalog.route(model) or (knowledge.standing.route if knowledge.standing else None)
+
+
+def _role(region: str, knowledge: Leadership, route: Route | None) -> Role:
+    home = home_of(region, knowledge, route)
+    return role(region, home, knowledge, now=dt.datetime.now(dt.UTC), drain=dt.timedelta(0))
+
+
+def _unknown(model: ModelKey, looked: Looked) -> Ended:
+    advice = f"`mldr protect {model.name}` gives it a name and a standby"
+    if looked.silent:
+        return unreachable(f"no region that answers knows where {model} is at home; {silence(looked)}", advice)
+    return Ended(Exit.DOES_NOT_HOLD, f"{model} was never onboarded", advice)
+
+
+def _show(move: Move, as_json: bool) -> None:
+    if as_json:
+        print_json(move.described())
+    else:
+        mark = "[green]✓[/]" if move.ready else "[yellow]…[/]"
+        out.print(f"{mark} {move.kind} of {move.model}: {move.source.region} → {move.target.region}")
+        out.print(escape(f"  now: {move.now.reason}"))
+        out.print(escape(f"  what is served: {move.version}"))
+        sealed = f"sealed as {move.here.recovery_point}" if move.here and move.ready else move.lag
+        out.print(escape(f"  in {move.target.region}: {sealed}"))
+        out.print(f"  then: claim an epoch above {move.now.epoch}, golden check, switch; the old side drains")
+    if not move.ready:
+        raise Ended(Exit.DOES_NOT_HOLD, f"{move.target.region} lags: {move.lag}", "ask again, or let the gate wait")

@@ -1,0 +1,65 @@
+"""What this region knows of the models that it is to take over, many of them at once."""
+
+from __future__ import annotations
+
+import datetime as dt
+from concurrent.futures import ThreadPoolExecutor
+
+from mldr.domain.evacuation import EARLIER
+from mldr.domain.identity import ModelKey
+from mldr.domain.leadership import Leadership
+from mldr.domain.recovery_point import Manifest, Record, manifest_key, newest_restorable
+from mldr.domain.region_plan import Direction, ModelFacts, leaving, retired
+from mldr.domain.routing import Route
+from mldr.domain.serving_state import ServingState
+from mldr.errors import Permanent
+from mldr.ports import Catalog, EvidenceStore, ServingCaptures, Vault
+
+THREADS = 32
+LOOKED_AT = 2 * EARLIER  # records of a chain: failures stand between the recoveries
+
+
+class CatalogFacts:
+    """Needs what the catalog's and the vault's reads need; nothing of the other region."""
+
+    def __init__(self, catalog: Catalog, vault: Vault, evidence: EvidenceStore, captures: ServingCaptures) -> None:
+        self._catalog, self._vault, self._evidence, self._captures = catalog, vault, evidence, captures
+
+    def gather(self, direction: Direction, now: dt.datetime) -> list[ModelFacts]:
+        known = {str(model): model for model in self._catalog.models()}
+        known |= {str(model): model for model, _ in self._catalog.standings()}
+        with ThreadPoolExecutor(THREADS) as pool:
+            found = pool.map(lambda model: self._of(model, direction, now), known.values())
+            return [one for one in found if one]
+
+    def _of(self, model: ModelKey, direction: Direction, now: dt.datetime) -> ModelFacts | None:
+        knowledge = self._catalog.leadership(model)
+        home = leaving(direction, knowledge, self._route(model, knowledge), now)
+        if home is None:
+            return None
+        records = self._catalog.records(model)
+        if retired(records):
+            return None
+        point = newest_restorable(records)
+        return ModelFacts(
+            model=model,
+            home=home,
+            point=point,
+            sealed=self._sealed(point) if point else None,
+            earlier=tuple(self._evidence.newest(model, LOOKED_AT)),
+            state=self._state(model),
+        )
+
+    def _route(self, model: ModelKey, knowledge: Leadership) -> Route | None:
+        return self._catalog.route(model) or (knowledge.standing.route if knowledge.standing else None)
+
+    def _sealed(self, point: Record) -> Manifest | None:
+        """A manifest that is gone is told by its model's own failover; the plan of the others goes on."""
+        content = self._vault.read(manifest_key(point.model, point.recovery_point), point.manifest_version)
+        return Manifest.model_validate_json(content) if content else None
+
+    def _state(self, model: ModelKey) -> ServingState | None:
+        try:
+            return self._captures.newest(model)
+        except Permanent:
+            return None

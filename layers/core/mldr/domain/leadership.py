@@ -1,0 +1,184 @@
+"""Which of two regions serves a model, as far as one of them can know it.
+
+Each region decides from its own catalog, and from what the other one was last seen to announce. Epochs are ballots:
+the standby claims odd numbers and the home even ones, so the same epoch is never held twice, however little the two can
+say to each other. The highest epoch whose switch was flipped serves; whoever learns of a higher one stands down.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Self
+
+from pydantic import ConfigDict
+
+from mldr.domain.failover import Kind, Takeover
+from mldr.domain.identity import Frozen, ModelKey
+from mldr.domain.routing import Route
+
+
+class Announcement(Frozen):
+    """What a region says of a model to its peer: the highest epoch whose flip it knows of, and who holds it.
+
+    `holder` and `home` are empty while nobody told the region. `version` is the ARN, in the announcing region's
+    registry, of what it serves by a takeover. What a newer release adds is ignored.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    model: str
+    region: str
+    epoch: int
+    holder: str
+    home: str
+    kind: Kind
+    since: dt.datetime | None
+    route: Route | None
+    version: str | None = None
+
+
+class Standing(Frozen):
+    """What the peer was last seen to announce, and when this region learned that epoch. Only grows."""
+
+    epoch: int
+    holder: str
+    home: str
+    kind: Kind
+    since: dt.datetime | None
+    route: Route | None
+    version: str | None
+    learned_at: dt.datetime
+
+    @classmethod
+    def of(cls, announcement: Announcement, learned_at: dt.datetime) -> Self:
+        """Return what an announcement leaves in the catalog."""
+        return cls.model_validate({**announcement.model_dump(exclude={"model", "region"}), "learned_at": learned_at})
+
+
+class Leadership(Frozen):
+    """What a region's catalog knows: its own takeover, the one that it stood down from, and the peer's word."""
+
+    takeover: Takeover | None = None
+    former: Takeover | None = None
+    standing: Standing | None = None
+
+    @property
+    def epoch(self) -> int:
+        """Return the highest epoch whose flip is known; 0 while nobody ever took over."""
+        mine = [one.epoch for one in (self.takeover, self.former) if one]
+        return max([*mine, self.standing.epoch if self.standing else 0])
+
+
+class Role(Frozen):
+    """What a region is to a model. `writer` may capture, register and restore for it in the name of its epoch.
+
+    `draining` still answers predictions after a planned move, so that no client fails while DNS answers are kept.
+    """
+
+    serving: bool
+    writer: bool
+    draining: bool
+    stood_down: bool
+    epoch: int
+    holder: str
+    reason: str
+
+
+def home_of(region: str, knowledge: Leadership, route: Route | None) -> str:
+    """Return the home of a model, '' while nobody told: its route says, or who announced it, or its own takeover."""
+    if route:
+        return route.active.region
+    if knowledge.standing and knowledge.standing.home:
+        return knowledge.standing.home
+    switch = knowledge.takeover or knowledge.former
+    return switch.home if switch else ""
+
+
+def role(region: str, home: str, knowledge: Leadership, *, now: dt.datetime, drain: dt.timedelta) -> Role:
+    """Return what a region is to a model. Without a home, which nobody has told, it goes on as if it were the home."""
+    takeover, standing = knowledge.takeover, knowledge.standing
+    if standing and standing.holder != region and standing.epoch > (takeover.epoch if takeover else 0):
+        planned = standing.kind.planned and now - standing.learned_at < drain
+        return _waiting(
+            standing.epoch,
+            standing.holder,
+            draining=planned,
+            stood_down=True,
+            reason=f"stood down: epoch {standing.epoch} is held by {standing.holder} since {_since(standing)}",
+        )
+    if takeover:
+        since = f"since {takeover.flipped_at:%Y-%m-%d %H:%M:%S}"
+        return _serving(takeover.epoch, region, f"{region} serves, epoch {takeover.epoch}, {since}")
+    if home in ("", region):
+        return _serving(0, region, f"{region} serves, epoch 0: nobody took over")
+    return _waiting(0, home, draining=False, stood_down=False, reason=f"{home} serves, epoch 0: nobody took over")
+
+
+def _serving(epoch: int, region: str, reason: str) -> Role:
+    return Role(serving=True, writer=True, draining=False, stood_down=False, epoch=epoch, holder=region, reason=reason)
+
+
+def _waiting(epoch: int, holder: str, *, draining: bool, stood_down: bool, reason: str) -> Role:
+    return Role(
+        serving=False,
+        writer=False,
+        draining=draining,
+        stood_down=stood_down,
+        epoch=epoch,
+        holder=holder,
+        reason=reason,
+    )
+
+
+def _since(standing: Standing) -> str:
+    return f"{standing.since:%Y-%m-%d %H:%M:%S}" if standing.since else "ever"
+
+
+def announce(
+    model: ModelKey, region: str, knowledge: Leadership, *, route: Route | None, version: str | None
+) -> Announcement:
+    """Return what a region says of a model; `version` is what its own takeover serves."""
+    takeover, standing = knowledge.takeover, knowledge.standing
+    home = home_of(region, knowledge, route)
+    route = route or (standing.route if standing else None)
+    if takeover and takeover.epoch >= (standing.epoch if standing else 0):
+        return Announcement(
+            model=str(model), region=region, epoch=takeover.epoch, holder=region, home=home, kind=takeover.kind,
+            since=takeover.flipped_at, route=route, version=version,
+        )  # fmt: skip
+    if standing and standing.epoch:
+        told = standing.model_dump(exclude={"learned_at", "route", "home"})
+        return Announcement.model_validate(
+            {**told, "model": str(model), "region": region, "home": home, "route": route}
+        )
+    return Announcement(
+        model=str(model), region=region, epoch=0, holder=home, home=home, kind=Kind.HOME, since=None, route=route
+    )  # fmt: skip
+
+
+def learned(before: Standing | None, announcement: Announcement, now: dt.datetime) -> Standing | None:
+    """Return what to remember of an announcement, None when it tells nothing new.
+
+    An older epoch tells nothing; nor does one that its holder cannot have claimed, or a region that knows no home.
+    """
+    if not announcement.home or not _possible(announcement):
+        return None
+    if before is None or announcement.epoch > before.epoch:
+        return Standing.of(announcement, now)
+    if announcement.epoch < before.epoch:
+        return None
+    same = Standing.of(announcement, before.learned_at)
+    if announcement.route is None:
+        same = same.model_copy(update={"route": before.route})
+    return None if same == before else same
+
+
+def _possible(announcement: Announcement) -> bool:
+    """The standby holds odd epochs and the home even ones: anything else is a mistake and changes nothing."""
+    return (announcement.epoch % 2 == 0) == (announcement.holder == announcement.home)
+
+
+def overruled(knowledge: Leadership, region: str) -> bool:
+    """Return whether this region's takeover is over: the peer was seen to announce a higher epoch of its own."""
+    takeover, standing = knowledge.takeover, knowledge.standing
+    return bool(takeover and standing and standing.holder != region and standing.epoch > takeover.epoch)

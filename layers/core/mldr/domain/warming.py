@@ -1,0 +1,142 @@
+"""Whether a restored model is warm: with the capacity that was captured, and about as fast as it was.
+
+A cold container answers slowly at first, and a standby's endpoint may be smaller than what served. Both are over before
+traffic moves, but for a bounded time only: an outage is worse than slowness, unless the policy says otherwise.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Mapping, Sequence
+
+from mldr.domain.golden import GoldenInference
+from mldr.domain.identity import Frozen
+from mldr.domain.model_rules import WarmRule
+
+SLACK = 10.0  # milliseconds that a call may take longer anywhere: the factor of a very fast model would mean nothing
+
+
+class Latency(Frozen):
+    """How long answers took, in milliseconds, and where that is known from."""
+
+    p50: float
+    p95: float
+    requests: int
+    source: str
+
+
+class Count(Frozen):
+    """The instances of a variant, how many there are and how many were asked for, and its weight in the traffic."""
+
+    current: int
+    desired: int
+    weight: float = 1.0
+
+
+class Warmth(Frozen):
+    """What came of one round. `more` asks for another; `warning` is what a person is told if traffic moves as it is."""
+
+    warm: bool
+    more: bool
+    reason: str
+    warning: str = ""
+
+
+def measured(milliseconds: Sequence[float], source: str) -> Latency | None:
+    """Return the percentiles of what was measured, None of nothing. The nearest rank, so each is a real answer."""
+    if not milliseconds:
+        return None
+    ranked = sorted(milliseconds)
+
+    def rank(share: float) -> float:
+        return round(ranked[math.ceil(share * len(ranked)) - 1], 3)
+
+    return Latency(p50=rank(0.5), p95=rank(0.95), requests=len(ranked), source=source)
+
+
+def recorded(golden: Sequence[GoldenInference], captured: Latency | None) -> Latency | None:
+    """Return the baseline: what the golden inferences say, else what was captured of the endpoint, None of neither."""
+    told = [one.latency_ms for one in golden if one.latency_ms is not None]
+    return measured(told, "the golden inferences") or captured
+
+
+def drifted(held: Latency | None, found: Latency | None) -> bool:
+    """Return whether a baseline is worth keeping anew: there was none, or its middle moved by more than a quarter."""
+    if held is None or found is None:
+        return held is None and found is not None
+    return not 0.75 * held.p50 <= found.p50 <= 1.25 * held.p50
+
+
+def missing(wanted: Mapping[str, int], there: Mapping[str, Count]) -> dict[str, int]:
+    """Return the variants that have not asked for as many instances as they should have, with that number."""
+    return {name: count for name, count in wanted.items() if name in there and there[name].desired < count}
+
+
+def reweighed(wanted: Mapping[str, float], there: Mapping[str, Count]) -> dict[str, float]:
+    """Return the weights to set, of all variants, or nothing where each has its own already. One alone takes all."""
+    known = {name: weight for name, weight in wanted.items() if name in there}
+    differs = any(there[name].weight != weight for name, weight in known.items())
+    return known if len(known) > 1 and differs else {}
+
+
+def judge(
+    rule: WarmRule,
+    samples: Sequence[float],
+    baseline: Latency | None,
+    *,
+    wanted: Mapping[str, int],
+    there: Mapping[str, Count],
+    refused: str,
+    waited: dt.timedelta,
+) -> Warmth:
+    """Return whether the model is warm; `samples` are milliseconds in the order of the requests.
+
+    Without a baseline it is warm once its answers get no faster any more.
+    """
+    cold = [text for text in (_capacity(wanted, there, refused), _speed(rule, samples, baseline)) if text]
+    if not cold:
+        return Warmth(warm=True, more=False, reason=_told(samples, baseline))
+    reason = "; ".join(cold)
+    if waited < rule.within:
+        return Warmth(warm=False, more=True, reason=reason)
+    told = f"not warm after {waited.total_seconds():.0f} s: {reason}"
+    return Warmth(warm=False, more=False, reason=told, warning=told)
+
+
+def _capacity(wanted: Mapping[str, int], there: Mapping[str, Count], refused: str) -> str:
+    short = {name: one for name, one in wanted.items() if name in there and there[name].current < one}
+    said = ", ".join(f"variant {name} has {there[name].current} of {one} instances" for name, one in short.items())
+    return f"{said} ({refused})" if said and refused else said
+
+
+def _speed(rule: WarmRule, samples: Sequence[float], baseline: Latency | None) -> str:
+    found = measured(samples, "this region")
+    if found is None:
+        return ""
+    if baseline is None:
+        return _settled(rule, samples)
+    for name, got, was in (("half", found.p50, baseline.p50), ("95 %", found.p95, baseline.p95)):
+        most = rule.factor * was + SLACK
+        if got > most:
+            return (
+                f"{name} of the answers came within {got:.0f} ms, {was:.0f} ms by {baseline.source}, "
+                f"at most {most:.0f} ms are allowed"
+            )
+    return ""
+
+
+def _settled(rule: WarmRule, samples: Sequence[float]) -> str:
+    middle = len(samples) // 2
+    first, last = measured(samples[:middle], ""), measured(samples[middle:], "")
+    if first is None or last is None or first.p50 <= rule.factor * last.p50 + SLACK:
+        return ""
+    return f"answers still get faster: half of them came within {first.p50:.0f} ms, then within {last.p50:.0f} ms"
+
+
+def _told(samples: Sequence[float], baseline: Latency | None) -> str:
+    found = measured(samples, "this region")
+    if found is None:
+        return "there are no golden inferences to warm it with"
+    was = f", recorded {baseline.p50:.0f} ms by {baseline.source}" if baseline else ", no baseline is recorded"
+    return f"half of {found.requests} answers within {found.p50:.0f} ms, 95 % within {found.p95:.0f} ms{was}"

@@ -1,0 +1,78 @@
+"""Find out whether an endpoint is there already: the model's own that comes home, or one that stands by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from mldr.domain.tiers import stands
+from mldr.errors import Permanent
+from mldr.events import Claimed, ClaimedTask
+from mldr.ports import Catalog, OwnEndpoints, Registry, Serving, ServingCaptures, Vault
+from mldr.steps.restore_serving import claimed_manifest, claimed_state, held_epoch, other_manifests
+from mldr.steps.standing_name import name_of_standing
+
+
+def find_endpoint(
+    task: ClaimedTask,
+    *,
+    catalog: Catalog,
+    vault: Vault,
+    registry: Callable[[], Registry],
+    endpoints: OwnEndpoints,
+    captures: ServingCaptures,
+    serving: Serving,
+) -> Claimed:
+    """Return the claim, with the endpoint that is there already: it has the very version, as the peer serves it.
+
+    At home that may be the model's own; elsewhere one that its tier let stand. Whether it answers as recorded is proven
+    afterwards, as for a restored one. The registry is only made when it is asked: only a home has one to ask.
+    """
+    held_epoch(task, catalog)
+    if task.claim.at_home:
+        return _own(task, catalog, vault, registry(), endpoints)
+    return _standing(task, catalog, vault, captures, serving)
+
+
+def _standing(
+    task: ClaimedTask, catalog: Catalog, vault: Vault, captures: ServingCaptures, serving: Serving
+) -> Claimed:
+    """Nothing is asked of a policy or of a tier: what stands is used, whoever let it stand, and why."""
+    manifest, state = claimed_manifest(task, catalog, vault), claimed_state(task, captures)
+    if manifest.policy.serving.kserve:
+        return task.claim
+    others = other_manifests(task, state, catalog, vault)
+    name = name_of_standing(manifest, state, others)
+    status, _ = serving.status(name)
+    return task.claim.model_copy(update={"endpoint": name, "stands": True}) if stands(status) else task.claim
+
+
+def _own(task: ClaimedTask, catalog: Catalog, vault: Vault, registry: Registry, endpoints: OwnEndpoints) -> Claimed:
+    record = catalog.record(task.model, task.claim.recovery_point)
+    if record is None or record.target_arn is None:
+        return task.claim
+    serving = claimed_manifest(task, catalog, vault).policy.serving
+    if serving.kserve:
+        return task.claim  # an InferenceService keeps its name: restoring it finds what is there
+    own = serving.endpoint or task.model.name
+    try:
+        held = endpoints.contents(own)
+        wanted = _contents(registry.own(record.target_arn).document)
+    except Permanent:
+        return task.claim
+    if not held or held not in ({record.target_arn}, wanted):
+        return task.claim
+    return task.claim.model_copy(update={"endpoint": own, "reuse": True})
+
+
+def _contents(document: dict[str, Any]) -> frozenset[str]:
+    return frozenset(
+        value
+        for one in document.get("InferenceSpecification", {}).get("Containers", [])
+        for value in (
+            one.get("Image"),
+            one.get("ModelDataUrl"),
+            one.get("ModelDataSource", {}).get("S3DataSource", {}).get("S3Uri"),
+        )
+        if value
+    )

@@ -1,0 +1,111 @@
+"""Bring a restored endpoint to the capacity that was captured, and ask it golden questions until it is fast enough."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from itertools import cycle, islice
+
+from mldr.domain.golden import GoldenInference
+from mldr.domain.identity import Frozen
+from mldr.domain.recovery_point import Manifest
+from mldr.domain.serving import plan_serving
+from mldr.domain.serving_state import IN_SERVICE, ServingState
+from mldr.domain.warming import Count, Warmth, judge, missing, recorded, reweighed
+from mldr.errors import EndpointFailed, NotWarm
+from mldr.events import WarmTask
+from mldr.ports import Catalog, Clock, Serving, ServingCaptures, Vault
+from mldr.steps.prove_answers import golden_of
+from mldr.steps.restore_serving import claimed_manifest, claimed_state, held_epoch, other_manifests
+
+BUDGET = dt.timedelta(seconds=60)  # of one round; a slow model is asked less often in it
+
+
+class Round(Frozen):
+    """What one round of warming came to. `began` is when the first one did."""
+
+    warmth: Warmth
+    began: dt.datetime
+    requests: int
+
+
+class Capacity(Frozen):
+    """How many instances there should be, how many there are, and why no more were given."""
+
+    wanted: dict[str, int] = {}
+    there: dict[str, Count] = {}
+    refused: str = ""
+
+
+def warm_serving(
+    task: WarmTask, *, catalog: Catalog, vault: Vault, serving: Serving, captures: ServingCaptures, clock: Clock
+) -> Round:
+    """Return how warm the endpoint is. Raises NotWarm when it did not become so in time and its policy insists on it.
+
+    What is asked here is no client's: it is answered by the endpoint itself, and no answer is kept.
+    """
+    manifest, state = claimed_manifest(task, catalog, vault), claimed_state(task, captures)
+    held_epoch(task, catalog)
+    began = task.warm.began if task.warm else clock.now()
+    capacity = _scaled(task, manifest, state, catalog, vault, serving)
+    golden = golden_of(manifest, vault)
+    samples = _replay(task.claim.endpoint, golden, manifest.policy.warm.requests, serving, clock)
+    warmth = judge(
+        manifest.policy.warm,
+        samples,
+        recorded(golden, state.latency if state else None),
+        wanted=capacity.wanted,
+        there=capacity.there,
+        refused=capacity.refused,
+        waited=clock.now() - began,
+    )
+    if warmth.warning and manifest.policy.warm.required:
+        raise NotWarm(f"{task.model}: {warmth.reason}; warm.required in its policy keeps the traffic where it is")
+    return Round(warmth=warmth, began=began, requests=len(samples))
+
+
+def _scaled(
+    task: WarmTask,
+    manifest: Manifest,
+    state: ServingState | None,
+    catalog: Catalog,
+    vault: Vault,
+    serving: Serving,
+) -> Capacity:
+    """Ask for the instances that are missing. The model's own endpoint is not mldr's, and stays as it is."""
+    if task.claim.reuse:
+        return Capacity()
+    endpoint, others = task.claim.endpoint, other_manifests(task, state, catalog, vault)
+    plan = plan_serving(manifest, epoch=task.claim.epoch, default_role="", state=state, others=others)
+    there = serving.capacity(endpoint)
+    short, weights, refused = missing(plan.capacity, there), reweighed(plan.weights, there), ""
+    if (short or weights) and serving.status(endpoint)[0] == IN_SERVICE:
+        refused = _ask(endpoint, short, weights, serving)
+        there = serving.capacity(endpoint)
+    return Capacity(wanted=plan.capacity, there=there, refused=refused)
+
+
+def _ask(endpoint: str, short: dict[str, int], weights: dict[str, float], serving: Serving) -> str:
+    """Return why the instances are refused, '' when they come: a small endpoint that serves is better than none."""
+    try:
+        serving.scale(endpoint, short, weights)
+    except EndpointFailed as error:
+        return str(error)
+    return ""
+
+
+def _replay(
+    endpoint: str, golden: Sequence[GoldenInference], requests: int, serving: Serving, clock: Clock
+) -> list[float]:
+    """Return how long each answer took, in milliseconds; each question was asked once before, and does not count."""
+    for one in golden:
+        serving.invoke(endpoint, one.body(), one.content_type)
+    until = clock.now() + BUDGET
+    samples: list[float] = []
+    for one in islice(cycle(golden), requests):
+        before = clock.now()
+        if before > until:
+            break
+        serving.invoke(endpoint, one.body(), one.content_type)
+        samples.append((clock.now() - before).total_seconds() * 1000)
+    return samples

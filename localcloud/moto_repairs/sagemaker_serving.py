@@ -1,0 +1,369 @@
+"""What SageMaker keeps of models, endpoint configurations and endpoints, and how Application Auto Scaling scales them.
+
+Restores: settings that moto drops (network isolation, shadow variants, explainers, a configuration's own role and VPC);
+weights of zero; UpdateEndpointWeightsAndCapacities, which changes only what it is given and takes its time; the images
+that run, by digest; inference components; and scalable targets of serverless variants and of inference components.
+"""
+
+from collections.abc import Callable
+from enum import Enum
+from types import SimpleNamespace
+from typing import Any
+
+from moto.applicationautoscaling import models as autoscaling_models
+from moto.applicationautoscaling import responses as autoscaling_responses
+from moto.applicationautoscaling.exceptions import AWSValidationException
+from moto.core.responses import ActionResult, EmptyResult
+from moto.core.utils import utcnow
+from moto.ecr.models import ecr_backends
+from moto.sagemaker.exceptions import ValidationError
+from moto.sagemaker.models import FakeEndpoint, FakeEndpointConfig, Model, SageMakerModelBackend
+from moto.sagemaker.responses import SageMakerResponse
+
+from localcloud.patches import Patches
+
+MODEL_SETTINGS = ("EnableNetworkIsolation", "InferenceExecutionConfig", "VpcConfig")
+CONFIG_SETTINGS = (
+    "ShadowProductionVariants",
+    "ExplainerConfig",
+    "ExecutionRoleArn",
+    "VpcConfig",
+    "EnableNetworkIsolation",
+    "MetricsConfig",
+    "AsyncInferenceConfig",
+    "DataCaptureConfig",
+    "KmsKeyId",
+)
+DIMENSIONS = (
+    "sagemaker:variant:DesiredInstanceCount",
+    "sagemaker:variant:DesiredProvisionedConcurrency",
+    "sagemaker:inference-component:DesiredCopyCount",
+)
+Reweighed = Callable[[SageMakerModelBackend, FakeEndpoint], None]
+
+
+class SageMakerServingRepairs:
+    """Replaces the parts of moto's hosting that differ from AWS; `reweighed` is told of changed weights and counts."""
+
+    def __init__(self, reweighed: Reweighed | None = None) -> None:
+        self._reweighed = reweighed
+        self._patches = Patches()
+
+    def start(self) -> None:
+        """Put the repairs in place."""
+        replace = self._patches.replace
+        self._create_model = replace(SageMakerResponse, "create_model", self._keeping("_create_model", _keep_model))
+        self._create_config = replace(
+            SageMakerResponse, "create_endpoint_config", self._keeping("_create_config", _keep_config)
+        )
+        replace(FakeEndpointConfig, "validate_production_variants", _validate)
+        replace(SageMakerModelBackend, "validate_production_variants", _validate_models)
+        self._model = replace(Model, "response_object", property(self._with_settings("_model")))
+        self._config = replace(FakeEndpointConfig, "response_object", property(self._with_settings("_config")))
+        replace(FakeEndpoint, "_process_production_variants", lambda _, variants: live_variants(variants))
+        replace(SageMakerModelBackend, "describe_endpoint", self._describe_endpoint())
+        self._tagged = replace(SageMakerModelBackend, "_get_resource_from_arn", self._resource_from_arn())
+        replace(SageMakerModelBackend, "update_endpoint_weights_and_capacities", self._update_weights())
+        for name, operation in COMPONENT_OPERATIONS.items():
+            setattr(SageMakerResponse, name, operation)
+        replace(autoscaling_models, "ScalableDimensionValueSet", _dimensions())
+        replace(autoscaling_responses, "ScalableDimensionValueSet", _dimensions())
+        self._type_of = replace(autoscaling_models, "_get_resource_type_from_resource_id", self._resource_type())
+        self._register = replace(
+            autoscaling_models.ApplicationAutoscalingBackend, "register_scalable_target", self._register_target()
+        )
+
+    def stop(self) -> None:
+        """Put moto's own parts back."""
+        self._patches.undo()
+        for name in COMPONENT_OPERATIONS:
+            delattr(SageMakerResponse, name)
+
+    def _keeping(self, name: str, keep: Callable[[SageMakerResponse], None]) -> Callable[..., ActionResult]:
+        def create(response: SageMakerResponse) -> ActionResult:
+            made: ActionResult = getattr(self, name)(response)
+            keep(response)
+            return made
+
+        return create
+
+    def _with_settings(self, name: str) -> Callable[[Any], dict[str, Any]]:
+        def response_object(record: Any) -> dict[str, Any]:
+            described: dict[str, Any] = getattr(self, name).fget(record)
+            described.pop("Kept", None)
+            return {**described, **getattr(record, "kept", {})}
+
+        return response_object
+
+    def _describe_endpoint(self) -> Callable[..., dict[str, Any]]:
+        def describe(backend: SageMakerModelBackend, endpoint_name: str) -> dict[str, Any]:
+            record = backend.endpoints.get(endpoint_name)
+            if record is None:
+                arn = FakeEndpoint.arn_formatter(endpoint_name, backend.account_id, backend.region_name)
+                raise ValidationError(message=f'Could not find endpoint "{arn}".')
+            config = backend.endpoint_configs.get(record.endpoint_config_name)
+            described: dict[str, Any] = dict(record.response_object)
+            kept = getattr(config, "kept", {})
+            described["ProductionVariants"] = _running(backend, record, config, record.production_variants)
+            shadows = kept.get("ShadowProductionVariants")
+            if shadows and config is not None:
+                described["ShadowProductionVariants"] = _running(backend, record, config, live_variants(shadows))
+            if kept.get("AsyncInferenceConfig"):
+                described["AsyncInferenceConfig"] = kept["AsyncInferenceConfig"]
+            return described
+
+        return describe
+
+    def _update_weights(self) -> Callable[..., str]:
+        def update(
+            backend: SageMakerModelBackend, endpoint_name: str, desired_weights_and_capacities: list[dict[str, Any]]
+        ) -> str:
+            backend.describe_endpoint(endpoint_name)
+            record = backend.endpoints[endpoint_name]
+            if record.endpoint_status != "InService":
+                raise ValidationError(message=f'Cannot update in-progress endpoint "{record.arn}".')
+            variants = {one["VariantName"]: one for one in record.production_variants}
+            unknown = [
+                one["VariantName"] for one in desired_weights_and_capacities if one["VariantName"] not in variants
+            ]
+            if unknown:
+                raise ValidationError(
+                    message=f'The variant name(s) "{", ".join(unknown)}" is/are not present within endpoint '
+                    f'configuration "{record.endpoint_config_name}".'
+                )
+            for one in desired_weights_and_capacities:
+                _change(variants[one["VariantName"]], one)
+            record.last_modified_time = utcnow()
+            if self._reweighed:
+                self._reweighed(backend, record)
+            return str(record.arn)
+
+        return update
+
+    def _resource_from_arn(self) -> Callable[..., Any]:
+        def resource(backend: SageMakerModelBackend, arn: str) -> Any:
+            kind, _, name = arn.rpartition(":")[2].partition("/")
+            if kind != "inference-component":
+                return self._tagged(backend, arn)
+            return SimpleNamespace(tags=components(backend)[name]["Tags"])
+
+        return resource
+
+    def _resource_type(self) -> Callable[[str], str]:
+        def resource_type(resource_id: str) -> str:
+            if resource_id.startswith("inference-component/"):
+                return "inference-component"
+            found: str = self._type_of(resource_id)
+            return found
+
+        return resource_type
+
+    def _register_target(self) -> Callable[..., Any]:
+        def register(backend: Any, namespace: str, r_id: str, *args: Any, **more: Any) -> Any:
+            if namespace == "sagemaker":
+                _must_exist(backend, r_id)
+            return self._register(backend, namespace, r_id, *args, **more)
+
+        return register
+
+
+def live_variants(variants: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The variants as DescribeEndpoint shows them when they begin: what they are configured with is what they have."""
+    made = []
+    for one in variants:
+        weight = one.get("InitialVariantWeight")
+        weight = 1.0 if weight is None else float(weight)
+        live: dict[str, Any] = {"VariantName": one["VariantName"], "CurrentWeight": weight, "DesiredWeight": weight}
+        if one.get("ServerlessConfig"):
+            live |= {
+                "CurrentServerlessConfig": one["ServerlessConfig"],
+                "DesiredServerlessConfig": one["ServerlessConfig"],
+            }
+        else:
+            count = one.get("InitialInstanceCount", 1)
+            live |= {"CurrentInstanceCount": count, "DesiredInstanceCount": count}
+        made.append(live)
+    return made
+
+
+def _change(variant: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """What is not asked for stays as it is."""
+    if wanted.get("DesiredWeight") is not None:
+        variant["CurrentWeight"] = variant["DesiredWeight"] = float(wanted["DesiredWeight"])
+    if wanted.get("DesiredInstanceCount") is not None:
+        variant["CurrentInstanceCount"] = variant["DesiredInstanceCount"] = int(wanted["DesiredInstanceCount"])
+    if wanted.get("ServerlessUpdateConfig"):
+        changed = {**variant["CurrentServerlessConfig"], **wanted["ServerlessUpdateConfig"]}
+        variant["CurrentServerlessConfig"] = variant["DesiredServerlessConfig"] = changed
+
+
+def _keep_model(response: SageMakerResponse) -> None:
+    made = response.sagemaker_backend._models[response._get_param("ModelName")]
+    vars(made)["kept"] = _given(response, MODEL_SETTINGS)
+
+
+def _keep_config(response: SageMakerResponse) -> None:
+    made = response.sagemaker_backend.endpoint_configs[response._get_param("EndpointConfigName")]
+    vars(made)["kept"] = _given(response, CONFIG_SETTINGS)
+
+
+def _given(response: SageMakerResponse, names: tuple[str, ...]) -> dict[str, Any]:
+    found = {name: response._get_param(name) for name in names}
+    return {name: value for name, value in found.items() if value not in (None, {}, [])}
+
+
+def _validate(config: FakeEndpointConfig, production_variants: list[dict[str, Any]]) -> None:
+    """A variant has instances of a type or is serverless; which types a region offers is not known here."""
+    for one in production_variants:
+        if "InstanceType" not in one and "ServerlessConfig" not in one and "InstancePools" not in one:
+            raise ValidationError(
+                message=f"Variant {one.get('VariantName')} names neither instances nor ServerlessConfig."
+            )
+        if "ServerlessConfig" in one:
+            FakeEndpointConfig.validate_serverless_config(config, one["ServerlessConfig"])
+
+
+def _validate_models(backend: SageMakerModelBackend, production_variants: list[dict[str, Any]]) -> None:
+    """A variant without a model of its own waits for inference components."""
+    for one in production_variants:
+        name = one.get("ModelName")
+        if name and name not in backend._models:
+            raise ValidationError(message=f'Could not find model "{name}".')
+
+
+def _running(
+    backend: SageMakerModelBackend, record: FakeEndpoint, config: Any, live: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    configured = [*config.production_variants, *getattr(config, "kept", {}).get("ShadowProductionVariants", [])]
+    models = {one["VariantName"]: one.get("ModelName") for one in configured} if config else {}
+    return [{**one, **_deployed(backend, record, models.get(one["VariantName"]))} for one in live]
+
+
+def _deployed(backend: SageMakerModelBackend, record: FakeEndpoint, model: str | None) -> dict[str, Any]:
+    """The images of a variant, each with the digest that its tag stood for."""
+    found = backend._models.get(model) if model else None
+    if found is None:
+        return {}
+    containers = [found.primary_container] if found.primary_container else list(found.containers)
+    images = [one["Image"] for one in containers if one.get("Image")]
+    resolved = [(image, _resolved(backend, image)) for image in images]
+    return {
+        "DeployedImages": [
+            {"SpecifiedImage": image, "ResolvedImage": digest, "ResolutionTime": record.creation_time}
+            for image, digest in resolved
+            if digest
+        ]
+    }
+
+
+def _resolved(backend: SageMakerModelBackend, image: str) -> str:
+    registry, _, rest = image.partition("/")
+    name, _, tag = rest.partition(":")
+    held = ecr_backends[backend.account_id][backend.region_name].repositories.get(name)
+    found = [one for one in held.images if tag in one.image_tags] if held and "@" not in image else []
+    return f"{registry}/{name}@{found[0].get_image_digest()}" if found else ""
+
+
+def _must_exist(backend: Any, resource: str) -> None:
+    """Application Auto Scaling looks whether there is something to scale."""
+    sagemaker = _sagemaker(backend)
+    kind, name, *_ = resource.split("/")
+    known = sagemaker.endpoints if kind == "endpoint" else components(sagemaker)
+    if name not in known:
+        raise AWSValidationException(f"Could not find {kind} {name}.")
+
+
+def _sagemaker(backend: Any) -> SageMakerModelBackend:
+    from moto.sagemaker.models import sagemaker_backends
+
+    found: SageMakerModelBackend = sagemaker_backends[backend.account_id][backend.region_name]
+    return found
+
+
+def _dimensions() -> Any:
+    known = {one.name: one.value for one in autoscaling_models.ScalableDimensionValueSet}
+    more = {one.replace(":", "_").replace("-", "_").upper(): one for one in DIMENSIONS if one not in known.values()}
+    return Enum("ScalableDimensionValueSet", known | more)
+
+
+# inference components
+
+
+def components(backend: SageMakerModelBackend) -> dict[str, dict[str, Any]]:
+    """The inference components of a region."""
+    held: dict[str, dict[str, Any]] = backend.__dict__.setdefault("inference_components", {})
+    return held
+
+
+def _component_arn(backend: SageMakerModelBackend, name: str) -> str:
+    return f"arn:aws:sagemaker:{backend.region_name}:{backend.account_id}:inference-component/{name}"
+
+
+def _create_component(response: SageMakerResponse) -> ActionResult:
+    backend, name = response.sagemaker_backend, response._get_param("InferenceComponentName")
+    endpoint = response._get_param("EndpointName")
+    backend.describe_endpoint(endpoint)
+    if backend.endpoints[endpoint].endpoint_status != "InService":
+        raise ValidationError(message=f'Endpoint "{endpoint}" is not in service.')
+    if name in components(backend):
+        raise ValidationError(message=f'Cannot create already existing inference component "{name}".')
+    copies = (response._get_param("RuntimeConfig") or {}).get("CopyCount", 1)
+    specification = dict(response._get_param("Specification") or {})
+    if "Container" in specification:
+        image = specification["Container"].get("Image")
+        container = {key: value for key, value in specification["Container"].items() if key != "Image"}
+        specification["Container"] = {**container, "DeployedImage": {"SpecifiedImage": image}}
+    components(backend)[name] = {
+        "InferenceComponentName": name,
+        "InferenceComponentArn": _component_arn(backend, name),
+        "EndpointName": endpoint,
+        "EndpointArn": backend.endpoints[endpoint].arn,
+        "VariantName": response._get_param("VariantName"),
+        "Specification": specification,
+        "RuntimeConfig": {"DesiredCopyCount": copies, "CurrentCopyCount": copies},
+        "InferenceComponentStatus": "InService",
+        "CreationTime": utcnow(),
+        "LastModifiedTime": utcnow(),
+        "Tags": response._get_param("Tags") or [],
+    }
+    return ActionResult({"InferenceComponentArn": _component_arn(backend, name)})
+
+
+def _found(response: SageMakerResponse) -> dict[str, Any]:
+    name = response._get_param("InferenceComponentName")
+    held = components(response.sagemaker_backend).get(name)
+    if held is None:
+        raise ValidationError(message=f'Could not find inference component "{name}".')
+    return held
+
+
+def _describe_component(response: SageMakerResponse) -> ActionResult:
+    return ActionResult({name: value for name, value in _found(response).items() if name != "Tags"})
+
+
+def _list_components(response: SageMakerResponse) -> ActionResult:
+    endpoint = response._get_param("EndpointNameEquals")
+    held = components(response.sagemaker_backend).values()
+    wanted = [one for one in held if endpoint in (None, one["EndpointName"])]
+    return ActionResult({"InferenceComponents": wanted})
+
+
+def _update_component(response: SageMakerResponse) -> ActionResult:
+    held = _found(response)
+    copies = response._get_param("DesiredRuntimeConfig")["CopyCount"]
+    held["RuntimeConfig"] = {"DesiredCopyCount": copies, "CurrentCopyCount": copies}
+    return ActionResult({"InferenceComponentArn": held["InferenceComponentArn"]})
+
+
+def _delete_component(response: SageMakerResponse) -> ActionResult:
+    del components(response.sagemaker_backend)[_found(response)["InferenceComponentName"]]
+    return EmptyResult()
+
+
+COMPONENT_OPERATIONS: dict[str, Callable[[SageMakerResponse], ActionResult]] = {
+    "create_inference_component": _create_component,
+    "describe_inference_component": _describe_component,
+    "list_inference_components": _list_components,
+    "update_inference_component_runtime_config": _update_component,
+    "delete_inference_component": _delete_component,
+}

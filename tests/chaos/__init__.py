@@ -1,0 +1,1 @@
+"""Two regions, random faults, virtual time: one integer seed is one schedule, and can be played again."""

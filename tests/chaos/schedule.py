@@ -1,0 +1,162 @@
+"""What one seed stands for: the policy, the clocks, how unreliable the machinery is, and a list of steps in time."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+HOME, STANDBY = "home", "standby"
+SIDES = (HOME, STANDBY)
+MINUTE = 60.0
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something that happens to the two regions, when, where, and for how many seconds."""
+
+    at: float
+    what: str
+    where: str = ""
+    lasts: float = 0.0
+    more: str = ""
+
+    def __str__(self) -> str:
+        where = f" {self.where}" if self.where else ""
+        lasts = f" for {self.lasts:.0f} s" if self.lasts else ""
+        return f"{self.at:6.0f} s: {self.what}{where}{f' {self.more}' if self.more else ''}{lasts}"
+
+
+@dataclass(frozen=True)
+class Machinery:
+    """How the policy decides, how the clocks go, and how often messages and functions fail in this schedule."""
+
+    mode: str
+    cool_down: int  # minutes
+    drain: int  # minutes
+    witness: bool
+    interval: int  # seconds between two checks of Route 53, and between two rounds of watching
+    skew: dict[str, float]  # seconds, by side
+    lost: float  # the chance of a message
+    twice: float
+    late: float
+    crash: float  # the chance of a call of a function
+    between: float  # the chance that something else happens between two calls of a port
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Everything that follows from a seed, but for the noise, which has a generator of its own."""
+
+    seed: int
+    machinery: Machinery
+    steps: tuple[Step, ...] = field(default=())
+    storm: float = 0.0  # seconds until everything is mended
+
+    def only(self, kept: tuple[int, ...]) -> Schedule:
+        """The same seed with these steps left."""
+        return Schedule(self.seed, self.machinery, tuple(self.steps[number] for number in kept), self.storm)
+
+
+def draw(seed: int) -> Schedule:
+    """The schedule of a seed."""
+    dice = random.Random(seed)
+    storm = dice.uniform(9, 25) * MINUTE
+    steps = [_step(dice, dice.uniform(30, storm)) for _ in range(dice.randint(2, 10))]
+    if dice.random() < 0.6:  # most of what is interesting begins with an outage
+        steps += _outage(dice, dice.uniform(30, storm / 3))
+    if dice.random() < 0.25:
+        steps += _stuck(dice, dice.uniform(30, storm / 2))
+    steps += [_again(dice, first) for first in list(steps) if dice.random() < 0.1]
+    steps = sorted((step for step in steps if step.at < storm), key=lambda step: step.at)
+    return Schedule(seed, _machinery(dice), tuple(steps), storm)
+
+
+def _machinery(dice: random.Random) -> Machinery:
+    calm = dice.random() < 0.25
+    return Machinery(
+        mode=dice.choice(["automatic"] * 6 + ["approve", "approve", "manual"]),
+        cool_down=dice.choice([3, 6, 12]),
+        drain=dice.choice([4, 5]),  # what DNS needs to move, at thirty seconds a check, and the life of an answer
+        witness=dice.random() < 0.3,
+        interval=dice.choice([10] + [30] * 5),
+        skew={side: dice.choice([0.0, dice.uniform(-300, 300)]) for side in SIDES},
+        lost=0.0 if calm else dice.choice([0.0, 0.05, 0.3]),
+        twice=0.0 if calm else dice.choice([0.0, 0.1, 0.4]),
+        late=0.0 if calm else dice.choice([0.0, 0.1, 0.3]),
+        crash=0.0 if calm else dice.choice([0.0, 0.02, 0.15]),
+        between=0.0 if calm else dice.choice([0.0, 0.01, 0.05]),
+    )
+
+
+def _outage(dice: random.Random, at: float) -> list[Step]:
+    """The region that serves goes away for long enough to be noticed, and often the one that took over after it."""
+    steps = [Step(at, dice.choice(["down", "down", "island", "endpoint errors"]), HOME, dice.uniform(4, 12) * MINUTE)]
+    if dice.random() < 0.4:
+        after = at + dice.uniform(5, 15) * MINUTE
+        steps.append(Step(after, dice.choice(["down", "island"]), STANDBY, dice.uniform(4, 12) * MINUTE))
+    return steps
+
+
+def _stuck(dice: random.Random, at: float) -> list[Step]:
+    """A move that hangs, or whose execution is killed, and a person who clears the claim or asks again."""
+    side = dice.choice([HOME, STANDBY, STANDBY])
+    kind = "failback" if side == HOME else dice.choice(["failover", "move"])
+    steps = [Step(at - 5, "endpoint hangs", side, dice.uniform(1, 6) * MINUTE), Step(at, "ask", side, more=kind)]
+    if dice.random() < 0.5:
+        steps.append(Step(at + dice.uniform(3, 60), "kill executions", side))
+    steps.append(Step(at + dice.uniform(5, 120), "ask", side, more=dice.choice(["clear", "clear", kind])))
+    return steps
+
+
+def _again(dice: random.Random, step: Step) -> Step:
+    """Of two operators the second does the same, or the fault comes back."""
+    return Step(step.at + dice.choice([0.0, 2.0, dice.uniform(1, 300)]), step.what, step.where, step.lasts, step.more)
+
+
+def _fault(what: str, shortest: float, longest: float) -> Callable[[random.Random, float], Step]:
+    return lambda dice, at: Step(at, what, dice.choice(SIDES), dice.uniform(shortest, longest) * MINUTE)
+
+
+def _between(dice: random.Random, at: float) -> Step:
+    return Step(at, "cut", lasts=dice.uniform(1, 15) * MINUTE)
+
+
+def _asked(dice: random.Random, at: float) -> Step:
+    kind = dice.choice(["failover"] * 3 + ["failback", "failback", "move", "move", "clear"])
+    return Step(at, "ask", dice.choice(SIDES), more=kind)
+
+
+def _flaps(dice: random.Random, at: float) -> Step:
+    return Step(at, "flap", dice.choice(SIDES), dice.uniform(8, 25) * MINUTE, str(dice.choice([40, 90, 150])))
+
+
+def _once(what: str) -> Callable[[random.Random, float], Step]:
+    return lambda dice, at: Step(at, what, dice.choice(SIDES))
+
+
+_KINDS: dict[Callable[[random.Random, float], Step], int] = {
+    _fault("down", 1, 12): 3,  # the whole region: nothing in it runs, nobody reaches it
+    _fault("island", 1, 12): 3,  # it runs on, and is reached by nobody
+    _fault("unseen", 1, 12): 3,  # Route 53's checkers do not reach its gateway
+    _between: 4,  # the two regions do not reach each other
+    _fault("catalog refuses", 0.2, 6): 2,
+    _fault("endpoint errors", 1, 12): 2,  # in service, and answers with errors
+    _fault("endpoint gone", 1, 12): 2,
+    _fault("wrong answers", 2, 15): 2,
+    _fault("no capacity", 2, 15): 1,  # new endpoints fail
+    _fault("endpoint hangs", 2, 15): 1,  # new endpoints stay Creating
+    _flaps: 2,
+    _asked: 8,
+    _once("kill executions"): 2,  # the state machine itself is lost
+    _once("new gateway"): 2,  # a process that remembers nothing
+    _once("repeat messages"): 2,  # everything that was ever delivered comes again
+    _once("damage point"): 1,
+    _once("approve"): 1,
+}
+_NAMES, _WEIGHTS = list(_KINDS), list(_KINDS.values())
+
+
+def _step(dice: random.Random, at: float) -> Step:
+    [kind] = dice.choices(_NAMES, _WEIGHTS)
+    return kind(dice, at)

@@ -1,0 +1,564 @@
+"""Plays a schedule: an event queue in virtual time, in which the real steps run against two fake regions."""
+
+from __future__ import annotations
+
+import heapq
+import importlib
+import json
+import random
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import count
+from typing import Any
+
+from mldr import wiring
+from mldr.domain.leadership import Announcement
+from mldr.errors import MldrError, RegionUnreachable
+from mldr.ports import Status
+from mldr.steps import know_leader, serve_gateway, watch_models
+from mldr.telemetry import logger
+from tests.asl_walker import TaskError
+from tests.chaos.execution import Execution
+from tests.chaos.network import CLIENT, Eyes, Network
+from tests.chaos.pair import CONTEXT, protected, regions
+from tests.chaos.region import Call, Crash, Region, workflows_of
+from tests.chaos.rules import Book, Violation
+from tests.chaos.schedule import HOME, STANDBY, Schedule, Step
+from tests.fakes.world import FakeWorld
+from tests.functional.pair import _request
+from tests.functional.story import CHURN
+
+MEANWHILE = 4  # how much may happen within one call
+RACY = {"claim_epoch", "flip_switch"}  # what reads and then writes is interrupted more often
+DEPTH = 2  # how deep one call may be interrupted by others
+SETTLED_WITHIN = 45 * 60.0  # seconds after everything is mended
+CALM = 2  # looks in a row that find everything settled
+TTL = 60.0
+QUIET = 100.0  # seconds without a fault, an execution or a change after which everybody looks less often
+CLIENTS_EVERY = 90.0
+_PREDICTION = _request("POST", "/models/churn/invocations")
+
+
+class Soon:
+    """A thread pool that works at once; sometimes its answer is late."""
+
+    late: Callable[[], bool] = staticmethod(lambda: False)
+
+    def __init__(self, *_: Any, **__: Any) -> None: ...
+
+    def __enter__(self) -> Soon:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def submit(self, act: Callable[..., Any], *given: Any) -> Answered:
+        return Answered(act(*given), Soon.late())
+
+
+@dataclass
+class Answered:
+    """What a pool returns."""
+
+    value: Any
+    late: bool
+
+    def result(self) -> Any:
+        return self.value
+
+    def done(self) -> bool:
+        late, self.late = self.late, False
+        return not late
+
+
+_WORLD: list[FakeWorld] = []
+
+
+@cache
+def _door(name: str) -> Any:
+    """The handler below the logger's decorator, which only adds to log lines."""
+    handler = importlib.import_module(f"functions.{name}.app").handler
+    return getattr(handler, "__wrapped__", handler)
+
+
+@contextmanager
+def installed() -> Iterator[None]:
+    """Doors find the region under way, pools work at once, and nothing is logged."""
+    level = logger.log_level
+    logger.setLevel("CRITICAL")
+    protected()
+    before = (wiring.world, know_leader.ThreadPoolExecutor, know_leader.wait, watch_models.ThreadPoolExecutor)
+    wiring.world = lambda: _WORLD[-1]  # type: ignore[assignment,return-value]
+    know_leader.ThreadPoolExecutor = watch_models.ThreadPoolExecutor = Soon  # type: ignore[misc,assignment]
+    know_leader.wait = lambda *_: None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        wiring.world, know_leader.ThreadPoolExecutor, know_leader.wait = before[:3]  # type: ignore[misc]
+        watch_models.ThreadPoolExecutor = before[3]  # type: ignore[misc]
+
+
+@dataclass
+class Outcome:
+    """How a schedule ended: the first law that was broken, and what happened."""
+
+    violation: Violation | None
+    trace: list[str]
+    facts: dict[str, int] = field(default_factory=dict)
+
+
+class Simulator:
+    """One play of one schedule."""
+
+    def __init__(self, schedule: Schedule, *, tracing: bool = False) -> None:
+        self.schedule, self.machinery = schedule, schedule.machinery
+        self.now, self.trace, self.tracing = 0.0, [], tracing
+        self._dice = random.Random(f"noise {schedule.seed}")
+        self._queue: list[tuple[float, int, Callable[[], None]]] = []
+        self._numbers = count()
+        self._ids = count(1)
+        self.stormy, self.probing = True, ""
+        self.in_flight = 0
+        self._stirred = 0.0
+        self._delivered: list[tuple[Region, str, dict[str, Any]]] = []
+        self._said: dict[str, list[Announcement]] = {HOME: [], STANDBY: []}
+        self._read: dict[str, tuple[bytes, Announcement | None]] = {HOME: (b"", None), STANDBY: (b"", None)}
+        self.executions: dict[tuple[str, str], Execution] = {}
+        self._answer: tuple[float, str] = (-TTL, HOME)
+        home, standby = regions(self.machinery, self)
+        self.sides = {HOME: home, STANDBY: standby}
+        self.network = Network(home, standby)
+        self.book = Book(self)
+        for region in self.sides.values():
+            region.world.outside = Eyes(region, self)
+            region.world.workflows = region.workflows = workflows_of(
+                lambda name, payload, region=region: self._started(region, name, payload)
+            )
+            region.plug()
+
+    # what a schedule is played with
+
+    def play(self) -> Outcome:
+        """Play to the end, or to the first violation."""
+        Soon.late = lambda: self.stormy and self._dice.random() < self.machinery.late / 4
+        try:
+            self._begin()
+            while self._queue and not self.book.violation:
+                self._next()
+        except Exception as error:  # noqa: BLE001  whatever it is, its seed must be told
+            said = "".join(traceback.format_exception(error)[-4:])
+            self.book.violate("an error that nobody foresaw", f"{type(error).__name__}: {error}\n{said}")
+        return Outcome(self.book.violation, self.trace, self.book.facts())
+
+    def at(self, seconds: float, act: Callable[[], None]) -> None:
+        """Do something after so many seconds."""
+        heapq.heappush(self._queue, (self.now + seconds, next(self._numbers), act))
+
+    def say(self, text: str) -> None:
+        """Write a line of the trace."""
+        if self.tracing:
+            self.trace.append(f"{self.now:7.1f}  {text}")
+
+    def noise(self) -> float:
+        return self._dice.random()
+
+    def _begin(self) -> None:
+        self.at(1.0, self._check)
+        for region in self.sides.values():
+            self.at(self._dice.uniform(0, self.machinery.interval), lambda region=region: self._watch(region))
+        self.at(5.0, self._clients)
+        for step in self.schedule.steps:
+            self.at(step.at, lambda step=step: self._step(step))
+        self.at(self.schedule.storm, self._mend)
+        if self._dice.random() < 0.4:
+            self._come_home()
+
+    def _next(self) -> None:
+        at, _, act = heapq.heappop(self._queue)
+        self.now = max(self.now, at)
+        act()
+        self.book.look()
+
+    # what the regions do by themselves
+
+    def _check(self) -> None:
+        before = self.network.answer().side
+        if self.network.unsure or any(region.troubled for region in self.sides.values()):
+            self.stir()
+        self.network.check(self)
+        if self.network.answer().side != before:
+            self.say(f"DNS answers {self.network.answer().side}")
+            self.book.moved()
+        self.at(self._pause(), self._check)
+
+    def _pause(self) -> float:
+        """Nobody has to look often while nothing happens: that is most of the time, and tells nothing."""
+        quiet = self.now - self._stirred > QUIET and not self.probing
+        return self.machinery.interval * (4 if quiet else 1)
+
+    def stir(self) -> None:
+        """Something happens: look often from now on."""
+        self._stirred = self.now
+
+    def _watch(self, region: Region) -> None:
+        self.at(self._pause() + self._dice.random(), lambda: self._watch(region))
+        if not region.has("down") and not region.watching:  # reserved concurrency 1
+            region.watching = True
+            task = {"round": 0, "rounds": 1, "pause": self.machinery.interval}
+            try:
+                self.invoke(region, "decide_failover", task)
+            except TaskError as error:
+                self.say(f"{region.side}: a round of watching failed: {error.error}")
+            finally:
+                region.watching = False
+
+    def _clients(self) -> None:
+        """A client of the name, and one that keeps an old answer, in each region."""
+        if self.now - self._answer[0] >= TTL:
+            self._answer = (self.now, self.network.answer().side)
+        for region in self.sides.values():
+            if self.network.reaches(CLIENT, region):
+                status = self.predict(region)
+                self.book.predicted(region, status)
+                if region.side == self._answer[1] and self.probing and status != 200:
+                    self.book.violate("a planned move failed a request", f"{region.side} answered {status}")
+        self.at(CLIENTS_EVERY / 3 if self.probing else CLIENTS_EVERY, self._clients)
+
+    def predict(self, region: Region) -> int:
+        """What a prediction is answered with."""
+        region.world.leaders = self._gateway(region)
+        _WORLD.append(region.world)
+        try:
+            answer = _door("predict_gateway")(_PREDICTION, CONTEXT)
+        finally:
+            _WORLD.pop()
+        return int(answer["statusCode"])
+
+    def _gateway(self, region: Region) -> know_leader.Leaders:
+        return region.gateways[int(self._dice.random() * len(region.gateways))]
+
+    def status(self, region: Region, path: str) -> int:
+        world, leaders = region.world, self._gateway(region)
+        if path == "takeover":
+            status = serve_gateway.takeover(CHURN, leaders=leaders).status
+            if status == 200 and (switch := region.takeover()):
+                self.book.told[leaders] = switch.epoch
+            return status
+        return serve_gateway.health(CHURN, leaders=leaders, policies=world.policies, deep=world.deep_health).status
+
+    def announced(self, region: Region) -> Announcement | None:
+        """Now and then an old announcement arrives after newer ones."""
+        said = self._said[region.side]
+        if said and self.stormy and self._dice.random() < self.machinery.late / 3:
+            return self._dice.choice(said)
+        answer = serve_gateway.epoch(CHURN, leaders=self._gateway(region), catalog=region.world.catalog)
+        if answer.status != 200:
+            return None
+        if self._read[region.side][0] != answer.body:
+            announcement = Announcement.model_validate_json(answer.body)
+            self._read[region.side] = (answer.body, announcement)
+            said.append(announcement)
+        return self._read[region.side][1]
+
+    # functions and executions
+
+    def invoke(self, region: Region, door: str, payload: Any) -> Any:
+        """Run a door in a region. Raises TaskError as Step Functions would see it."""
+        knowledge, epoch = region.knowledge(), region.catalog.epoch(CHURN)
+        call = Call(door, payload, epoch, knowledge.standing)
+        if self.stormy and self._dice.random() < self.machinery.crash:
+            call.crash_in = self._dice.randint(1, 14)
+        region.calls.append(call)
+        _WORLD.append(region.world)
+        try:
+            answer = _door(door)(payload, CONTEXT)
+            self.book.answered(region, call, answer)
+            return json.loads(json.dumps(answer))
+        except Crash:
+            self.say(f"{region.side}: {door} died")
+            raise TaskError("Runtime.ExitError", "{}") from None
+        except MldrError as error:
+            self.say(f"{region.side}: {door}: {type(error).__name__}: {error}")
+            raise TaskError(type(error).__name__, json.dumps({"errorMessage": str(error)})) from error
+        finally:
+            region.calls.pop()
+            _WORLD.pop()
+
+    def _started(self, region: Region, name: str, payload: dict[str, Any]) -> None:
+        execution = Execution(name, payload, lambda door, task: self.invoke(region, door, task))
+        self.executions[region.side, name] = execution
+        self.say(f"{region.side}: execution {name} starts ({payload['kind']})")
+        self.at(self._dice.uniform(0.1, 2), lambda: self._go_on(region, execution))
+
+    def _go_on(self, region: Region, execution: Execution) -> None:
+        if execution.status != "RUNNING":
+            return
+        if region.has("down"):
+            self.at(20.0, lambda: self._go_on(region, execution))
+            return
+        self.stir()
+        waited = execution.step()
+        if waited is not None:
+            self.at(waited + self._dice.uniform(0.05, 1.5), lambda: self._go_on(region, execution))
+            return
+        if execution.status != "LOST":
+            region.workflows.active.discard(execution.name)
+            region.workflows.ended[execution.name] = Status(execution.status)
+            self.say(f"{region.side}: execution {execution.name} {execution.status} {execution.reason[:300]}")
+
+    def called(self, region: Region, port: str, method: str) -> None:
+        """The peer's registry may be away; and between two calls something else may happen."""
+        if port == "registry" and method != "own":
+            peer = self.sides[STANDBY if region.side == HOME else HOME]
+            if not self.network.hears(region, peer.side) or not self.network.reaches(region.side, peer):
+                raise RegionUnreachable(f"registry.{method}: {peer.name} does not answer")
+        between = self.machinery.between * (5 if region.call.door in RACY else 1) if self.stormy else 0.0
+        if not between or len(_WORLD) > DEPTH or region.call.door == "outside" or self._dice.random() >= between:
+            return
+        if self._queue and self._queue[0][0] < self.now + 30:
+            self.say(f"{region.side}: meanwhile, in {region.call.door} before {port}.{method}:")
+            self._interrupt()
+
+    def _interrupt(self) -> None:
+        """Let what is due next happen within a call, which must not die in its place."""
+        for region in self.sides.values():
+            region.calls.append(Call("outside", None, None, None))
+        try:
+            for _ in range(1 + int(self._dice.random() * MEANWHILE)):
+                if self._queue and self._queue[0][0] < self.now + 30:
+                    self._next()
+        finally:
+            for region in self.sides.values():
+                region.calls.pop()
+
+    def done(self, region: Region, port: str, method: str, given: tuple[Any, ...]) -> None:
+        self.book.done(region, f"{port}.{method}", given)
+        if port == "bus":
+            self._put(region, given[0], given[1])
+        elif port == "catalog" and method == "flip":
+            self.say(f"{region.side}: FLIPPED epoch {given[1].epoch} to {given[1].endpoint}")
+            if region.side == STANDBY:
+                self.at(self._dice.uniform(10, 600), self._come_home)
+        elif port == "catalog" and method == "stand_down" and region.takeover() is None:
+            self.say(f"{region.side}: stood down, {given[1].holder} holds epoch {given[1].epoch}")
+        elif port == "pager":
+            self._paged(region, given[1])
+
+    # messages and people
+
+    def _put(self, region: Region, name: str, detail: dict[str, Any]) -> None:
+        detail = json.loads(json.dumps(detail))
+        if name == "Model Promoted":
+            if region.is_home:
+                self.at(self._dice.uniform(5, 90), self._come_home)
+        elif name in ("Failover Requested", "Failback Requested", "Failover Approved"):
+            self.send(region, name, detail)
+
+    def send(self, region: Region, name: str, detail: dict[str, Any], *, sure: bool = False) -> str:
+        """Put an event on a region's bus: it may be lost, late, or delivered twice."""
+        event = {
+            "id": f"event-{next(self._ids)}",
+            "source": "mldr",
+            "detail-type": name,
+            "time": region.world.clock.now().isoformat(),
+            "detail": detail,
+        }
+        stormy = self.stormy and not sure
+        if stormy and self._dice.random() < self.machinery.lost:
+            self.say(f"{region.side}: {name} is lost")
+            return str(event["id"])
+        for _ in range(2 if stormy and self._dice.random() < self.machinery.twice else 1):
+            late = stormy and self._dice.random() < self.machinery.late
+            delay = self._dice.uniform(5, 400) if late else self._dice.uniform(0.1, 3)
+            self._post(delay, region, name, event)
+        return str(event["id"])
+
+    def _post(self, delay: float, region: Region, name: str, event: dict[str, Any]) -> None:
+        self.in_flight += 1
+        self.at(delay, lambda: self._deliver(region, name, event))
+
+    def _deliver(self, region: Region, name: str, event: dict[str, Any]) -> None:
+        if region.has("down"):
+            self.at(30.0, lambda: self._deliver(region, name, event))
+            return
+        door = "approve_failover" if name == "Failover Approved" else "start_failover"
+        record = {
+            "messageId": "0", "receiptHandle": "handle", "body": json.dumps(event),
+            "attributes": {"ApproximateReceiveCount": "1"}, "messageAttributes": {}, "eventSource": "aws:sqs",
+            "eventSourceARN": "arn:aws:sqs:ap-southeast-3:123456789012:queue", "awsRegion": region.name,
+        }  # fmt: skip
+        try:
+            failed = self.invoke(region, door, {"Records": [record]})["batchItemFailures"]
+        except TaskError:
+            failed = [record]
+        if failed:  # the queue delivers it again
+            self.at(30.0, lambda: self._deliver(region, name, event))
+            return
+        self.in_flight -= 1
+        if (region, name, event) not in self._delivered:
+            self._delivered.append((region, name, event))
+
+    def ask(self, region: Region, kind: str, *, sure: bool = False) -> str:
+        """A person asks a region for something; the id of the request."""
+        detail = {"model": str(CHURN), "reason": f"a person wants a {kind}", "requested_by": "operator"}
+        self.say(f"{region.side}: a person asks for a {kind}")
+        if kind == "failback":
+            return self.send(region, "Failback Requested", detail, sure=sure)
+        return self.send(region, "Failover Requested", {**detail, "kind": kind}, sure=sure)
+
+    def _paged(self, region: Region, message: str) -> None:
+        if "mldr approve" in message and self._dice.random() < 0.7:
+            for _ in range(2 if self._dice.random() < 0.3 else 1):
+                self.at(self._dice.uniform(5, 1200), lambda: self._approve(region, message))
+
+    def _approve(self, region: Region, message: str) -> None:
+        words = message.split()
+        token = words[words.index("approve") + 2]
+        self.say(f"{region.side}: a person approves")
+        self.send(region, "Failover Approved", {"model": str(CHURN), "token": token, "approved_by": "operator"})
+
+    def _come_home(self) -> None:
+        """What the standby serves is protected at home, as soon as the two reach each other."""
+        home, standby = self.sides[HOME], self.sides[STANDBY]
+        record = protected().came_home
+        if home.catalog.record(CHURN, record.recovery_point):
+            return
+        near = self.network.hears(home, STANDBY) and self.network.reaches(HOME, standby)
+        if home.has("down") or home.has("catalog refuses") or not near:
+            self.at(60.0, self._come_home)
+            return
+        home.catalog.begin(record)
+        self.say("home: what the standby serves is sealed here")
+
+    # the steps of a schedule
+
+    def _step(self, step: Step) -> None:
+        self.say(f"* {step}")
+        self.stir()
+        region = self.sides.get(step.where)
+        match step.what:
+            case "ask":
+                self.ask(self.sides[step.where], step.more)
+            case "cut":
+                self._last(self.network.cuts, "cut", step.lasts)
+            case "flap":
+                self._flap(self.sides[step.where], self.now + step.lasts, float(step.more))
+            case "repeat messages":
+                for which, name, event in list(self._delivered):
+                    self._post(self._dice.uniform(0, 60), which, name, event)
+            case "kill executions" | "new gateway" | "damage point" | "approve":
+                self._strike(self.sides[step.where], step.what)
+            case _ if region:
+                self._break(region, step)
+
+    def _strike(self, region: Region, what: str) -> None:
+        if what == "new gateway":
+            region.gateways[0] = region.new_gateway()
+        elif what == "damage point":
+            for record in region.catalog.records(CHURN):
+                region.catalog.annotate(CHURN, record.recovery_point, damaged="bytes differ")
+        elif what == "approve":
+            for _, message in [page for page in region.pager.pages if "mldr approve" in page[1]][-1:]:
+                self._approve(region, message)
+        else:
+            for (side, name), execution in self.executions.items():
+                if side == region.side and execution.status == "RUNNING":
+                    execution.lose()
+                    region.workflows.active.discard(name)
+                    region.workflows.ended[name] = Status.LOST
+                    self.say(f"{side}: execution {name} is lost")
+
+    def _last(self, counter: Any, what: str, seconds: float) -> None:
+        counter[what] += 1
+
+        def end() -> None:
+            if counter[what]:
+                counter[what] -= 1
+                self.stir()
+                self.say(f"* {what} is over")
+
+        self.at(seconds, end)
+
+    def _break(self, region: Region, step: Step) -> None:
+        if step.what in ("endpoint errors", "endpoint gone"):
+            broken = region.endpoints.erring if step.what == "endpoint errors" else region.endpoints.gone
+            hurt = set(region.endpoints.endpoints)
+            broken |= hurt
+            self.at(step.lasts, lambda: broken.difference_update(hurt))
+            return
+        self._last(region.faults, step.what, step.lasts)
+
+    def _flap(self, region: Region, until: float, period: float) -> None:
+        endpoints = region.endpoints
+        if self.now >= until or not self.stormy:
+            endpoints.gone.clear()
+            return
+        if endpoints.gone:
+            endpoints.gone.clear()
+        else:
+            endpoints.gone |= set(endpoints.endpoints)
+        self.at(period, lambda: self._flap(region, until, period))
+
+    # the end
+
+    def _mend(self) -> None:
+        """Everything works again; what was begun goes on."""
+        self.say("* everything is mended")
+        self.stir()
+        self.stormy = False
+        self.network.cuts.clear()
+        for region in self.sides.values():
+            region.faults.clear()
+            region.endpoints.gone.clear()
+            region.endpoints.erring.clear()
+            for record in region.catalog.records(CHURN):
+                region.catalog.annotate(CHURN, record.recovery_point, damaged=None)
+        self._wait_until_settled(self.now + SETTLED_WITHIN, CALM, self._probe)
+
+    def _wait_until_settled(self, until: float, looks: int, then: Callable[[], None]) -> None:
+        why = self.book.unsettled()
+        if not why and looks <= 1:
+            then()
+        elif why and self.now > until:
+            self.book.violate("it never settled", why)
+        else:
+            self.at(30.0, lambda: self._wait_until_settled(until, CALM if why else looks - 1, then))
+
+    def _probe(self) -> None:
+        """Whatever happened, a person can move the model to the other region, and no request fails."""
+        serving = self.book.writers()[0]
+        target = self.sides[STANDBY if serving.side == HOME else HOME]
+        self.say(f"* settled: {serving.side} serves; a person moves it")
+        self._answer = (self.now, serving.side)
+        self.probing = target.side
+        self.at(self.machinery.interval * 4.0, lambda: self._move(target, 4))  # until everybody looks often again
+
+    def _move(self, target: Region, tries: int) -> None:
+        kind = "failback" if target.is_home else "move"
+        name = self.ask(target, kind, sure=True)
+        self.at(20.0, lambda: self._moved(target, name, tries, self.now + SETTLED_WITHIN))
+
+    def _moved(self, target: Region, name: str, tries: int, until: float) -> None:
+        execution = self.executions.get((target.side, name))
+        if execution is None or execution.status == "RUNNING":
+            if self.now > until:
+                self.book.violate("a planned move never ends", f"{name} in {target.side}")
+            self.at(20.0, lambda: self._moved(target, name, tries, until))
+        elif execution.status == "SUCCEEDED":
+            self._wait_until_settled(self.now + SETTLED_WITHIN, CALM, lambda: self._end(target))
+        elif tries <= 1:
+            self.book.violate("a stuck epoch", f"{target.side}: {execution.reason}")
+        else:
+            self.say(f"{target.side}: the move was refused: {execution.reason}")
+            if "is held by failover" in execution.reason:
+                self.ask(target, "clear", sure=True)
+            self.at(120.0, lambda: self._move(target, tries - 1))
+
+    def _end(self, target: Region) -> None:
+        if self.network.answer() is not target:
+            self.book.violate("a planned move did not arrive", f"DNS answers {self.network.answer().side}")
+        self.book.close()
+        self._queue.clear()

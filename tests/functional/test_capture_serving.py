@@ -1,0 +1,447 @@
+"""Capturing how the active region serves: told by what, when not, what is refused, and what a failover makes of it."""
+
+import datetime as dt
+import json
+from pathlib import Path
+
+import pytest
+
+from functions.reconcile_registry import app as reconcile
+from mldr.domain.failover import Epoch, Takeover
+from mldr.domain.serving_state import Kind, Live, Observed
+from mldr.errors import BadEvent, LostRace, RegionUnreachable
+from mldr.events import ServingWish
+from mldr.steps.request_captures import request_captures
+from tests.fakes.world import ACTIVE, STANDBY
+from tests.functional.story import (
+    CHURN,
+    DIGEST,
+    IMAGE,
+    WEIGHTS,
+    capture,
+    clients_follow,
+    deliver,
+    document,
+    fail_over,
+    manifest,
+    point,
+    promoted,
+    protect,
+    run,
+)
+
+EVENTS = Path(__file__).parent / "sagemaker_events"
+ROLE = "arn:aws:iam::123456789012:role/theirs"
+KEY = f"arn:aws:kms:{ACTIVE}:123456789012:key/theirs"
+
+
+def endpoint_event(name="churn", status="IN_SERVICE", region=ACTIVE):
+    """What EventBridge delivers when an endpoint changed."""
+    told = json.loads((EVENTS / "endpoint_state_change.json").read_text())
+    detail = {**told["detail"], "EndpointName": name, "EndpointStatus": status}
+    return {**told, "region": region, "detail": detail}
+
+
+def ours(detail_type, **detail):
+    """An event of our own, as EventBridge delivers it."""
+    return {
+        "id": "1", "source": "mldr", "detail-type": detail_type, "region": STANDBY, "time": "2026-03-01T12:00:00Z",
+        "detail": {"model": str(CHURN), **detail},
+    }  # fmt: skip
+
+
+def served(uri="s3://lake/churn/model.tar.gz", *, live=None, status="InService", container=None, **config):
+    """An endpoint of one variant as the active region describes it."""
+    model = {
+        "ModelName": "churn-live",
+        "ExecutionRoleArn": ROLE,
+        "Containers": [container or {"Image": IMAGE, "ModelDataUrl": uri, "Environment": {"LEVEL": "2"}}],
+        "Tags": [],
+    }
+    variant = {
+        "VariantName": "all", "ModelName": "churn-live", "InstanceType": "ml.c5.large", "InitialInstanceCount": 1
+    }  # fmt: skip
+    return Observed(
+        endpoint="churn",
+        status=status,
+        document={
+            "Endpoint": {"EndpointName": "churn", "Tags": []},
+            "Config": {"ProductionVariants": [variant], "Tags": [], **config},
+            "Models": [model],
+            "Components": [],
+            "ScalableTargets": [],
+            "ScalingPolicies": [],
+            "ScheduledActions": [],
+        },
+        live=live or (Live(variant="all", weight=1.0, instances=6),),
+        images={IMAGE: IMAGE.replace(":1", f"@{DIGEST}")},
+    )
+
+
+@pytest.fixture
+def sealed(world, context):
+    """Churn is protected, and serves in the active region."""
+    protect(world, context, promoted(world))
+    world.serving_source.endpoints["churn"] = served()
+    return world
+
+
+def look(world, context, event=None, expected=()):
+    """Deliver a message, and one that concerns nobody; the newest state afterwards."""
+    nobodys = endpoint_event("somebody-elses")
+    assert deliver("capture_serving", context, event or endpoint_event(), nobodys) == list(expected)
+    return world.serving_captures.newest(CHURN)
+
+
+def states(world):
+    return len(world.serving_captures.states.get(str(CHURN), {}))
+
+
+# what tells
+
+
+@pytest.mark.parametrize("name", ["endpoint_state_change", "endpoint_deployment_state_change"])
+def test_sagemakers_documented_events_are_understood(name):
+    told = json.loads((EVENTS / f"{name}.json").read_text())
+    wish = ServingWish.parse(told)
+    assert (wish.endpoint, wish.model) == (told["detail"]["EndpointName"], None)
+    assert told["detail-type"] in wish.reason
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        ours("Model Promoted"),
+        {**endpoint_event(), "source": "aws.ec2"},
+        {**endpoint_event(), "detail": {"EndpointStatus": "IN_SERVICE"}},
+        {**endpoint_event(), "detail": {"EndpointName": "../churn", "EndpointStatus": "IN_SERVICE"}},
+        ours("Serving Capture Requested"),
+    ],
+)
+def test_what_says_nothing_of_an_endpoint_is_refused(event):
+    with pytest.raises(BadEvent):
+        ServingWish.parse(event)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        endpoint_event(),
+        ours("Recovery Point Sealed", recovery_point="v1-abc"),
+        ours("Serving Capture Requested", reason="by hand"),
+    ],
+)
+def test_each_of_them_captures_what_serves_now(sealed, context, event):
+    found = look(sealed, context, event)
+    assert (found.model, found.endpoint, found.region, found.standby_region) == (CHURN, "churn", ACTIVE, STANDBY)
+    assert found.captured_at == sealed.clock.now()
+    assert found.capacity == {"all": 6}
+    assert found.retention.until == sealed.clock.now() + dt.timedelta(days=35)
+
+
+def test_an_event_of_the_wrong_region_is_refused(sealed, context):
+    assert look(sealed, context, endpoint_event(region=STANDBY), expected=["0"]) is None
+
+
+def test_an_endpoint_that_serves_no_model_of_ours_is_nobodys_business(sealed, context):
+    assert look(sealed, context, endpoint_event("somebody-elses")) is None
+    assert sealed.serving_source.looks == []
+
+
+def test_the_policy_says_which_endpoint_serves_a_model(sealed, context):
+    sealed.policies.text = sealed.policies.text.replace(
+        "  - match: sagemaker/churn\n", "  - match: sagemaker/churn\n    serving: {endpoint: front}\n"
+    )
+    sealed.serving_source.endpoints["front"] = served()
+    assert look(sealed, context) is None
+    assert look(sealed, context, endpoint_event("front"))
+
+
+def test_reconciliation_asks_for_every_model(sealed, context):
+    sealed.bus.events.clear()
+    assert reconcile.handler({}, context)["asked"] == 1
+    [detail] = sealed.bus.named("Serving Capture Requested")
+    assert look(sealed, context, ours("Serving Capture Requested", **detail))
+    assert request_captures(catalog=sealed.catalog, bus=sealed.bus) == 1
+
+
+# what is written, and what is not
+
+
+def test_every_reference_is_rewritten_as_data(sealed, context):
+    found = look(sealed, context)
+    target = manifest(sealed).rewrites
+    copy = next(one.target for one in target if one.source == "s3://lake/churn/model.tar.gz")
+    assert {one.kind: (one.target, one.point) for one in found.carried} == {
+        Kind.MODEL_DATA: (copy, point(sealed).recovery_point),
+        Kind.IMAGE: (IMAGE.replace(ACTIVE, STANDBY).replace(":1", f"@{DIGEST}"), None),
+        Kind.ROLE: (sealed.env.serving_role_arn, None),
+    }
+    assert found.document["Models"][0]["ExecutionRoleArn"] == ROLE, "the document says what the active region has"
+
+
+def test_a_state_that_did_not_change_is_not_written_again(sealed, context):
+    look(sealed, context)
+    sealed.clock.move(hours=240)
+    look(sealed, context, ours("Serving Capture Requested", reason="reconciliation"))
+    assert states(sealed) == 1
+
+
+def test_a_state_that_did_not_change_is_kept_again_before_its_lock_ends(sealed, context):
+    look(sealed, context)
+    sealed.clock.move(hours=432)
+    found = look(sealed, context)
+    assert (states(sealed), found.retention.until - sealed.clock.now()) == (2, dt.timedelta(days=35))
+
+
+def test_other_weights_are_another_state(sealed, context):
+    look(sealed, context)
+    sealed.clock.move(minutes=1)
+    sealed.serving_source.endpoints["churn"] = served(live=(Live(variant="all", weight=1.0, instances=2),))
+    assert look(sealed, context).capacity == {"all": 2}
+
+
+def test_what_stands_by_is_told_of_another_state_and_again_by_a_redelivered_message(sealed, context):
+    look(sealed, context)
+    assert sealed.bus.named("Tiers Due") == [{"model": str(CHURN)}]
+    look(sealed, context)
+    assert sealed.bus.named("Tiers Due") == 2 * [{"model": str(CHURN)}]
+
+
+def test_a_look_that_began_earlier_never_overwrites_a_later_one(sealed, context):
+    """Two functions look at once; the slower one saw the older state."""
+    began = sealed.clock.now()
+    sealed.clock.move(minutes=1)
+    newer = look(sealed, context)
+    observe = sealed.serving_source.observe
+
+    def slow(endpoint):
+        found = observe(endpoint)
+        return found.model_copy(update={"live": (Live(variant="all", weight=1.0, instances=1),)})
+
+    sealed.serving_source.observe = slow
+    sealed.clock._now = began
+    assert look(sealed, context) == newer
+    assert states(sealed) == 1
+
+
+@pytest.mark.parametrize("status", ["Updating", "Creating", "Failed", "RollingBack", "Missing"])
+def test_what_is_not_in_service_leaves_the_state_as_it_was(sealed, context, status):
+    before = look(sealed, context)
+    sealed.clock.move(minutes=1)
+    sealed.serving_source.endpoints["churn"] = Observed(endpoint="churn", status=status)
+    assert look(sealed, context) == before
+
+
+def test_before_the_first_seal_nothing_is_captured(world, context):
+    capture(world, context, promoted(world))
+    world.serving_source.endpoints["churn"] = served()
+    assert look(world, context) is None
+    assert world.serving_source.looks == []
+
+
+def test_a_region_that_serves_captures_nothing_of_its_peer(sealed, context):
+    """Law 7: the old active region heals, and what it has is of an older epoch."""
+    before = look(sealed, context)
+    epoch = Epoch(
+        number=1, failover_id="f", region=STANDBY, recovery_point="v1", claimed_at=sealed.clock.now(), concluded=True
+    )
+    sealed.catalog.claim(CHURN, epoch, None)
+    taken = Takeover(epoch=1, endpoint="e", recovery_point="v1", flipped_at=sealed.clock.now(), home=ACTIVE)
+    sealed.catalog.flip(CHURN, taken, epoch)
+    sealed.clock.move(minutes=1)
+    sealed.serving_source.endpoints["churn"] = served(live=(Live(variant="all", weight=1.0, instances=1),))
+    assert look(sealed, context) == before
+
+
+def test_a_region_that_does_not_answer_is_looked_at_again_by_reconciliation_not_by_a_dead_letter(sealed, context):
+    before = look(sealed, context)
+
+    def silent(endpoint):
+        raise RegionUnreachable("describe endpoint churn: no answer")
+
+    sealed.serving_source.observe = silent
+    assert look(sealed, context, ours("Serving Capture Requested", reason="reconciliation")) == before
+    assert look(sealed, context, endpoint_event(), expected=["0"]) == before, "its event is delivered again"
+
+
+@pytest.mark.parametrize(("times", "failed"), [(1, []), (2, []), (3, ["0"])])
+def test_an_endpoint_that_changes_while_it_is_described_is_looked_at_again_at_once(sealed, context, times, failed):
+    observe, left = sealed.serving_source.observe, [None] * times
+
+    def changing(endpoint):
+        if left:
+            left.pop()
+            raise LostRace("it changed")
+        return observe(endpoint)
+
+    sealed.serving_source.observe = changing
+    assert bool(look(sealed, context, expected=failed)) is not bool(failed)
+
+
+# what fails the capture
+
+
+@pytest.mark.parametrize(
+    ("observed", "named"),
+    [
+        (served("s3://lake/unknown.tar.gz"), "Models[0].Containers[0].ModelDataUrl: s3://lake/unknown.tar.gz"),
+        (served(KmsKeyId=KEY), "Config.KmsKeyId: "),
+        (
+            served(container={"Image": IMAGE, "Environment": {"DB_PASSWORD": "correct horse"}}),
+            "Models[0].Containers[0].Environment.DB_PASSWORD: this looks like a secret",
+        ),
+    ],
+)
+def test_what_cannot_be_carried_fails_the_capture_by_its_path_and_keeps_the_state_before(
+    sealed, context, observed, named
+):
+    before = look(sealed, context)
+    sealed.clock.move(minutes=1)
+    sealed.serving_source.endpoints["churn"] = observed
+    assert look(sealed, context, expected=["0"]) == before
+    refusal = sealed.serving_captures.refusal(CHURN)
+    assert refusal.reason.startswith("BadReference: the serving state of endpoint churn is not captured")
+    assert named in refusal.reason
+    assert "correct horse" not in refusal.reason
+
+
+def test_all_that_is_wrong_is_told_at_once(sealed, context):
+    sealed.serving_source.endpoints["churn"] = served("s3://lake/unknown.tar.gz", KmsKeyId=KEY)
+    look(sealed, context, expected=["0"])
+    reason = sealed.serving_captures.refusal(CHURN).reason
+    assert "2 of its values" in reason
+    assert "serving.kms_key" in reason
+
+
+def test_a_capture_that_works_again_takes_the_complaint_back(sealed, context):
+    sealed.serving_source.endpoints["churn"] = served(KmsKeyId=KEY)
+    look(sealed, context, expected=["0"])
+    sealed.serving_source.endpoints["churn"] = served()
+    assert look(sealed, context)
+    assert sealed.serving_captures.refusal(CHURN).reason == ""
+
+
+def test_an_image_that_is_not_replicated_fails_the_capture(sealed, context):
+    sealed.serving_source.endpoints["churn"] = served(
+        container={"Image": IMAGE.replace("churn:1", "other:1"), "ModelDataUrl": "s3://lake/churn/model.tar.gz"}
+    )
+    sealed.images.push(ACTIVE, "other", "1", f"sha256:{'b' * 64}")
+    assert look(sealed, context, expected=["0"]) is None
+    assert sealed.serving_captures.refusal(CHURN).reason.startswith("ImageNotReplicated: Models[0].Containers[0].Image")
+
+
+def test_while_a_version_is_being_protected_the_capture_waits_for_its_seal(sealed, context):
+    sealed.buckets.put("lake", "churn/second.tar.gz", WEIGHTS)
+    second = {"ModelDataUrl": "s3://lake/churn/second.tar.gz", "ModelDataETag": None}
+    arn = sealed.registry.promote("churn", document(**{k: v for k, v in second.items() if v}))
+    execution = capture(sealed, context, arn)
+    sealed.serving_source.endpoints["churn"] = served("s3://lake/churn/second.tar.gz")
+    assert look(sealed, context) is None
+
+    assert run(sealed, context, execution).status == "SUCCEEDED"
+    assert look(sealed, context, ours("Recovery Point Sealed", recovery_point="v2-x")).points
+
+
+def test_a_shadow_of_an_unknown_version_is_left_out_and_named(sealed, context):
+    shadow = {"VariantName": "try", "ModelName": "candidate", "InstanceType": "ml.c5.large", "InitialInstanceCount": 1}
+    observed = served(ShadowProductionVariants=[shadow])
+    candidate = {
+        "ModelName": "candidate",
+        "ExecutionRoleArn": ROLE,
+        "Containers": [{"Image": IMAGE, "ModelDataUrl": "s3://lake/candidate.tar.gz"}],
+        "Tags": [],
+    }
+    models = [*observed.document["Models"], candidate]
+    sealed.serving_source.endpoints["churn"] = observed.model_copy(
+        update={"document": {**observed.document, "Models": models}}
+    )
+    found = look(sealed, context)
+    assert list(found.left_out) == ["try"]
+    assert "s3://lake/candidate.tar.gz" in found.left_out["try"]
+
+
+# what a failover makes of it
+
+
+def test_a_failover_restores_what_was_captured(sealed, context):
+
+    look(sealed, context)
+    sealed.clock.move(minutes=1)
+    clients_follow(sealed)
+    assert fail_over(sealed, context).status == "SUCCEEDED"
+    [endpoint] = sealed.serving.endpoints.values()
+    assert endpoint.plan.capacity == {"all": 6}
+    assert endpoint.plan.config["ProductionVariants"][0]["InstanceType"] == "ml.c5.large"
+    [model] = endpoint.plan.models
+    assert model.containers[0]["Environment"] == {"LEVEL": "2"}
+    assert model.containers[0]["ModelDataUrl"].startswith("s3://vault/recovery-points/")
+
+
+def test_what_is_captured_after_the_claim_changes_no_plan_of_its_epoch(sealed, context):
+
+    look(sealed, context)
+    sealed.clock.move(minutes=1)
+    later = served(live=(Live(variant="all", weight=1.0, instances=1),))
+    waiting = [("Creating", "")] * 2 + [("InService", "")]
+    sealed.serving.coming = waiting
+    status = sealed.serving.status
+
+    def meanwhile(name):
+        sealed.clock.move(seconds=1)
+        state = sealed.serving_captures.newest(CHURN)
+        late = state.model_copy(update={"captured_at": sealed.clock.now(), "live": later.live})
+        sealed.serving_captures.put(late)
+        return status(name)
+
+    sealed.serving.status = meanwhile
+    clients_follow(sealed)
+    assert fail_over(sealed, context).status == "SUCCEEDED"
+    [endpoint] = sealed.serving.endpoints.values()
+    assert sealed.serving.scaling[endpoint.plan.name].capacity == {"all": 6}
+
+
+def test_without_a_captured_state_the_policys_word_is_restored(world, context):
+
+    protect(world, context, promoted(world))
+    clients_follow(world)
+    assert fail_over(world, context).status == "SUCCEEDED"
+    [endpoint] = world.serving.endpoints.values()
+    assert endpoint.plan.config["ProductionVariants"][0]["VariantName"] == "AllTraffic"
+
+
+def test_a_canary_of_another_version_is_laid_out_and_served_from_its_own_point(sealed, context):
+    """The second version shares its bytes with the first; the third, promoted last, has bytes of its own."""
+    sealed.clock.move(minutes=1)
+    second = sealed.registry.promote("churn", document(Environment={"THRESHOLD": "0.7"}))
+    protect(sealed, context, second)
+    sealed.clock.move(minutes=1)
+    sealed.buckets.put("lake", "churn/third.tar.gz", b"other weights")
+    third = sealed.registry.promote("churn", document(ModelDataUrl="s3://lake/churn/third.tar.gz"))
+    protect(sealed, context, third)
+    observed = served()
+    models = [
+        {**observed.document["Models"][0], "ModelName": f"of-{name}", "Containers": [{"ModelPackageName": arn}]}
+        for name, arn in (("main", third), ("canary", second))
+    ]
+    variants = [
+        {**observed.document["Config"]["ProductionVariants"][0], "VariantName": name, "ModelName": f"of-{name}"}
+        for name in ("main", "canary")
+    ]
+    sealed.serving_source.endpoints["churn"] = observed.model_copy(
+        update={
+            "document": {**observed.document, "Models": models, "Config": {"ProductionVariants": variants, "Tags": []}},
+            "live": (Live(variant="main", weight=9.0, instances=3), Live(variant="canary", weight=1.0, instances=1)),
+        }
+    )
+    state = look(sealed, context)
+    assert len(state.points) == 2
+    sealed.clock.move(minutes=1)
+    clients_follow(sealed)
+    assert fail_over(sealed, context).status == "SUCCEEDED"
+    [endpoint] = sealed.serving.endpoints.values()
+    assert endpoint.plan.warnings == ()
+    assert endpoint.weights == {"main": 9.0, "canary": 1.0}
+    keys = [one.containers[0]["ModelDataUrl"].removeprefix("s3://vault/") for one in endpoint.plan.models]
+    assert [sealed.vault.read(key) for key in keys] == [b"other weights", WEIGHTS]
+    assert endpoint.plan.models[1].containers[0]["Environment"] == {"THRESHOLD": "0.7"}

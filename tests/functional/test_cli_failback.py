@@ -1,0 +1,152 @@
+"""`mldr failback`, `move` and `epoch`: what they find out, what they ask of which region, and how they end."""
+
+import json
+
+import pytest
+from moto import mock_aws
+
+from cli.regions import Place
+from mldr.domain.failover import Epoch, Kind, Takeover
+from mldr.domain.leadership import Standing
+from mldr.domain.routing import CheckTimes, Front, plan_route
+from tests.functional.cli_stage import ACTIVE, MODEL, NOON, STANDBY, keep, make_stack, point, register, run, told
+
+ROUTE = plan_route(
+    MODEL,
+    "models.example",
+    active=Front(region=ACTIVE, host="h", target="h"),
+    standby=Front(region=STANDBY, host="s", target="s"),
+    times=CheckTimes(interval=10, threshold=3, ttl=30),
+)
+TAKEN = Takeover(epoch=1, endpoint="churn-e1", recovery_point="v1-aaa", flipped_at=NOON, home=ACTIVE)
+
+
+@pytest.fixture
+def regions(monkeypatch):
+    monkeypatch.setenv("MLDR_REGIONS", f"{ACTIVE},{STANDBY}")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    with mock_aws():
+        for region in (ACTIVE, STANDBY):
+            make_stack(region)
+        catalog(STANDBY).put_route(MODEL, ROUTE, {})
+        yield
+
+
+def catalog(region):
+    return Place(region, "prod").catalog
+
+
+def claimed(region, number, failover_id, *, concluded=True):
+    epoch = Epoch(number=number, failover_id=failover_id, region=region, recovery_point="v1-aaa", claimed_at=NOON)
+    catalog(region).claim(MODEL, epoch, catalog(region).epoch(MODEL))
+    if concluded:
+        catalog(region).conclude(MODEL, epoch)
+    return epoch
+
+
+def standing(epoch):
+    return Standing(epoch=epoch, holder=ACTIVE if epoch % 2 == 0 else STANDBY, home=ACTIVE, kind=Kind.FAILOVER,
+                    since=NOON, route=ROUTE, version=None, learned_at=NOON)  # fmt: skip
+
+
+@pytest.fixture
+def abroad(regions):
+    """The standby serves by epoch 1, and the home has learned it."""
+    copy = register(STANDBY, metadata={"mldr:source-arn": "arn:of:the:original"})
+    keep(point(target_arn=copy))
+    catalog(STANDBY).flip(MODEL, TAKEN, claimed(STANDBY, 1, "f1"))
+    catalog(ACTIVE).learn(MODEL, standing(1))
+    return copy
+
+
+def test_a_failback_is_asked_of_the_home(abroad):
+    ended = run("failback", "churn", "--reason", "all is well", "--json")
+    assert ended.exit_code == 0, ended.output
+    [event] = told(ACTIVE)
+    assert event["detail-type"] == "Failback Requested"
+    assert (event["detail"]["model"], event["detail"]["reason"]) == ("sagemaker/churn", "all is well")
+    assert event["detail"]["failover_id"] == json.loads(ended.stdout)["failover_id"]
+    assert told(STANDBY) == []
+
+
+def test_a_move_is_asked_of_the_standby(regions):
+    ended = run("move", "churn", "--reason", "exercise")
+    assert ended.exit_code == 0, ended.output
+    [event] = told(STANDBY)
+    assert (event["detail-type"], event["detail"]["kind"]) == ("Failover Requested", "move")
+    assert told(ACTIVE) == []
+
+
+@pytest.mark.parametrize(("command", "fixture"), [("failback", "regions"), ("move", "abroad")])
+def test_nothing_is_asked_of_a_region_that_serves(request, command, fixture):
+    request.getfixturevalue(fixture)
+    if fixture == "regions":
+        catalog(ACTIVE).learn(MODEL, standing(0))
+    ended = run(command, "churn", "--reason", "exercise")
+    assert ended.exit_code == 1
+    assert "serves, epoch" in ended.stderr
+    assert told(ACTIVE) + told(STANDBY) == []
+
+
+def test_a_plan_names_what_must_be_protected_first(abroad):
+    ended = run("failback", "churn", "--plan", "--json")
+    found = json.loads(ended.stdout)
+    assert (ended.exit_code, found["ready"], found["version"]) == (1, False, abroad)
+    assert "its protection has not begun" in found["lag"]
+    assert told(ACTIVE) == []
+
+
+def test_a_plan_holds_once_that_is_sealed_at_home(abroad):
+    keep(point("v1-back", arn=abroad), region=ACTIVE)
+    ended = run("failback", "churn", "--plan")
+    assert ended.exit_code == 0, ended.output
+    assert f"{STANDBY} → {ACTIVE}" in ended.stdout
+    assert "sealed as v1-back" in ended.stdout
+
+
+def test_a_model_that_nobody_onboarded_moves_nowhere(regions):
+    ended = run("move", "stranger", "--reason", "exercise")
+    assert ended.exit_code == 1
+    assert "was never onboarded" in ended.stderr
+
+
+def test_a_failover_of_a_model_that_both_regions_know_goes_to_the_one_that_waits(abroad):
+    keep(point("v1-back", arn=abroad), region=ACTIVE)
+    assert run("failover", "churn", "--reason", "the standby is down").exit_code == 0
+    [event] = told(ACTIVE)
+    assert event["detail"]["kind"] == "failover"
+
+
+def test_the_epoch_is_explained_for_each_region(abroad):
+    ended = run("epoch", "churn")
+    assert ended.exit_code == 0, ended.output
+    assert "epoch 1 is held by" in " ".join(ended.stdout.split())
+    found = json.loads(run("epoch", "churn", "--json").stdout)
+    assert found["serving"] == [STANDBY]
+    assert found["regions"][ACTIVE]["role"]["stood_down"]
+    assert found["regions"][STANDBY]["takeover"]["epoch"] == 1
+
+
+def test_two_that_have_not_heard_of_each_other_do_not_hold(regions):
+    catalog(STANDBY).flip(MODEL, TAKEN, claimed(STANDBY, 1, "f1"))
+    ended = run("epoch", "churn")
+    assert ended.exit_code == 1
+    assert f"{ACTIVE} and {STANDBY}" in ended.stderr
+
+
+def test_an_open_claim_is_shown_and_cleared_by_an_event(regions):
+    claimed(STANDBY, 1, "hangs", concluded=False)
+    shown = run("epoch", "churn")
+    assert shown.exit_code == 1
+    assert "--clear" in shown.stderr
+    ended = run("epoch", "churn", "--clear", "--reason", "it hangs")
+    assert ended.exit_code == 0, ended.output
+    [event] = told(STANDBY)
+    assert (event["detail"]["kind"], event["detail"]["reason"]) == ("clear", "it hangs")
+
+
+def test_clearing_needs_a_reason_and_something_to_clear(regions):
+    assert run("epoch", "churn", "--clear").exit_code == 2
+    ended = run("epoch", "churn", "--clear", "--reason", "it hangs")
+    assert (ended.exit_code, told(STANDBY)) == (1, [])

@@ -1,0 +1,157 @@
+"""Warm before traffic: the captured capacity, golden requests until they are fast, and only then the switch."""
+
+import datetime as dt
+
+import pytest
+
+from mldr.domain.recovery_point import Retention
+from mldr.domain.serving_state import Live, ServingState
+from mldr.domain.warming import Latency
+from mldr.errors import EndpointFailed
+from tests.fakes.world import ACTIVE, POLICY, STANDBY
+from tests.functional.story import CHURN, GOLDEN, clients_follow, fail_over, promoted, protect
+
+RULES = "golden: {uri"
+
+
+def ready(world, context, warm="", golden=GOLDEN):
+    """A sealed point of churn under a policy for warming, whose clients would follow a switch."""
+    world.policies.put(POLICY.replace(RULES, f"warm: {{{warm}}}\n    {RULES}", 1))
+    arn = promoted(world)
+    world.buckets.put("lake", "churn/golden.jsonl", golden)
+    protect(world, context, arn)
+    clients_follow(world)
+    world.clock.move(hours=1)
+    return world
+
+
+def slow(world, milliseconds):
+    """Every answer takes as long as the next of these, the last of them from then on."""
+    left = list(milliseconds)
+
+    def answer(body):
+        world.clock.move(seconds=(left.pop(0) if len(left) > 1 else left[0]) / 1000)
+        return body
+
+    world.serving.answer = answer
+
+
+def captured(world, *, instances=1, latency=None):
+    """The active region's endpoint as it was captured, of the point that is there."""
+    container = {"Image": f"123456789012.dkr.ecr.{ACTIVE}.amazonaws.com/churn:1"}
+    variant = {"VariantName": "main", "ModelName": "churn", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
+    at = world.clock.now()
+    world.serving_captures.put(
+        ServingState(
+            model=CHURN,
+            endpoint="churn",
+            region=ACTIVE,
+            standby_region=STANDBY,
+            captured_at=at,
+            reason="test",
+            epoch=0,
+            retention=Retention(mode="GOVERNANCE", until=at + dt.timedelta(days=35)),
+            document={
+                "Endpoint": {"EndpointName": "churn", "Tags": []},
+                "Config": {"ProductionVariants": [variant]},
+                "Models": [{"ModelName": "churn", "ExecutionRoleArn": "role", "Containers": [container]}],
+                "Components": [],
+            },
+            live=(Live(variant="main", weight=1.0, instances=instances),),
+            carried=(),
+            latency=latency,
+        )
+    )
+    world.clock.move(minutes=1)
+
+
+def test_a_slow_model_is_asked_until_it_is_as_fast_as_recorded(world, context):
+    ready(world, context, golden=b'{"request": [1], "answer": [1], "latency_ms": 20}\n')
+    slow(world, [*[900] * 21, 20])
+    ended = fail_over(world, context)
+    assert ended.status == "SUCCEEDED"
+    assert ended.path.count("WarmServing") == 2
+    assert "by the golden inferences" in ended.data["warm"]["reason"]
+    assert (world.pager.pages, world.evidence.records[-1].warnings) == ([], ())
+
+
+def test_latencies_that_were_captured_are_the_baseline_too(world, context):
+    ready(world, context)
+    captured(world, latency=Latency(p50=20, p95=30, requests=100, source="CloudWatch"))
+    slow(world, [*[900] * 21, 20])
+    ended = fail_over(world, context)
+    assert (ended.status, ended.path.count("WarmServing")) == ("SUCCEEDED", 2)
+
+
+def test_a_model_that_stays_slow_takes_the_traffic_with_a_warning(world, context):
+    """An outage is worse than slowness."""
+    ready(world, context, "within: 2m", golden=b'{"request": [1], "answer": [1], "latency_ms": 20}\n')
+    slow(world, [300])
+    assert fail_over(world, context).status == "SUCCEEDED"
+    assert world.catalog.takeover(CHURN)
+    [warning] = world.evidence.records[-1].warnings
+    assert warning.startswith("not warm after 1")
+    assert "20 ms by the golden inferences" in warning
+    [(subject, said)] = world.pager.pages
+    assert (subject, said) == ("mldr: failover of sagemaker/churn completed, with a warning", warning)
+
+
+def test_a_policy_can_insist_that_a_model_is_warm(world, context):
+    ready(world, context, "within: 2m, required: true", golden=b'{"request": [1], "answer": [1], "latency_ms": 20}\n')
+    slow(world, [300])
+    ended = fail_over(world, context)
+    assert (ended.status, ended.data["error"]["Error"]) == ("FAILED", "NotWarm")
+    assert world.catalog.takeover(CHURN) is None
+    assert "warm.required" in world.evidence.records[-1].reason
+
+
+def test_an_endpoint_that_is_smaller_than_what_served_is_scaled_up_before_the_switch(world, context):
+    ready(world, context)
+    captured(world, instances=3)
+    create = world.serving.restore
+
+    def smaller(plan):
+        create(plan)
+        if not world.serving.asked:
+            world.serving.endpoints[plan.name].counts["main"] = 1
+
+    world.serving.restore = smaller
+    assert fail_over(world, context).status == "SUCCEEDED"
+    [endpoint] = world.serving.endpoints.values()
+    assert endpoint.counts == {"main": 3}
+
+
+def test_instances_that_are_refused_are_named_and_do_not_keep_the_model_from_serving(world, context, monkeypatch):
+    ready(world, context, "within: 1m")
+    captured(world, instances=3)
+    create = world.serving.restore
+
+    def smaller(plan):
+        create(plan)
+        world.serving.endpoints[plan.name].counts["main"] = 1
+
+    def refuse(endpoint, counts, weights):
+        raise EndpointFailed("the account-level limit 'ml.m5.large for endpoint usage' is 1")
+
+    monkeypatch.setattr(world.serving, "restore", smaller)
+    monkeypatch.setattr(world.serving, "scale", refuse)
+    assert fail_over(world, context).status == "SUCCEEDED"
+    [warning] = world.evidence.records[-1].warnings
+    assert "variant main has 1 of 3 instances (the account-level limit" in warning
+
+
+@pytest.mark.parametrize("required", ["", "required: true"])
+def test_wrong_answers_never_switch_however_fast(world, context, required):
+    ready(world, context, required)
+    world.serving.answer = lambda body: b"[2]"
+    ended = fail_over(world, context)
+    assert (ended.status, ended.data["error"]["Error"]) == ("FAILED", "WrongAnswers")
+    assert world.catalog.takeover(CHURN) is None
+
+
+def test_a_model_without_golden_inferences_is_not_kept_waiting(world, context):
+    ready(world, context)
+    world.policies.put(POLICY.replace('golden: {uri: "s3://lake/churn/golden.jsonl"}', "rto: 15m"))
+    protect(world, context, world.registry.promote("churn", world.registry.describe(promoted(world)).document))
+    ended = fail_over(world, context)
+    assert (ended.status, ended.path.count("WarmServing")) == ("SUCCEEDED", 1)

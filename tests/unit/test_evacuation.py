@@ -1,0 +1,113 @@
+"""The order in which a region's models are recovered."""
+
+import datetime as dt
+from itertools import permutations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mldr.domain.evacuation import Candidate, arrange_recoveries
+from mldr.domain.identity import ModelKey
+from mldr.domain.model_rules import Criticality
+
+NOON = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
+URGENT, MIDDLE = Criticality.REVENUE_CRITICAL, Criticality.IMPORTANT
+
+
+def one(name, deadline, duration, criticality=MIDDLE, **more):
+    """A model that takes so many minutes and must answer within as many."""
+    return Candidate(
+        model=ModelKey(registry="sagemaker", name=name),
+        criticality=criticality,
+        deadline=NOON + dt.timedelta(minutes=deadline),
+        duration=dt.timedelta(minutes=duration),
+        measured=True,
+        **more,
+    )
+
+
+def plan(*candidates, slots=1, **quotas):
+    """The plan at noon; `m5` in a test stands for an instance type."""
+    return arrange_recoveries(candidates, now=NOON, side_by_side=slots, free=quotas)
+
+
+def names(found):
+    return [line.model.name for line in found.planned]
+
+
+def test_the_earliest_deadline_goes_first_where_all_can_be_in_time():
+    found = plan(one("c", 30, 10), one("a", 10, 10), one("b", 20, 10))
+    assert names(found) == ["a", "b", "c"]
+    assert found.late == 0
+
+
+def test_one_long_recovery_is_put_last_rather_than_making_two_others_late():
+    found = plan(one("long", 20, 20), one("a", 25, 10), one("b", 26, 10))
+    assert names(found) == ["a", "b", "long"]
+    assert found.late == 1
+
+
+def test_what_cannot_be_in_time_is_recovered_all_the_same_and_said_to_be_late():
+    (line,) = plan(one("a", 5, 10)).planned
+    assert (line.in_time, line.reason) == (False, "important, 600 s (measured): 300 s too late")
+
+
+def test_a_more_critical_model_is_planned_first_even_if_others_lose_by_it():
+    found = plan(one("urgent", 15, 15, URGENT), one("a", 5, 5), one("b", 10, 5))
+    assert names(found)[0] == "urgent"
+
+
+def test_as_many_as_allowed_run_side_by_side():
+    found = plan(*(one(name, 60, 10) for name in "abcde"), slots=2)
+    assert [line.wave for line in found.planned] == [1, 1, 2, 2, 3]
+    assert [line.starts_after for line in found.planned] == [dt.timedelta(minutes=m) for m in (0, 0, 10, 10, 20)]
+
+
+def test_a_model_without_capacity_is_named_and_the_others_go_on():
+    found = plan(one("big", 5, 1, instances={"m5": 3}), one("small", 10, 1, instances={"m5": 2}), m5=2)
+    assert names(found) == ["small"]
+    (refused,) = found.refused
+    assert refused.model.name == "big"
+    assert "it needs 3 x m5 and the quota of this region leaves 2" in refused.reason
+
+
+def test_scarce_instances_go_to_the_more_critical_model():
+    found = plan(one("a", 1, 1, instances={"m5": 2}), one("z", 9, 1, URGENT, instances={"m5": 2}), m5=3)
+    assert names(found) == ["z"]
+
+
+def test_a_type_without_a_known_quota_is_not_limited():
+    assert names(plan(one("a", 5, 1, instances={"g5": 99}))) == ["a"]
+
+
+def test_a_model_with_an_obstacle_is_left_out_with_its_reason():
+    (refused,) = plan(one("a", 5, 1, obstacle="no sealed recovery point")).refused
+    assert refused.reason == "no sealed recovery point"
+
+
+JOBS = st.lists(st.tuples(st.integers(1, 30), st.integers(1, 12)), min_size=1, max_size=6)
+
+
+def in_time(order):
+    """How many of these are in time, one after the other."""
+    clock, count = 0, 0
+    for deadline, duration in order:
+        clock += duration
+        count += clock <= deadline
+    return count
+
+
+@settings(max_examples=300, deadline=None)
+@given(JOBS)
+def test_for_one_recovery_at_a_time_no_other_order_is_in_time_more_often(jobs):
+    found = plan(*(one(f"m{number}", *job) for number, job in enumerate(jobs)))
+    assert len(jobs) - found.late == max(in_time(order) for order in permutations(jobs))
+
+
+@settings(max_examples=200, deadline=None)
+@given(JOBS, st.integers(1, 4))
+def test_every_model_is_planned_once_whatever_the_order_it_is_told_in(jobs, slots):
+    candidates = [one(f"m{number}", *job) for number, job in enumerate(jobs)]
+    found = plan(*candidates, slots=slots)
+    assert sorted(names(found)) == sorted(candidate.model.name for candidate in candidates)
+    assert plan(*reversed(candidates), slots=slots) == found

@@ -1,0 +1,151 @@
+"""Converging to a tier, as a pure decision: it ends, touches only mldr's own, and never deletes what serves."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mldr.domain.identity import ModelKey
+from mldr.domain.model_rules import Tier
+from mldr.domain.serving import PlannedModel, ServingPlan
+from mldr.domain.tiers import Held, Situation, Verb, Wanted, at_floor, converge, standing_name, wanted_of
+from mldr.domain.warming import Count
+
+CHURN = ModelKey(registry="sagemaker", name="churn")
+STATUSES = ("InService", "Creating", "Updating", "Failed", "OutOfService", "Deleting")
+NAMES = ("churn-aaaaaaaa-s111111", "churn-bbbbbbbb-s222222", "churn-aaaaaaaa-e1")
+
+
+def held(name, status="InService", model=str(CHURN), count=1, components=0):
+    counts = {"a": Count(current=count, desired=count)}
+    return Held(
+        name=name, model=model, recovery_point="v1", status=status, counts=counts, components=components
+    )  # fmt: skip
+
+
+def plan(count=4, *, components=(), weight=1.0, image="one", **config):
+    variant = {"VariantName": "a", "ModelName": "m", "InstanceType": "ml.c5.xlarge", "InitialInstanceCount": count,
+               "InitialVariantWeight": weight}  # fmt: skip
+    model = PlannedModel(name="m", role="r", containers=({"Image": image},))
+    return ServingPlan(
+        name="m", models=(model,), config={"ProductionVariants": [variant], **config}, components=components
+    )
+
+
+def wanted(name=NAMES[0], **more):
+    return Wanted(name=name, recovery_point="v1", counts={"a": 1}, **more)
+
+
+situations = st.builds(
+    Situation,
+    model=st.just(CHURN),
+    region=st.just("ap-southeast-3"),
+    tier=st.sampled_from(Tier),
+    busy=st.sampled_from(["", "", "epoch 1 is being claimed"]),
+    used=st.frozensets(st.sampled_from(NAMES)),
+    wanted=st.none() | st.builds(wanted, st.sampled_from(NAMES[:2]), from_zero=st.booleans()),
+    held=st.lists(
+        st.builds(
+            held,
+            st.sampled_from(NAMES),
+            st.sampled_from(STATUSES),
+            st.sampled_from(["sagemaker/churn", "sagemaker/other"]),
+            st.integers(1, 4),
+            st.integers(0, 2),
+        ),
+        unique_by=lambda one: one.name,
+    ).map(tuple),
+)
+
+
+def after(now, actions):
+    """The same situation once the actions are done and every endpoint has come as far as it comes by itself."""
+    there = {one.name: one for one in now.held}
+    for action in actions:
+        if action.verb is Verb.DELETE:
+            del there[action.endpoint]
+        elif action.verb is Verb.CREATE:
+            there[action.endpoint] = held(action.endpoint, "Creating")
+        else:
+            there[action.endpoint] = held(action.endpoint, "Updating")
+    moved = {"Creating": "InService", "Updating": "InService", "Deleting": None}
+    come = [one.model_copy(update={"status": moved.get(one.status, one.status)}) for one in there.values()]
+    return now.model_copy(update={"held": tuple(one for one in come if one.status)})
+
+
+@given(situations)
+def test_what_may_answer_clients_is_never_touched(now):
+    assert not {one.endpoint for one in converge(now).actions} & now.used
+
+
+@given(situations)
+def test_only_endpoints_of_the_model_itself_are_touched(now):
+    others = {one.name for one in now.held if one.model != str(CHURN)}
+    touched = {one.endpoint for one in converge(now).actions if one.verb is not Verb.CREATE}
+    assert not touched & others
+    assert converge(now).actions == () or not now.busy
+
+
+@given(situations)
+def test_converging_ends(now):
+    now = now.model_copy(update={"held": tuple(one for one in now.held if one.model == str(CHURN))})
+    for _ in range(6):
+        now = after(now, converge(now).actions)
+    assert converge(now).actions == ()
+    if not now.busy and now.wanted and now.wanted.name not in now.used:
+        assert now.wanted.name in {one.name for one in now.held}
+
+
+@given(situations)
+def test_there_is_never_less_standing_than_before_unless_nothing_is_wanted(now):
+    serving = {one.name for one in now.held if one.status == "InService" and one.model == str(CHURN)}
+    gone = {one.endpoint for one in converge(now).actions if one.verb is Verb.DELETE}
+    from_zero = now.wanted is not None and now.wanted.from_zero
+    if now.wanted and serving and not now.busy and not from_zero:
+        assert serving - gone
+
+
+@given(situations)
+def test_every_action_says_why(now):
+    found = converge(now)
+    assert found.reason
+    assert all(one.reason for one in found.actions)
+
+
+def test_the_name_follows_the_version_and_the_shape_but_no_count_and_no_weight():
+    same = {standing_name(one, CHURN, "v1-12345678") for one in (plan(1), plan(9), plan(weight=0.3))}
+    other = standing_name(plan(image="two"), CHURN, "v1-12345678")
+    assert len(same) == 1
+    assert other not in same
+    assert standing_name(plan(), CHURN, "v2-87654321") not in same
+    assert standing_name(plan(KmsKeyId="key"), CHURN, "v1-12345678") not in same
+
+
+def test_a_name_fits_into_sagemaker_with_room_for_its_models():
+    long = ModelKey(registry="sagemaker", name="m" * 63)
+    assert len(standing_name(plan(), long, "v1-12345678") + "-m99") <= 63
+
+
+@pytest.mark.parametrize(("floor", "served", "stands"), [(1, 4, 1), (3, 4, 3), (9, 4, 4), (0, 4, 1), (1, 1, 1)])
+def test_a_variant_stands_at_the_floor_and_never_with_more_than_served(floor, served, stands):
+    full = plan(served)
+    assert wanted_of(full, CHURN, "v1-12345678", floor).counts == {"a": stands}
+    [variant] = at_floor(full, floor).config["ProductionVariants"]
+    assert variant["InitialInstanceCount"] == stands
+
+
+def test_only_inference_components_let_it_stand_at_zero():
+    component = {"InferenceComponentName": "c", "Specification": {"ModelName": "m"}, "RuntimeConfig": {"CopyCount": 2}}
+    full = plan(4, components=(component,))
+    assert wanted_of(full, CHURN, "v1-12345678", 0).from_zero
+    made = at_floor(full, 0)
+    [variant] = made.config["ProductionVariants"]
+    assert (made.components, variant["ManagedInstanceScaling"]["MinInstanceCount"]) == ((), 0)
+    assert "only an endpoint of inference components" in wanted_of(plan(), CHURN, "v1-12345678", 0).remark
+
+
+def test_nothing_that_would_raise_it_is_created_with_it():
+    target = {"ResourceId": "endpoint/m/variant/a"}
+    full = plan(4, ShadowProductionVariants=[{"VariantName": "s"}]).model_copy(update={"targets": (target,)})
+    made = at_floor(full, 1)
+    assert made.targets == ()
+    assert "ShadowProductionVariants" not in made.config
