@@ -83,7 +83,7 @@ test-all: test crash e2e ## The same with a crash after each AWS call, and with 
 
 .PHONY: crash
 crash: $(READY) ## A crash after each AWS call of protect and failover, then redelivery
-	$(BIN)/pytest --numprocesses auto tests/functional/crash
+	$(BIN)/pytest --numprocesses auto --timeout 600 tests/functional/crash
 
 .PHONY: chaos
 chaos: $(READY) ## Random schedules of faults over two regions; `CHAOS_FLAGS="--from 10000 --minutes 30"` or `--replay SEED`

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,7 @@ MODEL = ModelKey(registry="sagemaker", name="churn")
 LAKE = "lake-of-models"
 WEIGHTS = {"slope": 3, "offset": 1, "padding": "x" * 700}  # more than one copy may carry
 ROUNDS = 3  # that must see a region down: the policy's default
+PAUSE = 20  # seconds between two rounds: one that is tried again within half of them is the same round
 QUESTIONS = ({"x": 1}, {"x": 2.5})
 IMAGE = f"121021644041.dkr.ecr.{ACTIVE}.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3"
 POLICY = f"""\
@@ -182,7 +184,8 @@ class Story:
     def watch(self, *, retried: bool = True) -> bool:
         """One round of watching an outage, and whatever failover it requests; whether one succeeded."""
         self._lose_the_active_region()
-        self.regions.schedule("watch", {"round": 0, "rounds": 1, "pause": 1})
+        self.regions.ahead += dt.timedelta(seconds=PAUSE)
+        self.regions.schedule("watch", {"round": 0, "rounds": 1, "pause": PAUSE})
         self.regions.walk("watch", retried=retried)
         for number, put in enumerate(self.requests()):
             arrived = {**self.request(), "id": f"event-{number}", "detail": json.loads(put["Detail"])}

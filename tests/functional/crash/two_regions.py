@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import datetime as dt
 import importlib
 import json
 import os
@@ -44,6 +45,7 @@ from localcloud.moto_repairs.sagemaker_serving import SageMakerServingRepairs
 from localcloud.patches import Patches
 from localcloud.server import Server, moto_application
 from mldr import telemetry, wiring
+from mldr.aws.clock import SystemClock
 from mldr.domain.pace import Pace
 from mldr.domain.transfers import CopyLimits
 from mldr.errors import MldrError
@@ -77,6 +79,7 @@ class TwoRegions:
         self.promotions: list[dict[str, Any]] = []
         self.done: list[str] = []
         self.down: set[str] = set()
+        self.ahead = dt.timedelta(0)  # of this machine's clock; never put back, as no clock is
         self.stacks: dict[str, Stack] = {}
         self._environments: dict[tuple[str, str], dict[str, str]] = {}
         self._registry = SageMakerRepairs(ACCOUNT, lambda _, event: self.promotions.append(event))
@@ -119,6 +122,7 @@ class TwoRegions:
         self._patches.replace(mldr.aws.outside, "PublicNetwork", lambda **_: self.network)
         session = SimpleNamespace(create_client=client)
         self._patches.replace(wiring, "botocore", SimpleNamespace(session=SimpleNamespace(get_session=lambda: session)))
+        self._patches.replace(SystemClock, "now", lambda _: dt.datetime.now(dt.UTC) + self.ahead)
         telemetry.logger.setLevel("CRITICAL")
 
     def stop(self) -> None:
