@@ -35,6 +35,7 @@ TABLE = Prices.model_validate(yaml.safe_load(PRICES.read_text()))
 def stage(monkeypatch, tmp_path):
     for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE", "AWS_REGION", "MLDR_ENV"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     monkeypatch.setenv("MLDR_REGIONS", f"{ACTIVE},{STANDBY}")

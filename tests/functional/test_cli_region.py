@@ -28,7 +28,7 @@ def stage(monkeypatch, tmp_path):
     """Two regions with their buckets; the policy is uploaded."""
     monkeypatch.chdir(tmp_path)
     for name, value in {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing",
-                        "MLDR_REGIONS": f"{ACTIVE},{STANDBY}"}.items():  # fmt: skip
+                        "MLDR_REGIONS": f"{ACTIVE},{STANDBY}", "COLUMNS": "200"}.items():  # fmt: skip
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     with mock_aws():
