@@ -185,9 +185,14 @@ def describe_execution(states: Any, arn: str) -> dict[str, Any] | None:
 
 
 def entered(states: Any, arn: str) -> list[str]:
-    """Return the phases in the order in which they were entered, each once."""
+    """Return the phases in the order in which they were entered, each once; none while it has not started."""
     pages = states.get_paginator("get_execution_history").paginate(executionArn=arn)
-    history = [event for page in pages for event in page["events"]]
+    try:
+        history = [event for page in pages for event in page["events"]]
+    except ClientError as error:
+        if code(error) != "ExecutionDoesNotExist":
+            raise
+        return []
     names = [event.get("stateEnteredEventDetails", {}).get("name") for event in history]
     return list(dict.fromkeys(name for name in names if name in PHASES))
 

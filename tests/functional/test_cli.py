@@ -7,6 +7,7 @@ import pytest
 from moto import mock_aws
 
 from cli import protect
+from cli.failover import entered
 from cli.regions import Place
 from mldr.domain.failover import Epoch, Takeover
 from mldr.domain.recovery_point import UNANNOUNCED, Phase
@@ -299,3 +300,10 @@ def test_credentials_that_are_missing_are_said_to_be(monkeypatch):
     ended = run("status", "churn")
     assert ended.exit_code == 3
     assert "mldr local up" in ended.stderr
+
+
+def test_an_execution_that_has_not_started_has_entered_no_phase():
+    with mock_aws():
+        states = boto3.client("stepfunctions", "ap-southeast-3")
+        arn = "arn:aws:states:ap-southeast-3:123456789012:execution:mldr-prod-failover:never"
+        assert entered(states, arn) == []
