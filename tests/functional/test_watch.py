@@ -281,34 +281,30 @@ def test_a_witness_whose_token_may_not_be_read_is_unknown(witnessed, context, mo
     assert "witness: unknown (NotAllowed" in witnessed.pager.pages[0][1]
 
 
-def test_a_model_that_cannot_be_judged_keeps_no_other_from_being_watched(world, context, monkeypatch):
+def rounds_beside_a_model_that_cannot_be_judged(world, context, monkeypatch, *, rounds, seconds):
+    """What was asked for, after so many rounds so far apart, in which `alpha` went wrong and `zeta` was down."""
     stock(world)
     for name in ("alpha", "zeta"):
         protect(world, context, world.registry.promote(name, document()))
     world.bus.events.clear()
     health = world.catalog.health
     monkeypatch.setattr(world.catalog, "health", lambda model: forbidden() if model.name == "alpha" else health(model))
-    for _ in range(3):
+    for _ in range(rounds):
         with pytest.raises(NotAllowed):
             look(world, context, canary="unhealthy", probe=Sight.UNHEALTHY)
-        world.clock.move(seconds=10)
-    assert [request["model"] for request in requests(world)] == ["sagemaker/zeta"]
+        world.clock.move(seconds=seconds)
+    return [request["model"] for request in requests(world)]
+
+
+def test_a_model_that_cannot_be_judged_keeps_no_other_from_being_watched(world, context, monkeypatch):
+    asked = rounds_beside_a_model_that_cannot_be_judged(world, context, monkeypatch, rounds=3, seconds=10)
+    assert asked == ["sagemaker/zeta"]
 
 
 def test_a_round_that_is_tried_again_for_one_model_counts_once_for_the_others(world, context, monkeypatch):
     """A second that went wrong three times is no outage of three rounds."""
-    stock(world)
-    for name in ("alpha", "zeta"):
-        protect(world, context, world.registry.promote(name, document()))
-    world.bus.events.clear()
-    health = world.catalog.health
-    monkeypatch.setattr(world.catalog, "health", lambda model: forbidden() if model.name == "alpha" else health(model))
-    for _ in range(5):
-        with pytest.raises(NotAllowed):
-            look(world, context, canary="unhealthy", probe=Sight.UNHEALTHY)
-        world.clock.move(seconds=1)
-    assert requests(world) == []
-    assert health(ModelKey(registry="sagemaker", name="zeta")).unhealthy_rounds == 1
+    assert rounds_beside_a_model_that_cannot_be_judged(world, context, monkeypatch, rounds=5, seconds=1) == []
+    assert world.catalog.health(ModelKey(registry="sagemaker", name="zeta")).unhealthy_rounds == 1
 
 
 # a witness
