@@ -332,18 +332,13 @@ def test_a_cluster_that_the_policy_does_not_name_is_its_mistake(regions):
         regions.serving.status("kserve://other/models/fraud")
 
 
-def test_scaling_sets_the_floor_and_weights_move_the_canary(regions):
+def test_scaling_sets_the_floor(regions):
     regions.roll_out(1, maxReplicas=3)
     regions.roll_out(2, maxReplicas=3, canaryTrafficPercent=10)
     restore(regions, regions.plan())
     regions.serving.scale(ENDPOINT, {"fraud-predictor-00001": 5})
     assert regions.restored()["spec"]["predictor"]["minReplicas"] == 5
     assert regions.restored()["spec"]["predictor"]["maxReplicas"] == 5
-    latest = regions.restored()["status"]["components"]["predictor"]["traffic"][0]["revisionName"]
-    regions.serving.set_weights(ENDPOINT, {latest: 1.0, "other": 3.0})
-    assert regions.restored()["spec"]["predictor"]["canaryTrafficPercent"] == 25
-    with pytest.raises(EndpointFailed, match="no weight"):
-        regions.serving.set_weights(ENDPOINT, {"other": 1.0})
 
 
 @pytest.mark.parametrize("times", [1, 100])

@@ -284,17 +284,16 @@ def test_weights_and_counts_change_alone(moto, sagemaker):
     serving = on_sagemaker(moto)
     serving.restore(PLAN)
     serving.scale(NAME, {"AllTraffic": 5})
-    serving.set_weights(NAME, {"AllTraffic": 0.25})
+    serving.scale(NAME, {}, {"AllTraffic": 0.25})
     [live] = sagemaker.describe_endpoint(EndpointName=NAME)["ProductionVariants"]
     assert (live["CurrentInstanceCount"], live["CurrentWeight"]) == (5, 0.25)
 
 
-@pytest.mark.parametrize("change", ["scale", "set_weights"])
 @pytest.mark.parametrize(("endpoint", "variant"), [(NAME, "other"), ("nobody", "AllTraffic")])
-def test_what_is_not_there_cannot_be_changed(serving, change, endpoint, variant):
+def test_what_is_not_there_cannot_be_changed(serving, endpoint, variant):
     serving.restore(PLAN)
     with pytest.raises(EndpointFailed, match=f"{endpoint} cannot be changed"):
-        getattr(serving, change)(endpoint, {variant: 1})
+        serving.scale(endpoint, {variant: 1})
 
 
 def test_what_another_made_meanwhile_is_no_error(moto, sagemaker, monkeypatch):

@@ -66,10 +66,7 @@ class FakeServing:
         weights = found.weights
         return {name: Count(current=n, desired=n, weight=weights.get(name, 1.0)) for name, n in found.counts.items()}
 
-    def set_weights(self, endpoint: str, weights: dict[str, float]) -> None:
-        self._held(endpoint, weights).weights.update(weights)
-
-    def _held(self, endpoint: str, asked: dict[str, int] | dict[str, float]) -> Endpoint:
+    def _held(self, endpoint: str, asked: dict[str, int]) -> Endpoint:
         found = self.endpoints.get(endpoint)
         if found is None or not set(asked) <= set(found.weights):
             raise EndpointFailed(f"endpoint {endpoint} cannot be changed: it has no {', '.join(asked)}")

@@ -414,9 +414,6 @@ class Serving(Protocol):
     def capacity(self, endpoint: str) -> dict[str, Count]:
         """Return the instances of each production variant that has any; empty when there is no endpoint."""
 
-    def set_weights(self, endpoint: str, weights: dict[str, float]) -> None:
-        """Ask for a traffic weight of each named variant. Raises EndpointFailed when it is refused."""
-
     def status(self, endpoint: str) -> tuple[str, str]:
         """Return (EndpointStatus, FailureReason or ''). `Missing` when there is none."""
 

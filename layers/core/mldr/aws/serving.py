@@ -141,9 +141,6 @@ class SageMakerServing:
             if "CurrentInstanceCount" in one or "DesiredInstanceCount" in one
         }
 
-    def set_weights(self, endpoint: str, weights: dict[str, float]) -> None:
-        self._change(endpoint, [{"VariantName": name, "DesiredWeight": one} for name, one in weights.items()])
-
     def _change(self, endpoint: str, wanted: Any) -> None:
         try:
             with translated(f"change the capacity of {endpoint}"):

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from mldr.domain.kserve import Document, inference_path, shares
+from mldr.domain.kserve import Document, inference_path
 from mldr.domain.kserve_plan import OWNER, KServePlan, next_step, standing
 from mldr.domain.kserve_rules import Address
 from mldr.domain.serving import ServingPlan
@@ -43,7 +43,7 @@ class KServeServing:
         return Finished(status=status, reason=reason)
 
     def scale(self, endpoint: str, counts: dict[str, int], weights: dict[str, float] | None = None) -> None:
-        """Its revisions share one floor: it becomes the greatest of the counts. `set_weights` is for the weights."""
+        """Its revisions share one floor: it becomes the greatest of the counts."""
         floor = max(counts.values())
 
         def raise_floor() -> None:
@@ -59,19 +59,6 @@ class KServeServing:
     def capacity(self, endpoint: str) -> dict[str, Count]:
         """Return nothing: how many pods a revision has is its autoscaler's affair, not that of its variants."""
         return {}
-
-    def set_weights(self, endpoint: str, weights: dict[str, float]) -> None:
-        """Only the newest revision has a weight of its own; the rest of the traffic is the older one's."""
-
-        def split() -> None:
-            service, services = self._found(endpoint)
-            latest = next((one.revision for one in shares(service).get("predictor", ()) if one.latest), "")
-            if latest not in weights:
-                raise EndpointFailed(f"{endpoint}: {latest or 'no revision'} is the newest, and has no weight")
-            service["spec"]["predictor"]["canaryTrafficPercent"] = round(100 * weights[latest] / sum(weights.values()))
-            services.replace(service)
-
-        _undisturbed(endpoint, split)
 
     def _found(self, endpoint: str) -> tuple[Document, InferenceServices]:
         address = Address.parse(endpoint)

@@ -30,9 +30,6 @@ class ServingTargets:
     def capacity(self, endpoint: str) -> dict[str, Count]:
         return self._of(endpoint).capacity(endpoint)
 
-    def set_weights(self, endpoint: str, weights: dict[str, float]) -> None:
-        self._of(endpoint).set_weights(endpoint, weights)
-
     def status(self, endpoint: str) -> tuple[str, str]:
         return self._of(endpoint).status(endpoint)
 
