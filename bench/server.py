@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 ACCESS_LOG = "--debug-rgw=1"
 REQUEST = re.compile(rb'beast: \S+ \S+ - \S+ \[[^\]]*\] "([A-Z]+) (\S+) ')
 MEMORY, DISK = Path("/dev/shm"), Path("/var/tmp")  # noqa: S108  a folder of our own is made within
-ROOM = 12 * 1024**3  # bytes: what the largest rounds write, and as much again for the programs
+SIZE = 10 * 1024**3  # bytes that the server may hold in memory: more than any round leaves
+ROOM = SIZE + 4 * 1024**3  # and the programs
 LOG_PAUSE = 0.05  # seconds: a log that has not grown for so long is complete
 CONFIG = Config(
     s3={"addressing_style": "path"},
@@ -91,6 +92,14 @@ class Server:
         command = ["radosgw-admin", "bucket", "rm", "--bucket", bucket, "--purge-objects"]
         subprocess.run(command, env=dict(self.environment), capture_output=True, check=True)
 
+    def forget_old_versions(self, bucket: str) -> None:
+        """Delete what is not the newest version of anything in a bucket without locks."""
+        s3 = self.place.client()
+        for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
+            for one in page.get("Versions", []):
+                if not one["IsLatest"]:
+                    s3.delete_object(Bucket=bucket, Key=one["Key"], VersionId=one["VersionId"])
+
     def mark(self) -> int:
         """Return where the log ends, once it has come to rest."""
         size = -1
@@ -114,10 +123,11 @@ def started() -> Iterator[Server]:
     os.environ["CEPH_ARGS"] = ACCESS_LOG
     # In memory where there is room: a disk that is slow, and shared, decides over all rows otherwise.
     scratch = MEMORY if _room() >= ROOM else DISK
-    storage = "bluestore on a file in memory: no disk in the figures" if scratch is MEMORY else "bluestore on a disk"
+    in_memory = scratch is MEMORY
+    storage = "bluestore on a file in memory: no disk in the figures" if in_memory else "bluestore on a disk"
     with tempfile.TemporaryDirectory(prefix="mldr-bench-", dir=scratch) as folder:
         directory = Path(folder)
-        with Radosgw.started(directory) as gateway:
+        with Radosgw.started(directory, **({"size": SIZE} if in_memory else {})) as gateway:
             place = Place(gateway.endpoint_url, gateway.access_key, gateway.secret_key, gateway.region, gateway.key_id)
             log = directory / "log" / "client.rgw.a.log"
             yield Server(place, log, gateway.environment, gateway.collect_garbage, scratch, storage)

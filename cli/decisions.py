@@ -50,10 +50,11 @@ def decisions(
 
 
 def _lines(place: Place, model: ModelKey, limit: int) -> list[Decided]:
-    """Return the newest lines; the one that still goes on has its rounds in what is remembered of the last one."""
+    """Return the newest lines; one that still goes on has its rounds in what is remembered of the last one."""
     found = place.decisions.newest(model, limit)
-    now = place.catalog.health(model).decided
-    return [now if now and now.at == line.at else line for line in found]
+    last = (place.catalog.health(model).decided, place.survivors.of(model).decided)
+    going_on = {line.at: line for line in last if line}
+    return [going_on.get(line.at, line) for line in found]
 
 
 def _told(approval: Approval) -> dict[str, Any]:

@@ -10,17 +10,16 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from cli.failback import route_in
 from cli.failover import ask, check_reason, conclude
 from cli.outcomes import Ended, Exit, bad_input, unreachable
 from cli.output import AsJson, out, print_json, print_table, table
 from cli.protect import ModelName, Timeout, Wait
-from cli.regions import Bus, Environment, Place, Region, look, places, silence
+from cli.regions import Bus, Environment, Place, Region, look, places, route_in, silence
 from mldr.aws.workflows import StepFunctions
 from mldr.domain.failover import Epoch, Kind
 from mldr.domain.identity import ModelKey
 from mldr.domain.leadership import Leadership, Role, home_of, role
-from mldr.ports import Status
+from mldr.ports.stack import Status
 
 
 @dataclass(frozen=True)
@@ -131,9 +130,10 @@ def _work(place: Place, failover_id: str) -> Status | None:
 
 def _show(model: ModelKey, found: dict[str, Known], silent: dict[str, str], as_json: bool) -> None:
     serving = [name for name, one in found.items() if one.role.serving]
+    beside = [name for name, one in found.items() if one.role.beside]
     if as_json:
         regions = {name: one.described() for name, one in found.items()}
-        print_json({"model": str(model), "serving": serving, "regions": regions, "silent": silent})
+        print_json({"model": str(model), "serving": serving, "beside": beside, "regions": regions, "silent": silent})
     else:
         rows = table("region", "who serves, as it knows", "its last claim")
         for name, one in found.items():
@@ -141,6 +141,8 @@ def _show(model: ModelKey, found: dict[str, Known], silent: dict[str, str], as_j
         for name, why in silent.items():
             rows.add_row(name, escape(f"does not answer: {why}"), "")
         print_table(rows)
+        if serving and beside:
+            out.print(f"both regions answer: {serving[0]} holds the epoch, {beside[0]} answers beside it")
         out.print("[dim]the standby claims odd epochs, the home even ones; the highest that was flipped serves[/]")
     if any(one.open for one in found.values()):
         advice = f'if it hangs: `mldr epoch {model.name} --clear --reason "…"`'

@@ -24,7 +24,8 @@ from mldr.domain.policy import Policy
 from mldr.domain.region_plan import SIDE_BY_SIDE, Direction, Draft, draw
 from mldr.domain.regions import REGIONS
 from mldr.errors import BadPolicy
-from mldr.events import FAILBACK_REQUESTED, FAILOVER_REQUESTED, RegionRequest
+from mldr.events.detail_types import FAILBACK_REQUESTED, FAILOVER_REQUESTED
+from mldr.events.evacuation import RegionRequest
 
 POLL = 2.0  # seconds
 LOST = "look into the queues mldr-<env>-failover and mldr-<env>-failover-dlq"
@@ -94,12 +95,12 @@ def drawn(target: Place, there: str, kind: Kind) -> Draft:
     )
 
 
-def _in_force(place: Place) -> tuple[Policy | None, str]:
+def _in_force(place: Place) -> Policy | None:
     try:
-        return place.policies.load()
+        return place.policies.load()[0]
     except BadPolicy as error:
         err.print(f"[yellow]![/] the sealed policies hold: {escape(str(error))}")
-        return None, ""
+        return None
 
 
 def show_plan(made: Draft, region: str, target: str, as_json: bool) -> None:

@@ -15,7 +15,8 @@ from cli.failover import Again, OptionalModel, ask, check_reason, conclude
 from cli.outcomes import Ended, Exit, bad_input, unreachable
 from cli.output import AsJson, out, print_json
 from cli.protect import ModelName, Timeout, Wait
-from cli.regions import Bus, Environment, Looked, Place, Region, look, places, silence
+from cli.regions import Bus, Environment, Looked, Place, Region, look, places, route_in, silence
+from mldr.domain.draining import too_short
 from mldr.domain.failover import Kind
 from mldr.domain.identity import ModelKey
 from mldr.domain.leadership import Leadership, Role, home_of, role
@@ -41,10 +42,16 @@ class Move:
     now: Role
     version: str
     here: Record | None
+    refused: str = ""  # why the gate would refuse it, however long it waits
 
     @property
     def ready(self) -> bool:
         """Whether the gate would let it begin now."""
+        return self.sealed and not self.refused
+
+    @property
+    def sealed(self) -> bool:
+        """Whether what is served is protected where it goes."""
         return self.here is not None and self.here.restorable
 
     @property
@@ -60,8 +67,8 @@ class Move:
         return {
             "model": str(self.model), "kind": self.kind, "from": self.source.region, "to": self.target.region,
             "epoch": self.now.epoch, "serves": self.now.reason, "version": self.version, "ready": self.ready,
-            "recovery_point": self.here.recovery_point if self.here and self.ready else None,
-            "lag": None if self.ready else self.lag,
+            "recovery_point": self.here.recovery_point if self.here and self.sealed else None,
+            "lag": None if self.sealed else self.lag, "refused": self.refused or None,
         }  # fmt: skip
 
 
@@ -170,17 +177,25 @@ def planned(model: ModelKey, kind: Kind, source: Place, target: Place, now: Role
     version = (record.target_arn if record and (newest is None or copied) else newest) or ""
     records = [one for one in target.catalog.records(model) if one.origin.arn == version]
     best = max(records, key=lambda one: (one.restorable, one.started_at), default=None)
-    return Move(model=model, kind=kind, source=source, target=target, now=now, version=version, here=best)
+    return Move(model=model, kind=kind, source=source, target=target, now=now, version=version, here=best,
+                refused=_refused(model, source, target))  # fmt: skip
+
+
+def _refused(model: ModelKey, source: Place, target: Place) -> str:
+    """The region that is left drains by its own policy, the gate reads the other one: both files must be right."""
+    routes = (route_in(place, model, place.catalog.leadership(model)) for place in (target, source))
+    route = next((found for found in routes if found), None)
+    for place in (source, target):
+        policy, _ = place.policies.load()
+        drain = policy.for_model(model.registry, model.name, {}).failover.drain
+        if route and (why := too_short(drain, route)):
+            return f"{place.region}: {why}"
+    return ""
 
 
 def _known(model: ModelKey, place: Place) -> tuple[Leadership, Route | None]:
     knowledge = place.catalog.leadership(model)
     return knowledge, route_in(place, model, knowledge)
-
-
-def route_in(place: Place, model: ModelKey, knowledge: Leadership) -> Route | None:
-    """Return a model's graph as a region knows it: onboarded there, or learned from its standby."""
-    return place.catalog.route(model) or (knowledge.standing.route if knowledge.standing else None)
 
 
 def _role(region: str, knowledge: Leadership, route: Route | None) -> Role:
@@ -203,8 +218,10 @@ def _show(move: Move, as_json: bool) -> None:
         out.print(f"{mark} {move.kind} of {move.model}: {move.source.region} → {move.target.region}")
         out.print(escape(f"  now: {move.now.reason}"))
         out.print(escape(f"  what is served: {move.version}"))
-        sealed = f"sealed as {move.here.recovery_point}" if move.here and move.ready else move.lag
+        sealed = f"sealed as {move.here.recovery_point}" if move.here and move.sealed else move.lag
         out.print(escape(f"  in {move.target.region}: {sealed}"))
         out.print(f"  then: claim an epoch above {move.now.epoch}, golden check, switch; the old side drains")
+    if move.refused:
+        raise Ended(Exit.DOES_NOT_HOLD, move.refused, "then ask again")
     if not move.ready:
         raise Ended(Exit.DOES_NOT_HOLD, f"{move.target.region} lags: {move.lag}", "ask again, or let the gate wait")

@@ -20,7 +20,9 @@ from cli.regions import Bus, Environment, Place, places, standby_of
 from mldr.domain.evidence import Evidence, evidence_key
 from mldr.domain.failover import Kind
 from mldr.domain.identity import ModelKey
-from mldr.events import FAILBACK_REQUESTED, FAILOVER_REQUESTED, FailbackRequest, FailoverRequest, TaskError
+from mldr.events.detail_types import FAILBACK_REQUESTED, FAILOVER_REQUESTED
+from mldr.events.failover import FailbackRequest, FailoverRequest
+from mldr.events.message import TaskError
 from mldr.sdk import code
 
 POLL = 1.0  # seconds

@@ -9,12 +9,19 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from cli.outcomes import Exit, bad_input
+from cli.outcomes import Ended, Exit, bad_input
 from cli.output import AsJson, err, out, print_json, print_table, table
+from cli.regions import Environment, Place, look
+from cli.unkept import unkept_in
 from mldr.domain.durations import format_duration
 from mldr.domain.model_rules import ModelRules
 from mldr.domain.policy import Policy
 from mldr.errors import BadPolicy
+
+Compared = Annotated[
+    str | None,
+    typer.Option("--region", help="Compare it with what this region has onboarded and captured.", show_default=False),
+]
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="What every model is owed, in one YAML file.")
 
@@ -25,16 +32,23 @@ def check(
         Path, typer.Argument(metavar="FILE", help="For example samplecfg/policy.yaml.", show_default=False)
     ],
     as_json: AsJson = False,
+    region: Compared = None,
+    env: Environment = "prod",
 ) -> None:
     """Validate a policy file whole; every mistake is named, with its line and what would be right.
 
     [dim]$[/] mldr policy check samplecfg/policy.yaml
+    [dim]$[/] mldr policy check policy.yaml --region ap-southeast-3
 
-    Exit codes: 0 valid, 2 mistakes or no such file.
+    With a region it also says what the models there would not get: how long DNS needs, and whether an endpoint scales
+    to zero, no file knows.
+
+    Exit codes: 0 valid, 1 valid, but a model would not get it, 2 mistakes or no such file, 3 the region is not reached.
     """
     mistakes, policy = _read(file)
+    missed = _missed(policy, Place(region, env)) if policy and region else {}
     if as_json:
-        print_json({"file": str(file), "valid": policy is not None, "mistakes": mistakes})
+        print_json({"file": str(file), "valid": policy is not None, "mistakes": mistakes, "unkept": missed})
     elif policy is None:
         err.print(f"[bold red]✗[/] {escape(str(file))}: {len(mistakes)} mistake{'s' if len(mistakes) != 1 else ''}")
         for mistake in mistakes:
@@ -43,6 +57,19 @@ def check(
         _show(file, policy)
     if policy is None:
         raise typer.Exit(int(Exit.BAD_INPUT))
+    if missed:
+        told = "; ".join(f"{model}: {sentence}" for model, sentences in missed.items() for sentence in sentences)
+        raise Ended(Exit.DOES_NOT_HOLD, told, "edit it, and check it again")
+
+
+def _missed(policy: Policy, place: Place) -> dict[str, list[str]]:
+    """Return what the models of a region would not get, by model."""
+
+    def compare(there: Place) -> dict[str, list[str]]:
+        return {str(model): list(unkept_in(there, model, policy)) for model in there.catalog.models()}
+
+    found: dict[str, list[str]] = look([place], compare).answers[place.region]
+    return {model: told for model, told in found.items() if told}
 
 
 def _read(file: Path) -> tuple[list[str], Policy | None]:

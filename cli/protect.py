@@ -19,7 +19,7 @@ from mldr.domain.identity import ModelKey, recovery_point_id
 from mldr.domain.recovery_point import UNANNOUNCED, Phase, Record
 from mldr.domain.registry import RegistryEntry
 from mldr.domain.transfers import Progress, owner_of
-from mldr.events import PromotedDetail
+from mldr.events.protection import PromotedDetail
 from mldr.registries.sagemaker import SageMakerRegistry
 
 DETAIL_TYPE = "Model Promoted"

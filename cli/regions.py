@@ -25,10 +25,12 @@ from mldr.aws.policy_store import S3PolicyStore
 from mldr.aws.scrubs import DynamoScrubs
 from mldr.aws.serving_capture import VaultServingCaptures
 from mldr.aws.standing_endpoints import SageMakerStandingEndpoints
+from mldr.aws.survivors import DynamoSurvivors
 from mldr.aws.vault import S3Vault
 from mldr.domain.identity import ModelKey
-from mldr.domain.leadership import home_of, role
+from mldr.domain.leadership import Leadership, home_of, role
 from mldr.domain.regions import REGIONS
+from mldr.domain.routing import Route
 
 # A command line must not hang on a region that is down: that is when it is used.
 PATIENCE = Config(connect_timeout=3, read_timeout=10, retries={"mode": "standard", "max_attempts": 2})
@@ -86,6 +88,11 @@ class Place:
         return SageMakerStandingEndpoints(
             lambda: self.client("sagemaker"), lambda: self.client("application-autoscaling")
         )
+
+    @cached_property
+    def survivors(self) -> DynamoSurvivors:
+        """What this region remembers, as a home, of the one that answers beside it."""
+        return DynamoSurvivors(self.client("dynamodb"), table=self.table)
 
     @cached_property
     def decisions(self) -> DynamoDecisions:
@@ -207,6 +214,11 @@ def _reasons(silent: dict[str, Ended]) -> str:
 def silence(looked: Looked) -> str:
     """Return the sentence about regions that gave no answer; empty when all did."""
     return f"not observed: {_reasons(looked.silent)}" if looked.silent else ""
+
+
+def route_in(place: Place, model: ModelKey, knowledge: Leadership) -> Route | None:
+    """Return a model's graph as a region knows it: onboarded there, or learned from its standby."""
+    return place.catalog.route(model) or (knowledge.standing.route if knowledge.standing else None)
 
 
 def _serves(model: ModelKey, place: Place) -> bool:

@@ -15,7 +15,8 @@ from cli.output import AsJson, out, print_json, size
 from cli.progress import Ticker, progress_of, told
 from cli.regions import Bus, Environment, Place, Region, places
 from mldr.domain.snapshots import RestoreRecord
-from mldr.events import RESTORE_REQUESTED, RestoreRequest
+from mldr.events.detail_types import RESTORE_REQUESTED
+from mldr.events.snapshots import RestoreRequest
 
 POLL = 1.0  # seconds
 REFUSED = (

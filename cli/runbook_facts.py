@@ -8,16 +8,16 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from cli.failback import route_in
 from cli.outcomes import Ended, Exit, unreachable
-from cli.regions import Place, look, silence
+from cli.regions import Place, look, route_in, silence
 from cli.standing import manifest_of, standing_for
 from cli.status import serving_of
 from mldr.aws.evidence import VaultEvidence
 from mldr.domain.evidence import Evidence
 from mldr.domain.identity import Frozen, ModelKey
-from mldr.domain.leadership import Leadership, Role, home_of, role
+from mldr.domain.leadership import Beside, Leadership, Role, home_of, role
 from mldr.domain.model_rules import ModelRules, Tier
+from mldr.domain.owed import owed
 from mldr.domain.recovery_point import Record, newest_restorable
 from mldr.domain.routing import Route
 from mldr.domain.serving_state import IN_SERVICE
@@ -63,6 +63,12 @@ class Facts(Frozen):
     topics: dict[str, str]  # where pages go, by region
     pages: dict[str, tuple[str, ...]]  # who is subscribed to them
     silent: dict[str, str]
+    beside: Beside | None = None  # what answers in the standby while the home serves
+
+    @property
+    def shared(self) -> bool:
+        """Whether both regions answer clients while all is well, and do so today."""
+        return bool(self.beside and self.route and self.route.spread)
 
     @property
     def other(self) -> str:
@@ -86,6 +92,8 @@ class Facts(Frozen):
             "it has no name yet: its traffic cannot be switched": self.route is None,
             f"nothing stands in service in {self.here}, as {tier} wants it: a failover takes as long as a cold one":
                 waits_warm and self.ready is None,
+            f"{self.home} answers alone, not both regions as {tier} wants it: `mldr status` says what stands ready":
+                tier is Tier.ACTIVE_ACTIVE and self.here == self.standby and not self.shared,
             "the manifest of its newest point cannot be read: docs/runbooks/bad-object.md":
                 self.point is not None and self.golden is None,
             "no golden inferences are sealed: a restored model's answers are not proven": self.golden is False,
@@ -126,6 +134,7 @@ def gather(model: ModelKey, where: Sequence[Place]) -> Facts:
         topics={region: by_region[region].pages for region in found},
         pages={region: _subscribed(by_region[region]) for region in found},
         silent={region: str(ended) for region, ended in looked.silent.items()},
+        beside=found[standby][0].beside if standby in found else None,
         **_held(model, by_region[here]),
     )
 
@@ -139,8 +148,8 @@ def _serving(roles: dict[str, Role], home: str) -> str:
 def _held(model: ModelKey, place: Place) -> dict[str, Any]:
     """Return what the region that would take over has and knows."""
     policy, _ = place.policies.load()
-    rules = policy.for_model(model.registry, model.name, {})
     point = newest_restorable(place.catalog.records(model))
+    rules = owed(policy, model, point)
     manifest = manifest_of(place, point)
     return {
         "environment": place.environment,

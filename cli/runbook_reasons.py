@@ -36,6 +36,8 @@ FAILOVER = (
 PLANNED = (
     Ending("PeerLagging", STAYS, "what is served is not sealed in the region that takes over; the text has the lag. "
            "`mldr status {model}` says what hinders it; mend that, ask again"),
+    Ending("DrainTooShort", STAYS, "`failover.drain` is shorter than DNS needs: requests would fail. The text says how "
+           "long it must be. Set it in the policy, ask again a minute later"),
     Ending("PeerSilent", STAYS, "the region that serves does not answer. If it is down, it is no planned move"),
     Ending("WrongDirection", STAYS, "the request was put on the other region's bus; the commands here find it"),
 )  # fmt: skip

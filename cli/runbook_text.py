@@ -12,8 +12,8 @@ from cli.runbook_reasons import FAILOVER, PLANNED, Ending
 from mldr.domain.durations import format_duration as say
 from mldr.domain.identity import Frozen
 from mldr.domain.model_rules import FailoverMode, Tier
-from mldr.domain.routing import SwitchKind
-from mldr.events import FAILBACK_REQUESTED, FAILOVER_REQUESTED
+from mldr.domain.routing import SpreadBy, SwitchKind
+from mldr.events.detail_types import FAILBACK_REQUESTED, FAILOVER_REQUESTED
 
 REASON = "what you see, in one sentence"
 
@@ -75,8 +75,28 @@ def endings(facts: Facts) -> list[Ending]:
 def _by_itself(facts: Facts) -> Section:
     return Section(
         title=f"If {facts.other} fails: what happens by itself",
-        says=(_detection(facts), _start(facts), *_recovery(facts), *_measured(facts)),
+        says=(*_left_out(facts), _detection(facts), _start(facts), *_recovery(facts), *_measured(facts)),
     )
+
+
+def _left_out(facts: Facts) -> Iterator[str]:
+    """What needs nobody where both regions answer."""
+    spread = facts.route.spread if facts.route else None
+    if facts.route is None or spread is None or not facts.shared:
+        return
+    times = facts.route.times
+    share = f"by weight, {spread.weight} % of the answers name {facts.standby}"
+    how = share if spread.by is SpreadBy.WEIGHT else "each client the nearer one"
+    yield (
+        f"Both regions answer ({how}). DNS alone leaves out the one that is lost, within about "
+        f"{times.interval * times.threshold} s, and clients keep an old answer for {times.ttl} s more: "
+        "nothing has to run for that, and nobody has to ask."
+    )
+    yield (
+        f"If it is {facts.standby} that fails, {facts.home} goes on alone: it scales its endpoint to the sum of both, "
+        "and back when both are well; `mldr status` shows it."
+    )
+    yield f"What follows makes {facts.here} the writer, with instances for the load of both."
 
 
 def _detection(facts: Facts) -> str:
@@ -124,7 +144,10 @@ def _endpoint(facts: Facts) -> str:
         return "an endpoint is created (cold-standby: nothing stands ready)"
     if facts.ready is None:
         return f"an endpoint is created, as none of that shape stands ready today ({facts.rules.tier}),"
-    scaled = " after it is scaled to what was captured" if facts.rules.tier is Tier.WARM_STANDBY else ""
+    scaled = {
+        Tier.WARM_STANDBY: " after it is scaled to what was captured",
+        Tier.ACTIVE_ACTIVE: " and scaled to the sum of both regions" if facts.shared else "",
+    }.get(facts.rules.tier, "")
     return f"{facts.ready} is used{scaled} ({facts.rules.tier})"
 
 
@@ -213,7 +236,7 @@ def _known(facts: Facts, reach: Reach) -> Section:
         title=title,
         says=(
             f"The switch says “{switch}”.",
-            f"The name is {front.target}.",
+            f"The name is {front.target}{_or_the_other(facts)}.",
             f"{facts.here} is healthy (200), and its epoch names {facts.here} as the holder.",
             "There is one record of evidence more.",
             "Every prediction says in its header `x-mldr-region` who answered.",
@@ -227,6 +250,12 @@ def _known(facts: Facts, reach: Reach) -> Section:
             f"aws s3 ls s3://{facts.vault}/evidence/{facts.model}/ --region {facts.here}",
         ),
     )
+
+
+def _or_the_other(facts: Facts) -> str:
+    """Where both regions answer, DNS names either once the home serves again."""
+    both = facts.here == facts.home and facts.route is not None and facts.route.spread is not None
+    return f" or that of {facts.other}: both answer again" if both else ""
 
 
 def _home(facts: Facts) -> Section:
@@ -323,6 +352,7 @@ def summary(facts: Facts) -> dict[str, str]:
         "promised": f"RTO {say(facts.rules.rto)}, RPO {say(facts.rules.rpo)}",
         "entry of the policy": f"`{facts.matched}`" if facts.matched else "none: the defaults",
         "name": facts.route.name if facts.route else "none yet",
+        "answers beside it": f"{facts.standby} ({facts.beside.endpoint})" if facts.beside else "nothing",
         "newest sealed point": sealed,
         "mldr's endpoints there": ", ".join(f"{one.name} ({one.status})" for one in facts.stands) or "none",
         "served as captured": variants or "not captured: the policy's instances",

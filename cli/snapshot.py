@@ -16,7 +16,7 @@ from cli.regions import Bus, Environment, Place, Region, places
 from mldr.domain.recovery_point import Phase
 from mldr.domain.snapshots import SnapshotRecord
 from mldr.domain.transfers import owner_of
-from mldr.events import SNAPSHOT_REQUESTED
+from mldr.events.detail_types import SNAPSHOT_REQUESTED
 
 POLL = 1.0  # seconds
 LOST = (

@@ -12,10 +12,12 @@ from cli.outcomes import Ended, Exit, bad_input
 from cli.output import AsJson, err, moment, out, phase, print_json, print_table, seconds, size, table, width
 from cli.progress import progress_of, sentence, share, told
 from cli.regions import Environment, Looked, Place, Region, look, places, silence
+from cli.unkept import unkept_in
 from mldr.domain.identity import ModelKey
 from mldr.domain.lag import lag
 from mldr.domain.recovery_point import Phase, Record, newest_restorable
 from mldr.domain.transfers import owner_of
+from mldr.errors import MldrError
 
 LABEL = 17  # columns before a value
 Model = Annotated[
@@ -61,7 +63,8 @@ def describe(place: Place, model: ModelKey, *, missing: bool = False) -> dict[st
     if not records:
         return None
     newest, usable = records[-1], newest_restorable(records)
-    epoch, takeover, route = catalog.epoch(model), catalog.takeover(model), catalog.route(model)
+    epoch, knowledge, route = catalog.epoch(model), catalog.leadership(model), catalog.route(model)
+    takeover, beside = knowledge.takeover, knowledge.beside
     owner = owner_of("model", str(model))
     sealed, checked = newest.phase is Phase.SEALED, place.scrubs.last(owner)
     moving = None if sealed else progress_of(place, owner, newest.recovery_point)
@@ -72,15 +75,26 @@ def describe(place: Place, model: ModelKey, *, missing: bool = False) -> dict[st
         "lag_seconds": round(lag(records, dt.datetime.now(dt.UTC)).total_seconds(), 3),
         "checked": checked.model_dump(mode="json") if checked else None,
         "serving": serving_of(place, model),
+        "unkept": _unkept(place, model),
         "standing": [one.model_dump(mode="json") for one in place.standing.held() if one.model == str(model)],
         "region": place.region,
         "recoverable": usable.recovery_point if usable else None,
         "name": route.name if route else None,
         "epoch": epoch.model_dump(mode="json") if epoch else None,
         "takeover": takeover.model_dump(mode="json") if takeover else None,
+        "beside": beside.model_dump(mode="json") if beside else None,
         "health": catalog.health(model).model_dump(mode="json"),
         "points": [point(record) for record in reversed(records)],
     }
+
+
+def _unkept(place: Place, model: ModelKey) -> list[str]:
+    """Return what the model does not get, though its policy says it; or why that cannot be told."""
+    try:
+        policy, _ = place.policies.load()
+    except MldrError as error:
+        return [f"the policy of {place.region} cannot be read: {error}"]
+    return list(unkept_in(place, model, policy))
 
 
 def serving_of(place: Place, model: ModelKey) -> dict[str, Any]:
@@ -129,7 +143,7 @@ def _one(model: ModelKey, where: list[Place], *, missing: bool, as_json: bool) -
     found = [answer for answer in looked.answers.values() if answer]
     if not found:
         raise _unknown(model, looked)
-    newest = max(found, key=lambda answer: answer["promoted_at"])
+    newest = {**max(found, key=lambda answer: answer["promoted_at"]), "grown": _grown(model, where)}
     if as_json:
         print_json(newest)
     else:
@@ -139,6 +153,12 @@ def _one(model: ModelKey, where: list[Place], *, missing: bool, as_json: bool) -
         _complain(looked)
     if newest["recoverable"] is None:
         raise typer.Exit(int(Exit.DOES_NOT_HOLD))
+
+
+def _grown(model: ModelKey, where: list[Place]) -> dict[str, Any]:
+    """Return, by region, how a home carries the load of both since the region beside it is not well."""
+    found = look(where, lambda place: place.survivors.of(model).growth).answers
+    return {region: growth.model_dump(mode="json") for region, growth in found.items() if growth}
 
 
 def _unknown(model: ModelKey, looked: Looked) -> Ended:
@@ -184,12 +204,15 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
         ("checked", _checked(found["checked"])),
         ("serving state", _serving(found["serving"])),
         ("not captured", _refused(found["serving"]["refused"])),
+        *(("not as promised", f"[yellow]{escape(sentence)}[/]") for sentence in found["unkept"]),
         ("stands ready", _standing(found["standing"])),
         ("attempt", str(found["attempt"]) if found["attempt"] > 1 else ""),
         ("registered as", found["target_arn"] or ""),
         ("name", found["name"] or "[yellow]not onboarded: no traffic can be switched yet[/]"),
         ("peer's health", "" if takeover else f"{health['verdict']} [dim]{escape(health['reason'])}[/]"),
         ("epoch", f"{epoch['number']}, failover {epoch['failover_id']}" if epoch else ""),
+        ("answers beside", _beside(found["beside"], takeover)),
+        *(("carries both", _carries(region, growth)) for region, growth in found["grown"].items()),
         ("taken over", f"since {moment_of(takeover['flipped_at'])} by {takeover['endpoint']}" if takeover else ""),
         ("older points", f"{len(others)} more can be restored" if others else ""),
         *(("warning", f"[yellow]{escape(warning)}[/]") for warning in found["warnings"]),
@@ -250,6 +273,27 @@ def _standing(held: list[dict[str, Any]]) -> str:
         )
 
     return escape("; ".join(one(endpoint) for endpoint in held))
+
+
+def _beside(beside: dict[str, Any] | None, takeover: dict[str, Any] | None) -> str:
+    """Return that the standby answers clients, too, while the home holds the epoch."""
+    if beside is None:
+        return ""
+    if takeover:
+        return f"not now: what answered beside {beside['home']} until the takeover is {escape(beside['endpoint'])}"
+    counts = ", ".join(f"{name} {count}" for name, count in beside["counts"].items())
+    until = f", until DNS has forgotten it: its tier wants it no more since {moment_of(beside['leaving'])}"
+    said = f"{beside['endpoint']} ({counts}) beside {beside['home']}, since {moment_of(beside['since'])}"
+    return escape(said + (until if beside["leaving"] else ""))
+
+
+def _carries(region: str, growth: dict[str, Any]) -> str:
+    """Return how far a home has grown."""
+    counts = ", ".join(f"{name} {growth['before'].get(name, 0)} → {count}" for name, count in growth["wanted"].items())
+    if growth["refused"]:
+        return f"[red]{escape(region)}: {escape(counts)} was refused: {escape(growth['refused'])}[/]"
+    since = f"since {moment_of(growth['scaled_at'])}" if growth["scaled_at"] else "asked for"
+    return escape(f"{region}: {counts}, {since}; it goes back by itself")
 
 
 def _refused(refusal: dict[str, Any] | None) -> str:

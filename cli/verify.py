@@ -21,7 +21,8 @@ from mldr.aws.datasets import DynamoDatasets
 from mldr.domain.identity import ModelKey
 from mldr.domain.scrub import ALL, FULL, Outcome, Report, report_key
 from mldr.domain.transfers import owner_of
-from mldr.events import VERIFICATION_REQUESTED, VerificationRequest
+from mldr.events.detail_types import VERIFICATION_REQUESTED
+from mldr.events.scrub import VerificationRequest
 from mldr.sdk import code
 
 POLL = 1.0  # seconds

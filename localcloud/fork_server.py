@@ -21,9 +21,12 @@ from typing import Any
 
 BOOTSTRAP = Path(__file__).with_name("bootstrap.py")
 LONGEST_ORDER = 1 << 17  # bytes; a Unix socket takes so much at once
+_MESSAGES = ("evacuation", "failover", "health", "protection", "scrub", "serving", "snapshots", "transfers")
+_PORTS = ("catalog", "datasets", "health", "outside", "registry", "serving", "sources", "stack", "vault")
 PRELOADED = (
     "mldr.wiring",
-    "mldr.events",
+    *(f"mldr.events.{name}" for name in _MESSAGES),
+    *(f"mldr.ports.{name}" for name in _PORTS),
     "aws_lambda_powertools.utilities.batch",
     "aws_lambda_powertools.utilities.data_classes",
     "aws_lambda_powertools.utilities.typing",

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from localcloud.processes import ForkServers
 log = logging.getLogger(__name__)
 PER_FUNCTION = 4
 TOTAL = 10
-WARM_WORKERS = 24
+WARM_WORKERS = 36  # as many as three models need that move at once: each start takes a processor a third of a second
 LOG_LINES_KEPT = 2000
 SLOT_SECONDS = 900.0
 REGION_FAILED, CLOUD_STOPPED = "failed with its region", "stopped with the local cloud"
@@ -59,14 +59,17 @@ class Slots:
         self._down = set(outage.regions())
         outage.subscribe(self._on_outage)
 
-    def take(self, deployed: Deployed) -> None:
-        """Wait for a slot. Reserved concurrency throttles at once, as in AWS; this machine's own bounds only delay."""
+    def take(self, deployed: Deployed, warm: Callable[[], bool]) -> None:
+        """Wait for a slot. Reserved concurrency throttles at once, as in AWS; this machine's own bounds only delay.
+
+        What all functions may run together bounds the starts of processes: where one is `warm`, it waits for an event.
+        """
         key = (deployed.region, deployed.name)
         with self._changed:
             if deployed.reserved is not None and self._running[key] >= deployed.reserved:
                 raise Throttled(deployed.name)
             limit = PER_FUNCTION if deployed.reserved is None else deployed.reserved
-            if not self._changed.wait_for(lambda: self._free(key, limit), SLOT_SECONDS):
+            if not self._changed.wait_for(lambda: self._free(key, limit, warm), SLOT_SECONDS):
                 raise Throttled(deployed.name)
             if deployed.region in self._down:
                 raise RegionDown(deployed.region)
@@ -78,8 +81,8 @@ class Slots:
             self._running[deployed.region, deployed.name] -= 1
             self._changed.notify_all()
 
-    def _free(self, key: tuple[str, str], limit: int) -> bool:
-        room = self._running[key] < limit and self._running.total() < TOTAL
+    def _free(self, key: tuple[str, str], limit: int, warm: Callable[[], bool]) -> bool:
+        room = self._running[key] < limit and (self._running.total() < TOTAL or warm())
         return room or key[0] in self._down
 
     def _on_outage(self, region: str, failed: bool) -> None:
@@ -143,7 +146,7 @@ class LambdaRuntime:
         if self._over.is_set() or self._outage.failed(function.region):
             raise RegionDown(function.region)
         deployed = self._code.deployed(function)
-        self._slots.take(deployed)
+        self._slots.take(deployed, lambda: self._waits(deployed))
         try:
             worker = self._worker(deployed)
             outcome = worker.run(payload)
@@ -154,6 +157,11 @@ class LambdaRuntime:
             raise RegionDown(deployed.region)
         self._keep_log(function, outcome)
         return outcome
+
+    def _waits(self, deployed: Deployed) -> bool:
+        """Whether a process of the function waits for an event."""
+        with self._lock:
+            return bool(self._idle.get(f"{deployed.region}/{deployed.name}"))
 
     def _worker(self, deployed: Deployed) -> Worker:
         with self._lock:

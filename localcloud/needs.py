@@ -124,7 +124,7 @@ def needs(identity: Identity, environ: Environ, account: str) -> list[Need]:
 
 def _resource_tags(need: Need, identity: Identity, account: str) -> tuple[tuple[str, str], ...]:
     """The tags of an endpoint, of its configuration, or of a model, if it exists."""
-    if identity.service != "sagemaker":
+    if not need.action.startswith("sagemaker:"):
         return ()
     kind, _, name = need.resources[0].rpartition(":")[2].partition("/")
     backend = sagemaker_backends[account][identity.region]
@@ -186,6 +186,17 @@ def _events(identity: Identity, given: Mapping[str, Any], account: str) -> list[
         )
         found.append(Need("events:PutEvents", (bus,), (("events:source", entry.get("Source", "")),)))
     return found
+
+
+def _scalable_target(identity: Identity, given: Mapping[str, Any], account: str) -> list[Need]:
+    """A statement may say what of which service may be scaled."""
+    context = tuple(
+        (f"application-autoscaling:{key}", str(given[name]))
+        for key, name in (("service-namespace", "ServiceNamespace"), ("scalable-dimension", "ScalableDimension"))
+        if given.get(name)
+    )
+    resource = "*" if identity.operation.startswith("Describe") else _resource(identity, given, account)
+    return [Need(_action("application-autoscaling", identity.operation), (resource,), context)]
 
 
 def _topic(identity: Identity, given: Mapping[str, Any], account: str) -> list[Need]:
@@ -322,6 +333,7 @@ def _record_sets(xml: str) -> tuple[tuple[str, str], ...]:
 
 Special = Callable[[Identity, Mapping[str, Any], str], list[Need]]
 SPECIAL: Mapping[tuple[str, str], Special] = {
+    ("application-autoscaling", "*"): _scalable_target,
     ("cloudwatch", "PutMetricAlarm"): _alarm,
     ("cloudwatch", "*"): _metrics,
     ("dynamodb", "BatchGetItem"): _tables,

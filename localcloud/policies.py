@@ -13,6 +13,8 @@ from localcloud.deploy.errors import UnknownInTemplate
 KNOWN_KEYS = {
     key.lower()
     for key in (
+        "application-autoscaling:scalable-dimension",
+        "application-autoscaling:service-namespace",
         "aws:PrincipalAccount",
         "aws:PrincipalArn",
         "aws:RequestedRegion",

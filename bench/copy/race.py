@@ -66,6 +66,8 @@ class Race:
             turn = number % len(racing)
             order = racing[turn:] + racing[:turn]
             self._results.add(f"{self._workload.name} {number}", list(self._round(number, order)))
+        self._server.remove_bucket(self._source)
+        self._server.collect_garbage()
 
     def _round(self, number: int, order: Sequence[Contestant]) -> Iterator[dict[str, Any]]:
         destinations = {each.name: _bucket(each.name, self._workload.name, str(number)) for each in order}
@@ -84,6 +86,7 @@ class Race:
         if self._workload.size >= LARGE:
             for bucket in destinations.values():
                 self._server.remove_bucket(bucket)
+            self._server.forget_old_versions(self._source)
             self._server.collect_garbage()
 
     def _told(

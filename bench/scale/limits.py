@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mldr.domain.pace import PaceLimits
+from mldr.aws.copier import PACE
 
 ROOT = Path(__file__).parents[2]
 
@@ -59,7 +59,7 @@ def engine() -> Engine:
     )
     return Engine(
         functions=int(copy["MaxConcurrency"]),
-        in_flight=PaceLimits().ceiling,
+        in_flight=PACE.ceiling,
         memory_mb=int(memory.group(1)) if memory else 512,
         states_of_child=len(copy["ItemProcessor"]["States"]),
     )

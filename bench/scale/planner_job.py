@@ -18,7 +18,7 @@ from typing import Any
 from mldr.domain.manifests import Entry, ShardRef, decode, digest_of, encode, pooled_key
 from mldr.domain.recovery_point import Retention
 from mldr.domain.transfers import CopyLimits, PlanState, Transfer
-from mldr.ports import Listed
+from mldr.ports.sources import Listed
 from mldr.steps.plan_transfer import entry_of, plan_transfer
 
 BUCKET = "training-data"

@@ -1,7 +1,8 @@
-"""A client of the models in a process of its own: asks by name, at a steady rate, and writes down what it got.
+"""Clients of the models in a process of their own: ask by name, at a steady rate, and write down what they got.
 
 Reads one line of JSON from stdin (where to ask, and what), then sends requests until stdin closes, whatever becomes of
-those before: a slow answer delays no other. Honours the TTL of DNS answers and knows nothing of regions.
+those before: a slow answer delays no other. They take turns; each honours the TTL of the DNS answers that it got, and
+none knows of regions.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from typing import Any, NamedTuple, TextIO
 
 import dns.exception
 
-from cli.demo.scene import REQUESTS_PER_SECOND, TIMEOUT
-from localcloud.edge.resolve import resolve
+from cli.demo.scene import CLIENTS, REQUESTS_PER_SECOND, TIMEOUT
+from localcloud.edge.resolve import Resolver
 from mldr.domain.golden import GoldenInference, judge
 
 WORKERS = int(REQUESTS_PER_SECOND * (TIMEOUT + 3.5))
@@ -36,7 +37,8 @@ class Client:
     """Sends requests and records each: when, how long, whether it was answered, by which region, and rightly."""
 
     def __init__(self, spec: dict[str, Any], record: TextIO) -> None:
-        self._dns, self._port, self._token = str(spec["dns"]), int(spec["port"]), str(spec["token"])
+        self._port, self._token = int(spec["port"]), str(spec["token"])
+        self._resolvers = [Resolver(str(spec["dns"])) for _ in range(CLIENTS)]
         self._subjects = [_subject(one) for one in spec["models"]]
         self._record, self._lock = record, threading.Lock()
 
@@ -47,15 +49,15 @@ class Client:
         golden = subject.golden[turn % len(subject.golden)]
         at, started = time.time(), time.monotonic()
         try:
-            found = self._answer(subject, golden)
+            found = self._answer(subject, golden, self._resolvers[turn % CLIENTS])
         except (OSError, http.client.HTTPException, dns.exception.DNSException) as error:
             found = {"ok": False, "error": type(error).__name__}
         line = json.dumps({"model": subject.name, "at": at, "seconds": time.monotonic() - started, **found})
         with self._lock:
             self._record.write(line + "\n")
 
-    def _answer(self, subject: Subject, golden: GoldenInference) -> dict[str, Any]:
-        address, _ = resolve(subject.host, self._dns)
+    def _answer(self, subject: Subject, golden: GoldenInference, resolver: Resolver) -> dict[str, Any]:
+        address, _ = resolver.resolve(subject.host)
         connection = http.client.HTTPConnection(address, self._port, timeout=TIMEOUT)
         headers = {
             "Host": subject.host,

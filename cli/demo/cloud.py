@@ -40,7 +40,8 @@ class DemoCloud:
         """Start it, without waiting for it."""
         sets = [argument for name, value in PARAMETERS.items() for argument in ("--set", f"{name}={value}")]
         ports = ["--port", str(self.port), "--dns-port", str(self.dns_port), "--http-port", str(self.http_port)]
-        places = ["--regions", f"{ACTIVE},{STANDBY}", "--policy", str(POLICY), "--state", str(self.state)]
+        # The standby comes first: its watch begins a minute after it was deployed.
+        places = ["--regions", f"{STANDBY},{ACTIVE}", "--policy", str(POLICY), "--state", str(self.state)]
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "cli", "local", "up", *ports, *places, *sets],

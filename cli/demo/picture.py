@@ -60,7 +60,8 @@ def _headline(report: Report) -> Panel:
     figures.add_column(justify="right", style="bold", no_wrap=True)
     figures.add_column()
     for one in report.models:
-        took = f"{one.model}, {one.tier}: without answers, from the first lost request to good ones that continue (RTO)"
+        lost = "some of its requests were lost" if one.both else "without answers"
+        took = f"{one.model}, {one.tier}: {lost}, from the first lost request to good ones that continue (RTO)"
         figures.add_row(seconds(one.rto_seconds), took)
     figures.add_row(
         seconds(max(one.rpo_seconds for one in report.models)),
@@ -75,7 +76,7 @@ def _headline(report: Report) -> Panel:
 
 def _timeline(report: Report, seen: Observed, width: int) -> RenderableType:
     if not seen.requests:
-        return Text("the client sent nothing", "red")
+        return Text("the clients sent nothing", "red")
     start, end = max(seen.requests[0].at, seen.failed_at - 15), seen.requests[-1].ended
     lines: list[RenderableType] = []
     for one, course in zip(report.models, seen.courses, strict=True):
@@ -85,13 +86,15 @@ def _timeline(report: Report, seen: Observed, width: int) -> RenderableType:
         lines += [Text(said, "dim"), strip.availability(columns), speed]
     marks = [Text(line, "dim") for line in strip.marks(common_moments(seen), start, end, width)]
     failed = sum(one.client.failed + one.failback.failed for one in report.models)
-    title = f"[bold]the client's {len(seen.requests)} requests[/], {failed} of them failed"
+    title = f"[bold]the clients' {len(seen.requests)} requests[/], {failed} of them failed"
     body = Group(*lines, *marks, _legend())
     return Group(Rule(title, align="left", style="dim"), Padding(body, (0, 2, 1, 2)))
 
 
 def _legend() -> Text:
-    labels = {"active": f"{ACTIVE} answers", "failed": "a request failed", "standby": f"{STANDBY} answers"}
+    labels = {
+        "active": f"{ACTIVE} answers", "standby": f"{STANDBY} answers", "both": "both answer", "failed": "one failed",
+    }  # fmt: skip
     text = Text()
     for name, label in labels.items():
         glyph, style = strip.STYLES[name]
@@ -106,14 +109,14 @@ def common_moments(seen: Observed) -> list[Moment]:
     return [(seen.failed_at, outage), (seen.healed_at, "it heals"), (seen.home_asked_at, "failback asked")]
 
 
-def moments_of(seen: Observed, requests: list[Request], requested_at: float) -> list[Moment]:
+def moments_of(seen: Observed, requests: list[Request], requested_at: float, *, both: bool) -> list[Moment]:
     """Return what happened to one model, whose requests these are."""
     out = [request for request in requests if request.at < seen.home_asked_at]
     home = [request for request in requests if request.at >= seen.home_asked_at]
-    lasting, arrived = first_lasting(out, seen.failed_at), arrived_home(home)
+    lasting, arrived = first_lasting(out, seen.failed_at), arrived_home(home, both=both)
     found = [(requested_at, "failover decided")]
     found += [(lasting.ended, "good again")] if lasting else []
-    return found + ([(arrived.at, "home")] if arrived else [])
+    return found + ([(arrived.at, "both again" if both else "home")] if arrived else [])
 
 
 def _latencies(report: Report) -> RenderableType:
@@ -145,7 +148,7 @@ def _phases(model: ModelReport) -> RenderableType:
     rest = (model.rto_seconds or 0.0) - begun
     when = f"{seconds(abs(rest))} {'after' if rest >= 0 else 'before'} the last phase ended"
     title = Rule(f"[bold]where the time went[/]: {model.model}, {model.tier}", align="left", style="dim")
-    said = Text(f"together {seconds(begun)}; the client had good answers {when}", "dim")
+    said = Text(f"together {seconds(begun)}; the clients had good answers {when}", "dim")
     return Group(title, Padding(Group(table, said), (0, 2)))
 
 
@@ -158,9 +161,12 @@ def _floors(report: Report) -> RenderableType:
         floor = one.floor
         ratios = (f"{ratio:.2f}" if ratio is not None else "-" for ratio in (floor.ratio, floor.with_switch))
         parts = (floor.detection, floor.ttl, floor.endpoint_start, floor.seconds, one.rto_seconds)
-        table.add_row(one.tier, *(seconds(part) for part in parts), *ratios)
-    switch = report.models[0].floor.switch
-    note = Text(f"the switch: Route 53's checkers take up to {seconds(switch)} to see the takeover", "dim")
+        table.add_row(one.tier, *(seconds(part) if part != 0 else "none" for part in parts), *ratios)
+    switch = max(one.floor.switch for one in report.models)
+    said = f"the switch: Route 53's checkers take up to {seconds(switch)} to see the takeover"
+    if any(one.both for one in report.models):
+        said += "; active-active waits for none: DNS itself leaves out the region that is down"
+    note = Text(said, "dim")
     title = Rule("[bold]against the floor[/]: what it cannot take less than", align="left", style="dim")
     return Group(title, Padding(Group(table, note), (0, 2)))
 
@@ -190,7 +196,8 @@ def _held(one: ModelReport) -> list[tuple[bool, str]]:
     client, point, home = one.client, one.recovery_point, one.failback
     equal = f"{client.good_before} good answers before, {client.good_after} after, each equal to the recorded one"
     moved = f"answered by {client.region_before}, then by {client.region_after} until it was asked home"
-    way = f"home in {seconds(home.seconds)}: {home.requests} requests since it was asked, {home.failed} failed"
+    arrived = f"{'both again' if one.both else 'home'} in {seconds(home.seconds)}"
+    way = f"{arrived}: {home.requests} requests since it was asked, {home.failed} failed"
     return [
         (
             point.phase == "SEALED",

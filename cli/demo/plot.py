@@ -27,7 +27,7 @@ def plot(report: Report, seen: Observed) -> str:
     parts = [_head(height, report)]
     for number, (one, course) in enumerate(zip(report.models, seen.courses, strict=True)):
         requests = of_model(seen.requests, course.model)
-        moments = moments_of(seen, requests, course.asked.requested_at.timestamp())
+        moments = moments_of(seen, requests, course.asked.requested_at.timestamp(), both=one.both)
         top = TOP + number * (PANEL + GAP)
         parts.append(_panel(f"{one.model}, {one.tier}", top, start, end))
         parts.append(_moments([*common_moments(seen), *moments], top, start, end))

@@ -17,6 +17,7 @@ from mldr.domain.health import HealthState
 from mldr.domain.identity import Frozen, ModelKey
 from mldr.domain.recovery_point import Record, newest_restorable
 from mldr.domain.serving_state import IN_SERVICE
+from mldr.events.detail_types import TIERS_DUE
 
 
 class Asked(Frozen):
@@ -27,7 +28,7 @@ class Asked(Frozen):
 
 
 class RegionView:
-    """Reads only, and only in this region."""
+    """Reads, and asks for a look where the next one is minutes away; all in this region."""
 
     def __init__(self, region: str) -> None:
         self.place = Place(region, ENVIRONMENT)
@@ -56,6 +57,15 @@ class RegionView:
         name = standing_for(self.place, manifest)
         in_service = [one.name for one in self.place.standing.held() if one.status == IN_SERVICE]
         return name if name in in_service else None
+
+    def shared(self, model: ModelKey) -> str | None:
+        """Return the endpoint that answers beside the home, once clients are sent to both regions."""
+        route, beside = self.place.catalog.route(model), self.place.catalog.leadership(model).beside
+        return beside.endpoint if beside and route and route.spread else None
+
+    def look_now(self, model: ModelKey) -> None:
+        """Ask for the look at what a model's tier wants, which mldr takes every five minutes by itself."""
+        self.place.bus.put(TIERS_DUE, {"model": str(model)})
 
     def health(self, model: ModelKey) -> HealthState | None:
         """Return what the watch saw last; None before its first look."""

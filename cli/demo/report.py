@@ -50,6 +50,9 @@ class RecoveryPoint(Frozen):
     bytes: int
 
 
+BOTH = f"{ACTIVE} and {STANDBY}"
+
+
 class Phase(Frozen):
     """One phase of a recovery."""
 
@@ -70,7 +73,10 @@ class ClientView(Frozen):
 
 
 class Failback(Frozen):
-    """The way home. `seconds` run from the request to the first of the answers that all come from home."""
+    """The way home. `seconds` run from the request to the first of the answers that all come from home.
+
+    Where both regions answer, to the first of the answers that come from both again.
+    """
 
     seconds: float | None
     requests: int
@@ -95,15 +101,25 @@ class ModelReport(Frozen):
     failback: Failback
 
     @property
+    def both(self) -> bool:
+        """Whether both regions answer while all is well."""
+        return self.tier == Tier.ACTIVE_ACTIVE
+
+    @property
+    def usual(self) -> str:
+        """Who answers while all is well."""
+        return BOTH if self.both else ACTIVE
+
+    @property
     def has_moved(self) -> bool:
-        """Whether all good answers came from the active region before, and from the standby after, also once healed."""
-        return (self.client.region_before, self.client.region_after) == (ACTIVE, STANDBY)
+        """Whether the good answers came from the usual place before, and from the standby after, also once healed."""
+        return (self.client.region_before, self.client.region_after) == (self.usual, STANDBY)
 
     @property
     def is_home(self) -> bool:
         """Whether it came home without a failed request, and with the same answers."""
         home = self.failback
-        return home.seconds is not None and home.failed == 0 and home.answers_equal and home.region_after == ACTIVE
+        return home.seconds is not None and home.failed == 0 and home.answers_equal and home.region_after == self.usual
 
     @property
     def shortcomings(self) -> list[str]:
@@ -116,7 +132,7 @@ class ModelReport(Frozen):
             "answers differ from those before": not (client.answers_equal and home.answers_equal),
             "its traffic did not move to the standby for good": not self.has_moved,
             f"requests that failed while it went home: {home.failed}": home.failed > 0,
-            "its traffic did not come home": home.seconds is None or home.region_after != ACTIVE,
+            "its traffic did not come home": home.seconds is None or home.region_after != self.usual,
         }
         return [sentence for sentence, wrong in checks.items() if wrong]
 
@@ -164,7 +180,7 @@ def _model(course: Course, seen: Observed) -> ModelReport:
     record, requests = course.record, of_model(seen.requests, course.model)
     out = [request for request in requests if request.at < seen.home_asked_at]
     home = [request for request in requests if request.at >= seen.home_asked_at]
-    took = rto(out, seen.failed_at)
+    took, both = rto(out, seen.failed_at), course.tier is Tier.ACTIVE_ACTIVE
     phases = _phases(course, out, seen.failed_at)
     started = next((phase.seconds for phase in phases if phase.name == "restore"), 0.0)
     return ModelReport(
@@ -175,11 +191,11 @@ def _model(course: Course, seen: Observed) -> ModelReport:
         ),
         rpo_seconds=_rpo(record, seen.approved_at),
         rto_seconds=took,
-        floor=floor_of(_times(course.rounds), started, took),
+        floor=floor_of(_times(course.rounds), started, took, both=both),
         phases=phases,
         client=_client(out, seen.failed_at),
-        latency_ms=_latencies(out, home, seen.failed_at),
-        failback=_failback(course.failback, home, seen.home_asked_at),
+        latency_ms=_latencies(out, home, seen.failed_at, both=both),
+        failback=_failback(course.failback, home, seen.home_asked_at, both=both),
     )
 
 
@@ -247,15 +263,17 @@ def _client(requests: list[Request], failed_at: float) -> ClientView:
     )
 
 
-def arrived_home(requests: list[Request]) -> Request | None:
-    """Return the first answer after which all came from home."""
+def arrived_home(requests: list[Request], *, both: bool = False) -> Request | None:
+    """Return the first answer after which all came from home; where both regions answer, the first from home."""
+    if both:
+        return next((request for request in requests if request.region == ACTIVE), None)
     away = [index for index, request in enumerate(requests) if request.region != ACTIVE]
     after = requests[away[-1] + 1 :] if away else requests
     return after[0] if after else None
 
 
-def _failback(evidence: Evidence, requests: list[Request], asked_at: float) -> Failback:
-    arrived = arrived_home(requests)
+def _failback(evidence: Evidence, requests: list[Request], asked_at: float, *, both: bool) -> Failback:
+    arrived = arrived_home(requests, both=both)
     after = [request for request in requests if arrived and request.good and request.at >= arrived.at]
     return Failback(
         seconds=round(arrived.ended - asked_at, 3) if arrived else None,
@@ -267,8 +285,8 @@ def _failback(evidence: Evidence, requests: list[Request], asked_at: float) -> F
     )
 
 
-def _latencies(out: list[Request], home: list[Request], failed_at: float) -> dict[str, Latency]:
-    lasting, arrived = first_lasting(out, failed_at), arrived_home(home)
+def _latencies(out: list[Request], home: list[Request], failed_at: float, *, both: bool) -> dict[str, Latency]:
+    lasting, arrived = first_lasting(out, failed_at), arrived_home(home, both=both)
     recovered = [request for request in out if lasting and request.at >= lasting.at]
     returned = [request for request in home if arrived and request.at >= arrived.at]
     moving = home[: len(home) - len(returned)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.metadata import version
@@ -16,7 +17,7 @@ from cli.demo import publish
 from cli.demo.cloud import DemoCloud
 from cli.demo.region_view import RegionView
 from cli.demo.report import Course, Observed
-from cli.demo.scene import ACTIVE, GOOD_IN_A_ROW, MODELS, STANDBY, WATCH_AFTER_HEAL, host_of
+from cli.demo.scene import ACTIVE, GOOD_IN_A_ROW, MODELS, OF_EACH, STANDBY, WATCH_AFTER_HEAL, host_of
 from cli.demo.screen import Say, Screen
 from cli.demo.traffic import Request, Traffic, good_in_a_row, of_model
 from cli.failover import ask
@@ -33,8 +34,11 @@ if TYPE_CHECKING:
     from cli.demo.train import Trained
 
 POLL = 0.5  # seconds
+LOOK = 3.0  # seconds between two looks that are asked for
+FOLLOW = 1.0  # seconds between two looks at what runs: they cost the machine that it runs on
 SOON, RECOVERY = 90.0, 180.0  # seconds to wait for
 PACKAGES = ("boto3", "moto", "scikit-learn", "awslambdaric", "aws-sam-translator", "dnspython", "mldr")
+SHARED = tuple(model for model in MODELS if publish.owed(model).tier is Tier.ACTIVE_ACTIVE)
 T = TypeVar("T")
 Ids = dict[ModelKey, str]
 
@@ -46,6 +50,7 @@ class Demo:
         self._home, self._screen = home, Screen(console)
         self._cloud = DemoCloud(home)
         self._client: Traffic | None = None
+        self._looked = 0.0
 
     def close(self) -> None:
         """Stop the client and the local cloud."""
@@ -79,7 +84,7 @@ class Demo:
         healed_at = self._heal({model: evidence.epoch or 0 for model, evidence in recovered.items()})
         home_asked_at = time.time()
         returned = self._go_home()
-        self._arrived()
+        self._arrived(home_asked_at)
         asked = {model: self._standby.asked(failover_id) for model, failover_id in failovers.items()}
         calls = self._cloud.api.get(f"calls?since={dark_at}")
         traffic = self._traffic
@@ -154,12 +159,12 @@ class Demo:
     def _ask_by_name(self, golden: dict[ModelKey, list[dict[str, object]]]) -> None:
         asked = [{"name": model.name, "host": host_of(model), "golden": golden[model]} for model in MODELS]
         place = {"dns": self._cloud.dns, "port": self._cloud.http_port, "token": self._standby.token()}
-        with self._screen.act("a client asks by those names") as say:
+        with self._screen.act("clients ask by those names") as say:
             self._client = Traffic({**place, "models": asked}, self._home / "requests.jsonl")
             self._screen.traffic = self._client.requests
             address, ttl = Resolver(self._cloud.dns).resolve(host_of(MODELS[0]))
-            self._answered_by(ACTIVE)
-            say(f"good answers from {ACTIVE}, at {address} for {ttl:.0f} s")
+            self._answered_by(ACTIVE, STANDBY)
+            say(f"good answers; {host_of(MODELS[0])} is at {address} for {ttl:.0f} s")
 
     def _made_ready(self) -> None:
         """Wait for what stands by and for the first look; the client asks meanwhile."""
@@ -167,11 +172,23 @@ class Demo:
             with self._screen.act("what their tiers want stands ready") as say:
                 stands = self._wait_for_all(self._standby.stands, SOON, "no endpoint stands by", warm)
                 say(f"{', '.join(stands.values())} in {STANDBY}")
+        if SHARED:
+            with self._screen.act("both regions answer") as say:
+                say("mldr looks every five minutes whether they can; it is asked to look now")
+                shared = self._wait_for_all(self._shared, SOON, "one region answers alone", SHARED)
+                say(f"{', '.join(shared.values())} answers beside {ACTIVE}")
         with self._screen.act(f"{STANDBY} watches") as say:
             say("waiting for its first look; it looks on the minute")
             self._wait_for_all(self._standby.health, SOON, "the standby does not watch")
             say("healthy, seen from two vantage points")
-            self._answered_by(ACTIVE)
+            self._answered_as_usual(0.0)
+
+    def _shared(self, model: ModelKey) -> str | None:
+        found = self._standby.shared(model)
+        if not found and time.monotonic() - self._looked >= LOOK:
+            self._standby.look_now(model)
+            self._looked = time.monotonic()
+        return found
 
     @property
     def _traffic(self) -> Traffic:
@@ -179,13 +196,26 @@ class Demo:
             raise Ended(Exit.DOES_NOT_HOLD, "the client died", f"see {self._home / 'requests.log'}")
         return self._client
 
-    def _answered_by(self, region: str) -> None:
-        """Wait until the newest answers of every model are good and come from a region."""
+    def _answered_by(self, *regions: str) -> None:
+        """Wait until the newest answers of every model are good and come from one of these regions."""
 
         def good(model: ModelKey) -> bool:
-            return good_in_a_row(of_model(self._traffic.requests(), model), region) >= GOOD_IN_A_ROW
+            return good_in_a_row(of_model(self._traffic.requests(), model), *regions) >= GOOD_IN_A_ROW
 
-        self._wait_for_all(good, SOON, f"{region} does not answer")
+        self._wait_for_all(good, SOON, f"{' and '.join(regions)}: no steady answers")
+
+    def _answered_as_usual(self, since: float) -> None:
+        """Wait until the newest answers come from the active region, or from both of them where both answer."""
+
+        def good(model: ModelKey) -> bool:
+            requests = of_model(self._traffic.requests(), model)
+            if model not in SHARED:
+                return good_in_a_row(requests, ACTIVE) >= GOOD_IN_A_ROW
+            given = Counter(request.region for request in requests if request.at >= since)
+            both = min(given[ACTIVE], given[STANDBY]) >= OF_EACH
+            return both and good_in_a_row(requests, ACTIVE, STANDBY) >= GOOD_IN_A_ROW
+
+        self._wait_for_all(good, SOON, "it is not answered as before")
 
     def _fail(self) -> tuple[float, float]:
         """Return when the region began to fail, and when it was gone: its own functions still called it in between."""
@@ -197,17 +227,20 @@ class Demo:
 
     def _decided(self) -> Ids:
         with self._screen.act(f"nobody acts; {STANDBY} notices") as say:
+            rounds = dict.fromkeys(MODELS, 0)
             failovers = self._wait_for_all(
-                lambda model: self._noticed(model, say), RECOVERY, f"{STANDBY} did not decide to fail over"
+                lambda model: self._noticed(model, rounds, say), RECOVERY, f"{STANDBY} did not decide to fail over"
             )
             say(", ".join(failovers.values()))
         return failovers
 
-    def _noticed(self, model: ModelKey, say: Say) -> str | None:
+    def _noticed(self, model: ModelKey, rounds: dict[ModelKey, int], say: Say) -> str | None:
+        """Return the failover that was asked for, and say how far the slowest model is."""
         health = self._standby.health(model)
-        if health and health.unhealthy_rounds:
-            say(f"down from two vantage points, round {health.unhealthy_rounds}")
-        elif health and health.unknown_rounds:
+        rounds[model] = max(rounds[model], health.unhealthy_rounds if health else 0)
+        if least := min(rounds.values()):
+            say(f"down from two vantage points, round {least}")
+        elif health and (health.unknown_rounds or any(rounds.values())):
             say("the vantage points do not agree yet")
         return self._standby.failover_id(model)
 
@@ -227,7 +260,7 @@ class Demo:
             say("; ".join(f"{one.name}: {what}" for one, what in doing.items()))
             return found
 
-        found = self._wait_for_all(evidence, RECOVERY, "it did not complete")
+        found = self._wait_for_all(evidence, RECOVERY, "it did not complete", pause=FOLLOW)
         for model, one in found.items():
             if one.outcome != "completed":
                 raise Ended(Exit.DOES_NOT_HOLD, f"{model.name}: it was {one.outcome}: {one.reason}")
@@ -235,7 +268,7 @@ class Demo:
         return found
 
     def _served_again(self) -> None:
-        with self._screen.act("the client has its answers again") as say:
+        with self._screen.act("the clients have their answers again") as say:
             self._answered_by(STANDBY)
             say(f"{GOOD_IN_A_ROW} in a row of each model from {STANDBY}, equal to those before")
 
@@ -258,13 +291,19 @@ class Demo:
                      for model in MODELS}  # fmt: skip
             return self._concluded(self._active, {model: one.failover_id for model, one in asked.items()}, say)
 
-    def _arrived(self) -> None:
-        with self._screen.act("the client follows") as say:
-            self._answered_by(ACTIVE)
-            say(f"{GOOD_IN_A_ROW} in a row of each model from {ACTIVE}")
+    def _arrived(self, asked_at: float) -> None:
+        with self._screen.act("the clients follow") as say:
+            self._answered_as_usual(asked_at)
+            shared = f"; {' and '.join(model.name for model in SHARED)} from both regions" if SHARED else ""
+            say(f"{GOOD_IN_A_ROW} in a row of each model, from {ACTIVE}{shared}")
 
     def _wait_for_all(
-        self, look: Callable[[ModelKey], T | None], patience: float, otherwise: str, models: Iterable[ModelKey] = MODELS
+        self,
+        look: Callable[[ModelKey], T | None],
+        patience: float,
+        otherwise: str,
+        models: Iterable[ModelKey] = MODELS,
+        pause: float = POLL,
     ) -> dict[ModelKey, T]:
         """Look until there is something of each model. Raises Ended with those of which it did not come."""
         deadline, missing = time.monotonic() + patience, list(models)
@@ -279,7 +318,7 @@ class Demo:
             if time.monotonic() > deadline:
                 names = " and ".join(model.name for model in missing)
                 raise Ended(Exit.DOES_NOT_HOLD, f"{names}: {otherwise} within {patience:.0f} s")
-            time.sleep(POLL)
+            time.sleep(pause)
 
 
 def _train() -> Trained:

@@ -12,6 +12,7 @@ ACCOUNT, ENVIRONMENT, ZONE = "123456789012", "prod", "models.mldr.test"
 MODELS = (
     ModelKey(registry="sagemaker", name="digits-classifier"),
     ModelKey(registry="sagemaker", name="digits-warm"),
+    ModelKey(registry="sagemaker", name="digits-both"),
 )
 MODEL = MODELS[0]
 BUCKET = "mldr-demo-models"
@@ -32,9 +33,11 @@ PARAMETERS = {
     # Gives the gateways the models' own names, as in a deployment with a certificate.
     "CertificateArn": f"arn:aws:acm:{ACTIVE}:{ACCOUNT}:certificate/demo",
 }
-REQUESTS_PER_SECOND = 8  # of all models together
+REQUESTS_PER_SECOND = 9  # of all models together
+CLIENTS = 4  # who remember answers of DNS each for themselves
 TIMEOUT = 2.0  # seconds that the client gives a request
-GOOD_IN_A_ROW = 10  # of each model
+GOOD_IN_A_ROW = 8  # of each model
+OF_EACH = 3  # answers of each region, where both answer
 WATCH_AFTER_HEAL = 5.0  # seconds
 
 

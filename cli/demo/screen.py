@@ -1,4 +1,4 @@
-"""The demo while it runs: one line per act, the client's traffic below; plain lines where there is no terminal."""
+"""The demo while it runs: one line per act, the clients' traffic below; plain lines where there is no terminal."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class Screen:
             return []
         now = time.time()
         good = sum(request.good for request in requests)
-        said = Text(f"\n  the client: {len(requests)} requests, {good} good, {len(requests) - good} failed", "dim")
+        said = Text(f"\n  the clients: {len(requests)} requests, {good} good, {len(requests) - good} failed", "dim")
         wide = max(len(model.name) for model in MODELS)
         lines = []
         for model in MODELS:

@@ -10,7 +10,10 @@ from cli.demo.scene import ACTIVE
 from cli.demo.traffic import Request
 
 LEVELS = "▁▂▃▄▅▆▇█"
-STYLES = {"active": ("█", "green"), "standby": ("▓", "cyan"), "failed": ("✗", "bold red"), "none": (" ", "")}
+STYLES = {
+    "active": ("█", "green"), "standby": ("▓", "cyan"), "both": ("▚", "magenta"), "failed": ("✗", "bold red"),
+    "none": (" ", ""),
+}  # fmt: skip
 
 
 def slices(requests: list[Request], start: float, end: float, width: int) -> list[list[Request]]:
@@ -29,6 +32,8 @@ def outcome(requests: list[Request]) -> str:
         return "none"
     if not all(request.good for request in requests):
         return "failed"
+    if len({request.region for request in requests}) > 1:
+        return "both"
     return "active" if requests[-1].region == ACTIVE else "standby"
 
 

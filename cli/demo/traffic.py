@@ -86,11 +86,11 @@ def of_model(requests: list[Request], model: ModelKey) -> list[Request]:
     return [request for request in requests if request.model == model.name]
 
 
-def good_in_a_row(requests: list[Request], region: str) -> int:
-    """Return how many of the newest requests were answered rightly, one after the other, by this region."""
+def good_in_a_row(requests: list[Request], *regions: str) -> int:
+    """Return how many of the newest requests were answered rightly, one after the other, by one of these regions."""
     count = 0
     for request in reversed(requests):
-        if not request.good or request.region != region:
+        if not request.good or request.region not in regions:
             break
         count += 1
     return count

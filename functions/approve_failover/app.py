@@ -8,7 +8,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from mldr import wiring
-from mldr.events import FailoverApproved
+from mldr.events.health import FailoverApproved
 from mldr.steps.approve_failover import approve_failover
 from mldr.telemetry import logger
 

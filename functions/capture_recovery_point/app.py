@@ -8,7 +8,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from mldr import wiring
-from mldr.events import Promotion
+from mldr.events.protection import Promotion
 from mldr.steps.begin_protection import begin_protection
 from mldr.telemetry import logger
 

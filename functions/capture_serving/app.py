@@ -8,7 +8,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from mldr import wiring
-from mldr.events import ServingWish
+from mldr.events.serving import ServingWish
 from mldr.steps.capture_serving import capture_serving
 from mldr.telemetry import logger
 

@@ -5,7 +5,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from mldr import wiring
-from mldr.events import ScrubRun
+from mldr.events.scrub import ScrubRun
 from mldr.steps.choose_shards import choose_shards
 from mldr.telemetry import logger
 

@@ -5,7 +5,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from mldr import wiring
-from mldr.events import MoveTask
+from mldr.events.failover import MoveTask
 from mldr.steps.claim_epoch import claim_epoch
 from mldr.telemetry import logger
 

@@ -5,7 +5,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from mldr import wiring
-from mldr.events import DigestTask
+from mldr.events.transfers import DigestTask
 from mldr.steps.compute_digests import compute_digests
 from mldr.telemetry import logger
 

@@ -5,7 +5,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from mldr import wiring
-from mldr.events import EvacuationConclusion
+from mldr.events.evacuation import EvacuationConclusion
 from mldr.steps.conclude_evacuation import Place, conclude_evacuation
 from mldr.telemetry import logger
 

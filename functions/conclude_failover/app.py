@@ -5,7 +5,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from mldr import wiring
-from mldr.events import FailoverConclusion
+from mldr.events.failover import FailoverConclusion
 from mldr.steps.conclude_failover import conclude_failover
 from mldr.telemetry import logger
 

@@ -5,7 +5,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from mldr import wiring
-from mldr.events import ProtectConclusion
+from mldr.events.protection import ProtectConclusion
 from mldr.steps.conclude_protection import conclude_protection
 from mldr.telemetry import logger
 

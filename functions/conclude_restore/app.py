@@ -5,7 +5,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from mldr import wiring
-from mldr.events import RestoreConclusion
+from mldr.events.snapshots import RestoreConclusion
 from mldr.steps.conclude_restore import conclude_restore
 from mldr.telemetry import logger
 

@@ -5,7 +5,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from mldr import wiring
-from mldr.events import ScrubConclusion
+from mldr.events.scrub import ScrubConclusion
 from mldr.steps.conclude_scrub import conclude_scrub
 from mldr.telemetry import logger
 

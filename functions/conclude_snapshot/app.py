@@ -5,7 +5,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from mldr import wiring
-from mldr.events import SnapshotConclusion
+from mldr.events.snapshots import SnapshotConclusion
 from mldr.steps.conclude_snapshot import conclude_snapshot
 from mldr.telemetry import logger
 

@@ -8,8 +8,10 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from mldr import wiring
-from mldr.events import TiersWish
+from mldr.events.serving import TiersWish
+from mldr.steps.answer_beside import Answering
 from mldr.steps.converge_serving import Tiers
+from mldr.steps.onboard_model import Routes
 from mldr.telemetry import logger
 
 # Powertools' Logger is a logging.Logger in all but its type.
@@ -19,6 +21,7 @@ processor = BatchProcessor(event_type=EventType.SQS, logger=logger)  # type: ign
 def handle(record: SQSRecord, lambda_context: LambdaContext) -> None:
     """One message, one look; an error here fails this message only."""
     world = wiring.world()
+    routes = Routes(zone=world.env.zone_name, catalog=world.catalog, dns=world.dns, outside=world.outside)
     tiers = Tiers(
         region=world.env.aws_region,
         bucket=world.env.vault_bucket,
@@ -30,10 +33,13 @@ def handle(record: SQSRecord, lambda_context: LambdaContext) -> None:
         captures=world.serving_captures,
         serving=world.serving,
         endpoints=world.standing_endpoints,
+        answering=Answering(
+            catalog=world.catalog, vault=world.vault, serving=world.serving, routes=routes, clock=world.clock
+        ),
         clock=world.clock,
     )
     for done in tiers.converge(TiersWish.parse(record.body), lambda_context.get_remaining_time_in_millis):
-        logger.info(done.reason, model=done.model, actions=[one.verb for one in done.actions])
+        logger.info(done.reason, model=done.model, actions=[one.verb for one in done.actions], beside=done.beside)
 
 
 @logger.inject_lambda_context

@@ -5,7 +5,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from mldr import wiring
-from mldr.events import ShardTask
+from mldr.events.transfers import ShardTask
 from mldr.steps.copy_objects import copy_objects
 from mldr.telemetry import logger
 

@@ -5,7 +5,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from mldr import wiring
-from mldr.events import PartsTask
+from mldr.events.transfers import PartsTask
 from mldr.steps.copy_parts import copy_parts
 from mldr.telemetry import logger
 

@@ -6,7 +6,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from mldr import wiring
-from mldr.events import WatchTask
+from mldr.events.health import WatchTask
 from mldr.steps.watch_models import Ports, Watch, watch_models
 from mldr.telemetry import logger
 
@@ -22,6 +22,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         outside=world.outside,
         serving=world.serving,
         captures=world.serving_captures,
+        survivors=world.survivors,
+        limits=world.scaling_limits,
         workflows=world.workflows,
         witness_token=lambda: world.witness_token,
         bus=world.bus,

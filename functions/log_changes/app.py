@@ -8,7 +8,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from mldr import wiring
-from mldr.events import StorageEvent
+from mldr.events.snapshots import StorageEvent
 from mldr.steps.log_changes import log_changes
 from mldr.telemetry import logger
 

@@ -5,7 +5,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from mldr import wiring
-from mldr.events import MaterialiseTask
+from mldr.events.failover import MaterialiseTask
 from mldr.steps.materialise_serving import materialise_serving
 from mldr.telemetry import logger
 

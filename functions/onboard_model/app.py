@@ -6,7 +6,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from mldr import wiring
 from mldr.domain.routing import CheckTimes
-from mldr.events import ProtectTask
+from mldr.events.protection import ProtectTask
 from mldr.steps.onboard_model import onboard_model
 from mldr.telemetry import logger
 

@@ -5,7 +5,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from mldr import wiring
-from mldr.events import EvacuationTask
+from mldr.events.evacuation import EvacuationTask
 from mldr.steps.plan_evacuation import plan_evacuation
 from mldr.telemetry import logger
 

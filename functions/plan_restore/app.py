@@ -5,7 +5,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from mldr import wiring
-from mldr.events import RestoreTask
+from mldr.events.snapshots import RestoreTask
 from mldr.steps.plan_restore import plan_restore
 from mldr.telemetry import logger
 

@@ -9,12 +9,18 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from mldr import wiring
 from mldr.domain.identity import ModelKey
+from mldr.domain.warming import MARK
 from mldr.errors import BadEvent
 from mldr.steps import serve_gateway
 from mldr.steps.cache_predictions import Question
 from mldr.telemetry import logger
 
 app = APIGatewayHttpResolver()
+# Lambda lends a whole processor while an environment starts: the clients are made then, and ask nobody yet.
+wiring.at_start(
+    "tokens", "leaders", "policies", "front_serving", "predictions", "deep_health",
+    clients=("sagemaker", "sagemaker-runtime"),
+)  # fmt: skip
 
 
 def respond(answer: serve_gateway.Answer) -> Response[Any]:
@@ -41,6 +47,7 @@ def invocations(model: str) -> Response[Any]:
             content_type=event.headers.get("content-type", "application/json"),
             accept=event.headers.get("accept", ""),
             cache_control=event.headers.get("cache-control", ""),
+            warm=MARK in event.headers,
         ),
         token=event.headers.get("authorization", "").removeprefix("Bearer "),
         tokens=world.tokens,

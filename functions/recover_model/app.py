@@ -5,7 +5,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from mldr import wiring
-from mldr.events import RecoverTask
+from mldr.events.evacuation import RecoverTask
 from mldr.steps.recover_model import recover_model
 from mldr.telemetry import logger
 

@@ -5,7 +5,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from mldr import wiring
-from mldr.events import RestoreShardTask
+from mldr.events.snapshots import RestoreShardTask
 from mldr.steps.restore_objects import restore_objects
 from mldr.telemetry import logger
 

@@ -5,7 +5,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from mldr import wiring
-from mldr.events import ClaimedTask
+from mldr.events.failover import ClaimedTask
 from mldr.steps.restore_serving import restore_serving
 from mldr.telemetry import logger
 

@@ -5,7 +5,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from mldr import wiring
-from mldr.events import ScrubTask
+from mldr.events.scrub import ScrubTask
 from mldr.steps.scrub_shard import scrub_shard
 from mldr.telemetry import logger
 

@@ -5,7 +5,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from mldr import wiring
-from mldr.events import SealTask
+from mldr.events.protection import SealTask
 from mldr.steps.seal_recovery_point import seal_recovery_point
 from mldr.telemetry import logger
 

@@ -5,7 +5,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from mldr import wiring
-from mldr.events import SnapshotTask
+from mldr.events.snapshots import SnapshotTask
 from mldr.steps.seal_snapshot import seal_snapshot
 from mldr.telemetry import logger
 

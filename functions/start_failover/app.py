@@ -8,7 +8,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from mldr import wiring
-from mldr.events import parse_takeover
+from mldr.events.evacuation import parse_takeover
 from mldr.steps.start_failover import start_failover
 from mldr.telemetry import logger
 

@@ -8,7 +8,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from mldr import wiring
-from mldr.events import RestoreRequested
+from mldr.events.snapshots import RestoreRequested
 from mldr.steps.start_restore import start_restore
 from mldr.telemetry import logger
 

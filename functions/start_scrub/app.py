@@ -8,7 +8,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from mldr import wiring
-from mldr.events import VerificationRequested
+from mldr.events.scrub import VerificationRequested
 from mldr.steps.start_scrub import start_scrub
 from mldr.telemetry import logger
 

@@ -8,7 +8,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from mldr import wiring
-from mldr.events import SnapshotWish
+from mldr.events.snapshots import SnapshotWish
 from mldr.steps.start_snapshot import start_snapshot
 from mldr.telemetry import logger
 

@@ -5,7 +5,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from mldr import wiring
-from mldr.events import RegionSwitchCall
+from mldr.events.evacuation import RegionSwitchCall
 from mldr.steps.switch_region import switch_region
 from mldr.telemetry import logger
 

@@ -5,7 +5,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from mldr import wiring
-from mldr.events import ProtectTask
+from mldr.events.protection import ProtectTask
 from mldr.steps.sync_registry import sync_registry
 from mldr.telemetry import logger
 

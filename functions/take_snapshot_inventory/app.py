@@ -5,7 +5,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from mldr import wiring
-from mldr.events import SnapshotTask
+from mldr.events.snapshots import SnapshotTask
 from mldr.steps.take_snapshot_inventory import take_snapshot_inventory
 from mldr.telemetry import logger
 

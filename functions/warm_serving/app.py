@@ -1,11 +1,12 @@
-"""Door: state machine *failover* -> one round of warming: the captured capacity, and golden requests."""
+"""Door: state machine *failover* -> one round of warming: the captured capacity, golden requests, and the gateway."""
 
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from mldr import wiring
-from mldr.events import WarmTask
+from mldr.events.failover import WarmTask
+from mldr.steps.warm_gateway import warm_gateway
 from mldr.steps.warm_serving import warm_serving
 from mldr.telemetry import logger
 
@@ -21,7 +22,16 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         captures=world.serving_captures,
         clock=world.clock,
     )
-    logger.info(done.warmth.reason, warm=done.warmth.warm, requests=done.requests)
+    ready = warm_gateway(
+        WarmTask.parse(event),
+        region=world.env.aws_region,
+        catalog=world.catalog,
+        vault=world.vault,
+        outside=world.outside,
+        tokens=world.tokens,
+        environments=world.env.gateway_environments,
+    )
+    logger.info(done.warmth.reason, warm=done.warmth.warm, requests=done.requests, gateway=ready.model_dump())
     return {
         "more": done.warmth.more,
         "warning": done.warmth.warning,

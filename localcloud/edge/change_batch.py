@@ -13,6 +13,7 @@ from moto.route53.models import FakeZone, RecordSet
 from localcloud.edge.zones import domain
 
 POLICIES = ("Failover", "Weight", "Region", "MultiValueAnswer")
+HEAVIEST, LONGEST_IDENTIFIER = 255, 128
 UNKNOWN_POLICIES = ("GeoLocation", "GeoProximityLocation", "CidrRoutingConfig", "TrafficPolicyInstanceId")
 Key = tuple[dns.name.Name, str, str | None]
 
@@ -28,9 +29,11 @@ def apply(zone: FakeZone, changes: Iterable[Mapping[str, Any]], checks: Collecti
     """The zone's record sets after the batch."""
     sets = {_key_of(record): record for record in zone.rrsets}
     faults: list[str] = []
+    deleted: set[Key] = set()
     for change in changes:
         described = _checked(change, checks)
-        fault = _misplaced(zone, described) or _bad_values(described) or _change(sets, change["Action"], described)
+        wrong = _misplaced(zone, described) or _bad_values(described)
+        fault = wrong or _change(sets, change["Action"], described, deleted)
         if fault:
             faults.append(fault)
     faults = faults or _conflicts(zone, list(sets.values()))
@@ -69,6 +72,13 @@ def _routed_rightly(described: Mapping[str, Any]) -> None:
             f"Invalid request: {described['Name']} {described['Type']} needs a SetIdentifier with exactly one of "
             f"{', '.join(POLICIES)}, or none of them; found {', '.join(policies) or 'none'}"
         )
+    if len(described.get("SetIdentifier") or "") > LONGEST_IDENTIFIER:
+        raise InvalidInput(f"A SetIdentifier has {LONGEST_IDENTIFIER} characters at the most.")
+    if described.get("Weight") is not None and not 0 <= int(described["Weight"]) <= HEAVIEST:
+        raise InvalidInput(f"A Weight is from 0 to {HEAVIEST}, not {described['Weight']}.")
+    for policy in ("Weight", "Region"):
+        if described.get(policy) is not None and len(described["ResourceRecords"]) > 1:
+            raise InvalidInput(f"{described['Name']} {described['Type']}: a record of a {policy} has one value.")
 
 
 def _misplaced(zone: FakeZone, described: Mapping[str, Any]) -> str | None:
@@ -90,7 +100,7 @@ def _bad_values(described: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _change(sets: dict[Key, RecordSet], action: str, described: Mapping[str, Any]) -> str | None:
+def _change(sets: dict[Key, RecordSet], action: str, described: Mapping[str, Any], deleted: set[Key]) -> str | None:
     record = RecordSet(dict(described))  # type: ignore[abstract]  # moto makes them so itself
     key = _key_of(record)
     there = sets.get(key)
@@ -99,6 +109,9 @@ def _change(sets: dict[Key, RecordSet], action: str, described: Mapping[str, Any
     if action != "DELETE":
         sets[key] = record
         return None
+    if key in deleted:
+        return f"Tried to delete resource record set {_label(record)} more than once in the same request"
+    deleted.add(key)
     if there is None:
         return f"Tried to delete resource record set {_label(record)} but it was not found"
     if _content(there) != _content(record):
@@ -128,6 +141,9 @@ def _policy_conflicts(group: list[RecordSet]) -> list[str]:
     roles = [record.failover for record in group if record.failover]
     if len(roles) > len(set(roles)):
         return [f"RRSet with DNS name {first.name}, type {first.type} has two records of the same failover role"]
+    regions = [record.region for record in group if record.region]
+    if len(regions) > len(set(regions)):
+        return [f"RRSet with DNS name {first.name}, type {first.type} has two latency records of the same region"]
     return []
 
 
@@ -141,8 +157,10 @@ def _key_of(record: RecordSet) -> Key:
 
 
 def _content(record: RecordSet) -> tuple[Any, ...]:
-    ttl = None if record.ttl is None else int(record.ttl)
-    return ttl, sorted(map(str, record.records)), record.alias_target, _policy(record)
+    """What a deletion has to repeat of a record, to the last value."""
+    numbers = [None if one is None else int(one) for one in (record.ttl, record.weight)]
+    told = (record.failover, record.region, record.health_check_id)
+    return *numbers, sorted(map(str, record.records)), record.alias_target, *told, _policy(record)
 
 
 def _label(record: RecordSet) -> str:

@@ -10,6 +10,7 @@ import shutil
 import threading
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -80,6 +81,7 @@ class Endpoints:
         self._state, self._ping_seconds = state / "endpoints", ping_seconds
         self._served: dict[tuple[str, str], Served] = {}
         self._lock = threading.RLock()
+        self._healing = threading.Lock()
         self._events: queue.SimpleQueue[tuple[str, Event] | None] = queue.SimpleQueue()
         self._stopped = False
         outage.subscribe(self._on_outage)
@@ -152,12 +154,16 @@ class Endpoints:
             mine = [served for (where, _), served in self._served.items() if where == region]
             return [one.pid for served in mine for one in (*served.running.values(), *served.starting) if one.alive]
 
-    def _launch_later(self, served: Served) -> None:
+    def _launch_later(self, served: Served, first: AbstractContextManager[object] | None = None) -> None:
         served.turn += 1
-        name = f"endpoint-{served.record.endpoint_name}"
-        threading.Thread(target=self._launch, args=(served, served.turn), name=name, daemon=True).start()
+        name, after = f"endpoint-{served.record.endpoint_name}", first or nullcontext()
+        threading.Thread(target=self._launch, args=(served, served.turn, after), name=name, daemon=True).start()
 
-    def _launch(self, served: Served, turn: int) -> None:
+    def _launch(self, served: Served, turn: int, after: AbstractContextManager[object]) -> None:
+        with after:
+            self._start(served, turn)
+
+    def _start(self, served: Served, turn: int) -> None:
         try:
             started = self._containers(served, turn)
             for container, seconds in started.values():
@@ -235,7 +241,8 @@ class Endpoints:
                 if failed:
                     self._kill(served)
                 elif served.record.endpoint_status != FAILED:
-                    self._launch_later(served)
+                    # One after another: all at once would take this machine's processors from the region that serves.
+                    self._launch_later(served, self._healing)
 
     def _kill(self, served: Served) -> None:
         served.turn += 1

@@ -162,6 +162,7 @@ class SageMakerServingRepairs:
         def register(backend: Any, namespace: str, r_id: str, *args: Any, **more: Any) -> Any:
             if namespace == "sagemaker":
                 _must_exist(backend, r_id)
+                _must_be_whole(backend, r_id, *args, **more)
             return self._register(backend, namespace, r_id, *args, **more)
 
         return register
@@ -271,6 +272,13 @@ def _must_exist(backend: Any, resource: str) -> None:
     known = sagemaker.endpoints if kind == "endpoint" else components(sagemaker)
     if name not in known:
         raise AWSValidationException(f"Could not find {kind} {name}.")
+
+
+def _must_be_whole(backend: Any, resource: str, dimension: str, **given: Any) -> None:
+    """A new target names both bounds; only one that is there keeps what is not named."""
+    known = resource in backend.targets.get(dimension, {})
+    if not known and None in (given.get("min_capacity"), given.get("max_capacity")):
+        raise AWSValidationException("A new scalable target needs its minimum and its maximum capacity.")
 
 
 def _sagemaker(backend: Any) -> SageMakerModelBackend:

@@ -63,7 +63,7 @@ osd data = {root}/osd
 osd objectstore = bluestore
 osd memory target = 2147483648
 osd fast shutdown = true
-bluestore block size = 42949672960
+bluestore block size = {size}
 bluestore block create = true
 bluestore block db create = false
 bluestore block wal create = false
@@ -78,6 +78,8 @@ rgw crypt require ssl = false
 rgw crypt s3 kms backend = testing
 rgw crypt s3 kms encryption keys = {key}
 """
+
+SIZE = 40 * 1024**3  # bytes
 
 KEYS = {
     "mon.": {"mon": "allow *"},
@@ -102,14 +104,17 @@ class Radosgw:
 
     @classmethod
     @contextmanager
-    def started(cls, directory: Path | None = None) -> Iterator[Radosgw]:
-        """Yield a server whose data is in an empty directory (default: a temporary one); NotStarted if it fails."""
+    def started(cls, directory: Path | None = None, *, size: int = SIZE) -> Iterator[Radosgw]:
+        """Yield a server whose data is in an empty directory (default: a temporary one); NotStarted if it fails.
+
+        It holds `size` bytes at the most. They are taken as they are first written, and never given back.
+        """
         missing = [name for name in PROGRAMS if not shutil.which(name)]
         if missing:
             raise NotStarted(f"{', '.join(missing)} not found: python -m localcloud.real install radosgw")
         with working_directory(directory) as root, Processes(root / "log") as processes:
             port = free_port()
-            environment = _configure(root, port)
+            environment = _configure(root, port, size)
             _start_cluster(root, processes, environment)
             processes.start("radosgw", ["radosgw", "--foreground", "--name", "client.rgw.a"], environment)
             processes.wait_until("the gateway answers", lambda: answers(port), 90)
@@ -137,13 +142,15 @@ class Radosgw:
         urllib.request.urlopen(sent, timeout=30).close()  # noqa: S310 - the same
 
 
-def _configure(root: Path, port: int) -> dict[str, str]:
+def _configure(root: Path, port: int, size: int) -> dict[str, str]:
     for name in ("mon", "mgr", "osd", "run"):
         (root / name).mkdir()
     fsid = str(uuid.uuid4())
     monitor = f"[v2:127.0.0.1:{free_port()},v1:127.0.0.1:{free_port()}]"
     key = f"{KEY_ID}={KEY_SECRET}"
-    (root / "ceph.conf").write_text(CONFIGURATION.format(root=root, fsid=fsid, port=port, monitor=monitor, key=key))
+    (root / "ceph.conf").write_text(
+        CONFIGURATION.format(root=root, fsid=fsid, port=port, monitor=monitor, key=key, size=size)
+    )
     environment = {**os.environ, "CEPH_CONF": str(root / "ceph.conf")}
     for number, (name, capabilities) in enumerate(KEYS.items()):
         caps = [part for service, allowed in capabilities.items() for part in ("--cap", service, allowed)]

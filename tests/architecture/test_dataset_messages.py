@@ -6,10 +6,10 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from mldr import events
 from mldr.domain.datasets import DatasetRule
 from mldr.domain.recovery_point import Phase
 from mldr.domain.snapshots import How, SnapshotManifest, SnapshotRecord, manifest_key
+from mldr.events.snapshots import RestoredDetail, SnapshotSealedDetail
 from tests.fakes.world import ACTIVE, START
 from tests.functional import dataset_story
 from tests.functional.story import deliver
@@ -85,8 +85,8 @@ def sealed(world, context):
 
 def test_what_is_published_keeps_its_own_contract(sealed):
     contracts = {
-        "Dataset Snapshot Sealed": events.SnapshotSealedDetail,
-        "Dataset Restored": events.RestoredDetail,
+        "Dataset Snapshot Sealed": SnapshotSealedDetail,
+        "Dataset Restored": RestoredDetail,
     }
     assert {name for name, _ in sealed.bus.events} == set(contracts)
     for name, detail in sealed.bus.events:

@@ -1,5 +1,6 @@
 """The import contracts hold, and each of them bites when it should."""
 
+import ast
 import os
 import shutil
 import subprocess
@@ -29,10 +30,14 @@ PLANTS = [
     (f"{CORE}/kserve/planted.py", "import mldr.aws.vault"),
     (f"{CORE}/steps/planted.py", "import mldr.kserve.rest"),
     (f"{CORE}/aws/planted.py", "import mldr.wiring"),
-    (f"{CORE}/domain/planted.py", "import mldr.ports"),
+    (f"{CORE}/domain/planted.py", "import mldr.ports.vault"),
     (f"{CORE}/domain/planted.py", "import boto3"),
     (f"{CORE}/errors.py", "import mldr.domain.policy"),
-    (f"{CORE}/ports.py", "import mldr.events"),
+    (f"{CORE}/ports/vault.py", "import mldr.events.message"),
+    (f"{CORE}/ports/__init__.py", "import mldr.settings"),
+    (f"{CORE}/ports/planted.py", "import aws_lambda_powertools"),
+    (f"{CORE}/events/message.py", "import mldr.ports.vault"),
+    (f"{CORE}/events/planted.py", "import boto3"),
     (f"{CORE}/settings.py", "import boto3"),
     (f"{CORE}/wiring.py", "import functions.capture_recovery_point.app"),
     ("localcloud/planted.py", "import cli"),
@@ -72,7 +77,7 @@ def test_a_planted_violation_is_caught(house, file, line):
     target.write_text((target.read_text() if target.exists() else "") + f"\n{line}\n")
     result = lint(house)
     assert result.returncode == 1, result.stdout + result.stderr
-    source = file.removeprefix("layers/core/").removesuffix(".py").replace("/", ".")
+    source = file.removeprefix("layers/core/").removesuffix(".py").removesuffix("/__init__").replace("/", ".")
     assert f"{source} -> {line.removeprefix('import ')}" in result.stdout
 
 
@@ -81,6 +86,12 @@ def test_every_room_of_the_layer_has_its_place_in_the_contract():
     placed = {room.strip(" ()") for layer in layers for room in layer.split("|")}
     rooms = {f"mldr.{path.stem}" for path in (ROOT / CORE).iterdir() if not path.name.startswith("__")}
     assert rooms <= placed, f"not in the layers contract of pyproject.toml: {rooms - placed}"
+
+
+@pytest.mark.parametrize("package", ["events", "ports"])
+def test_a_package_of_messages_or_ports_hands_nothing_on_so_that_a_door_imports_what_it_needs(package):
+    [docstring] = ast.parse((ROOT / CORE / package / "__init__.py").read_text()).body
+    assert isinstance(docstring, ast.Expr)
 
 
 def test_nothing_imports_the_tests_or_the_bench():

@@ -7,10 +7,23 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from mldr import events
 from mldr.domain.approvals import Approval
 from mldr.domain.identity import ModelKey
 from mldr.domain.recovery_point import Manifest, manifest_key
+from mldr.events import detail_types
+from mldr.events.evacuation import RegionCompletedDetail, RegionRequest, parse_takeover
+from mldr.events.failover import FailbackRequest, FailoverCompletedDetail, FailoverRequest, FailoverRequested
+from mldr.events.health import FailoverApproval
+from mldr.events.protection import FailedDetail, PromotedDetail, Promotion, SealedDetail
+from mldr.events.scrub import VerificationDetail, VerificationRequest
+from mldr.events.serving import KeptDetail, ServingCaptureRequest, TiersDue
+from mldr.events.snapshots import (
+    RestoredDetail,
+    RestoreRequest,
+    SnapshotFailedDetail,
+    SnapshotRequest,
+    SnapshotSealedDetail,
+)
 from tests.functional.story import CHURN, deliver, point, promoted, protect
 
 ROOT = Path(__file__).parents[2]
@@ -20,30 +33,30 @@ ENTRIES = {path.name: json.loads(path.read_text()) for path in sorted(EVENTS.glo
 PUT = {name: entry[0] for name, entry in ENTRIES.items() if isinstance(entry, list)}
 BATCHES = {name: entry for name, entry in ENTRIES.items() if isinstance(entry, dict) and "Records" in entry}
 CONTRACTS = {
-    "Model Promoted": events.PromotedDetail,
-    "Failover Requested": events.FailoverRequest,
-    "Failover Completed": events.FailoverCompletedDetail,
-    "Failover Approved": events.FailoverApproval,
-    "Failback Requested": events.FailbackRequest,
-    "Failback Completed": events.FailoverCompletedDetail,
-    "Recovery Point Sealed": events.SealedDetail,
-    "Recovery Point Failed": events.FailedDetail,
-    "Dataset Snapshot Requested": events.SnapshotRequest,
-    "Dataset Snapshot Sealed": events.SnapshotSealedDetail,
-    "Dataset Snapshot Failed": events.SnapshotFailedDetail,
-    "Dataset Restore Requested": events.RestoreRequest,
-    "Dataset Restored": events.RestoredDetail,
-    "Tiers Due": events.TiersDue,
-    "Predictions Kept": events.KeptDetail,
-    "Serving Capture Requested": events.ServingCaptureRequest,
-    "Verification Requested": events.VerificationRequest,
-    "Verification Completed": events.VerificationDetail,
+    "Model Promoted": PromotedDetail,
+    "Failover Requested": FailoverRequest,
+    "Failover Completed": FailoverCompletedDetail,
+    "Failover Approved": FailoverApproval,
+    "Failback Requested": FailbackRequest,
+    "Failback Completed": FailoverCompletedDetail,
+    "Recovery Point Sealed": SealedDetail,
+    "Recovery Point Failed": FailedDetail,
+    "Dataset Snapshot Requested": SnapshotRequest,
+    "Dataset Snapshot Sealed": SnapshotSealedDetail,
+    "Dataset Snapshot Failed": SnapshotFailedDetail,
+    "Dataset Restore Requested": RestoreRequest,
+    "Dataset Restored": RestoredDetail,
+    "Tiers Due": TiersDue,
+    "Predictions Kept": KeptDetail,
+    "Serving Capture Requested": ServingCaptureRequest,
+    "Verification Requested": VerificationRequest,
+    "Verification Completed": VerificationDetail,
 }
 # The same detail-types, asked or told of a whole region.
 OF_A_REGION = {
-    "failover_region_requested.json": events.RegionRequest,
-    "failover_region_completed.json": events.RegionCompletedDetail,
-    "failback_region_requested.json": events.RegionRequest,
+    "failover_region_requested.json": RegionRequest,
+    "failover_region_completed.json": RegionCompletedDetail,
+    "failback_region_requested.json": RegionRequest,
 }
 
 
@@ -62,7 +75,7 @@ def delivered(entry):
 @pytest.mark.parametrize("name", PUT)
 def test_an_event_file_parses_by_its_contract(name):
     entry = PUT[name]
-    assert (entry["EventBusName"], entry["Source"]) == ("mldr", events.SOURCE)
+    assert (entry["EventBusName"], entry["Source"]) == ("mldr", detail_types.SOURCE)
     parsed = OF_A_REGION.get(name, CONTRACTS[entry["DetailType"]]).parse(entry["Detail"])
     if hasattr(parsed, "model"):
         assert str(parsed.model) == "sagemaker/digits-classifier"
@@ -74,11 +87,11 @@ def test_every_contract_has_a_file():
 
 
 def test_the_accepted_events_are_accepted_after_the_envelope():
-    assert events.Promotion.parse(delivered(PUT["model_promoted.json"])).arn is None
-    assert events.FailoverRequested.parse(delivered(PUT["failover_requested.json"])).detail.requested_by == "operator"
-    assert events.parse_takeover(delivered(PUT["failover_region_requested.json"])).detail.region == "ap-southeast-1"
-    assert events.parse_takeover(delivered(PUT["failback_region_requested.json"])).kind == "failback"
-    promotion = events.Promotion.parse(ENTRIES["sagemaker_model_package_state_change.json"])
+    assert Promotion.parse(delivered(PUT["model_promoted.json"])).arn is None
+    assert FailoverRequested.parse(delivered(PUT["failover_requested.json"])).detail.requested_by == "operator"
+    assert parse_takeover(delivered(PUT["failover_region_requested.json"])).detail.region == "ap-southeast-1"
+    assert parse_takeover(delivered(PUT["failback_region_requested.json"])).kind == "failback"
+    promotion = Promotion.parse(ENTRIES["sagemaker_model_package_state_change.json"])
     assert (str(promotion.model), promotion.arn.rpartition("/")[2]) == ("sagemaker/digits-classifier", "1")
 
 

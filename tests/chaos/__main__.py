@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import argparse
 import gc
+import multiprocessing
+import os
 import sys
 import time
 from collections import Counter
+from dataclasses import dataclass, field
 from itertools import count
+from typing import Self
 
+import pytest
+
+from tests.chaos.planted import PLANTED
+from tests.chaos.rules import LAWS
 from tests.chaos.schedule import Schedule, draw
 from tests.chaos.simulator import Outcome, Simulator, installed
 
 PROGRESS = 10.0  # seconds
+ENOUGH = 3  # seeds that found a planted fault: more of them tell nothing new
 
 
 def play(schedule: Schedule, *, tracing: bool = False) -> Outcome:
@@ -55,49 +64,147 @@ def told(seed: int, outcome: Outcome) -> None:
     print(f"  again: python -m tests.chaos --replay {seed}" + (f" --only {only}" if only else ""), flush=True)
 
 
-def run(first: int, seeds: int, minutes: float, most: int) -> int:
-    """Play many seeds; the number of those that broke a law."""
+@dataclass
+class Summary:
+    """What many schedules came to."""
+
+    schedules: int = 0
+    facts: Counter[str] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)
+    stakes: Counter[str] = field(default_factory=Counter)
+    broken: dict[int, str] = field(default_factory=dict)
+    busy: float = 0.0  # seconds of a processor
+
+    def add(self, seed: int, outcome: Outcome) -> None:
+        """Count one schedule."""
+        self.schedules += 1
+        self.facts.update(outcome.facts)
+        self.faults.update(outcome.faults)
+        self.stakes.update(outcome.stakes)
+        if outcome.violation:
+            self.broken[seed] = outcome.violation.law
+
+    def plus(self, other: Self) -> Self:
+        """Two of them together."""
+        return type(self)(
+            self.schedules + other.schedules,
+            self.facts + other.facts,
+            self.faults + other.faults,
+            self.stakes + other.stakes,
+            self.broken | other.broken,
+            self.busy + other.busy,
+        )
+
+    def show(self, passed: float) -> None:
+        """Print it; a law that was never at stake proves nothing, and is named for that."""
+        rate = f"{self.schedules / passed:.1f}/s, {self.schedules / max(self.busy, 0.1):.1f} per second of a processor"
+        print(f"\n{self.schedules} schedules in {passed:.0f} s ({rate}): {dict(self.facts)}")
+        print("\nfaults")
+        for what, number in self.faults.most_common():
+            print(f"  {number:9}  {what}")
+        print("\nlaws, and how often each was at stake")
+        for law in LAWS:
+            broken = [seed for seed, name in sorted(self.broken.items()) if name == law]
+            said = f"broken by {broken}" if broken else "held" if self.stakes[law] else "NEVER AT STAKE"
+            print(f"  {self.stakes[law]:9}  {law}: {said}")
+        print(f"\nseeds that broke a law: {sorted(self.broken) or 'none'}", flush=True)
+
+
+def run(first: int, seeds: int, minutes: float, most: int) -> Summary:
+    """Play many seeds one after another."""
     gc.freeze()  # what is imported stays, and need not be looked at again
     began = shown = time.perf_counter()
-    facts: Counter[str] = Counter()
-    broken: list[int] = []
-    played = 0
+    summary, worked = Summary(), time.process_time()
     for seed in count(first):
         passed = time.perf_counter() - began
-        if played == seeds or (minutes and passed > minutes * 60) or len(broken) >= most:
+        if summary.schedules == seeds or (minutes and passed > minutes * 60) or len(summary.broken) >= most:
             break
         outcome = play(draw(seed))
-        played += 1
-        facts.update(outcome.facts)
+        summary.add(seed, outcome)
         if outcome.violation:
-            broken.append(seed)
             told(seed, outcome)
         if time.perf_counter() - shown > PROGRESS:
             shown = time.perf_counter()
-            rate = f"{played / (shown - began):.1f}/s"
-            print(f"seeds {first} to {seed}: {played} schedules, {len(broken)} broken, {rate}", flush=True)
-    passed = time.perf_counter() - began
-    print(
-        f"{played} schedules from seed {first} in {passed:.0f} s ({played / passed:.1f}/s): "
-        f"{len(broken)} broke a law {broken or ''}; {dict(facts)}"
-    )
-    return len(broken)
+            rate = f"{summary.schedules / (shown - began):.1f}/s"
+            print(f"seeds {first} to {seed}: {len(summary.broken)} broken, {rate}", flush=True)
+    summary.busy = time.process_time() - worked
+    return summary
+
+
+def run_beside(first: int, seeds: int, minutes: float, most: int, jobs: int) -> Summary:
+    """Play ranges of seeds in as many processes, each of which has the whole pair in memory already."""
+    each = -(-seeds // jobs)
+    shares = [
+        (first + each * number, min(each, seeds - each * number), minutes, most)
+        for number in range(jobs)
+        if each * number < seeds
+    ]
+    with multiprocessing.get_context("fork").Pool(len(shares)) as pool:
+        whole = Summary()
+        for summary in pool.starmap(run, shares):
+            whole = whole.plus(summary)
+    return whole
+
+
+def seek(what: str, first: int, seeds: int) -> str:
+    """Plant one fault, play until enough seeds have found it, and return its line of a table."""
+    found: Counter[str] = Counter()
+    earliest = played = 0
+    with pytest.MonkeyPatch.context() as patch:
+        PLANTED[what](patch)
+        for played in range(1, seeds + 1):
+            violation = play(draw(first + played - 1)).violation
+            if violation:
+                earliest = earliest or played
+                found[violation.law] += 1
+            if found.total() >= ENOUGH:
+                break
+    by = ", ".join(f"{law} {number}" for law, number in found.most_common())
+    return f"| {what} | {found.total()} of {played} | {earliest or 'none'} | {by or 'none'} |"
+
+
+def _sought(given: tuple[str, int, int]) -> str:
+    return seek(*given)
+
+
+def plant(named: str, first: int, seeds: int, jobs: int) -> int:
+    """Print for every planted fault how many seeds found it, and by which law; how many faults were not found."""
+    chosen = [what for what in PLANTED if named in ("all", what)]
+    print("| planted | found in seeds | first | by |\n|---|---|---|---|", flush=True)
+    missed = 0
+    with multiprocessing.get_context("fork").Pool(min(jobs, max(len(chosen), 1))) as pool:
+        for line in pool.imap(_sought, [(what, first, seeds) for what in chosen]):
+            print(line, flush=True)
+            missed += line.endswith("none |")
+    return missed
+
+
+def words() -> argparse.Namespace:
+    """What was asked for."""
+    asked = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    asked.add_argument("--seeds", type=int, default=10_000, help="how many schedules")
+    asked.add_argument("--from", dest="first", type=int, default=0, help="the first seed")
+    asked.add_argument("--minutes", type=float, default=0, help="stop after so many minutes")
+    asked.add_argument("--most", type=int, default=5, help="stop after so many broken schedules in one process")
+    asked.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many processes share the seeds")
+    asked.add_argument("--replay", type=int, help="play one seed and print all that happens")
+    asked.add_argument("--only", default="", help="with --replay: the numbers of the steps to keep")
+    asked.add_argument("--planted", help="plant a fault of tests/chaos/planted.py, or all, and see which law finds it")
+    return asked.parse_args()
 
 
 def main() -> int:
-    """Return how many schedules broke a law, 0 when none did."""
-    words = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
-    words.add_argument("--seeds", type=int, default=10_000, help="how many schedules")
-    words.add_argument("--from", dest="first", type=int, default=0, help="the first seed")
-    words.add_argument("--minutes", type=float, default=0, help="stop after so many minutes")
-    words.add_argument("--most", type=int, default=5, help="stop after so many broken schedules")
-    words.add_argument("--replay", type=int, help="play one seed and print all that happens")
-    words.add_argument("--only", default="", help="with --replay: the numbers of the steps to keep")
-    given = words.parse_args()
+    """Return 1 when a schedule broke a law, or a planted fault broke none."""
+    asked = words()
     with installed():
-        if given.replay is not None:
-            return replay(given.replay, given.only)
-        return min(run(given.first, given.seeds, given.minutes, given.most), 1)
+        if asked.replay is not None:
+            return replay(asked.replay, asked.only)
+        if asked.planted:
+            return min(plant(asked.planted, asked.first, asked.seeds, asked.jobs), 1)
+        began = time.perf_counter()
+        summary = run_beside(asked.first, asked.seeds, asked.minutes, asked.most, asked.jobs)
+        summary.show(time.perf_counter() - began)
+        return min(len(summary.broken), 1)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,9 @@ class Internet(Protocol):
     def announced(self, region: Region) -> Announcement | None:
         """What a region's gateway says of who serves, or once said."""
 
+    def noise(self) -> float:
+        """A number in [0, 1) of the schedule's own noise."""
+
 
 class Network:
     """Who reaches whom, and the health checks of one model."""
@@ -33,9 +36,9 @@ class Network:
     def __init__(self, home: Region, standby: Region) -> None:
         self.home, self.standby = home, standby
         self.cuts: Counter[str] = Counter()
-        self.endpoint, self.taken = True, False  # as the checkers believe
+        self.endpoint, self.taken, self.peer = True, False, True  # as the checkers believe
         self.reached = 0  # for how many rounds the standby's gateway was reached
-        self._against = {"endpoint": 0, "taken": 0}
+        self._against = {"endpoint": 0, "taken": 0, "peer": 0}
 
     def reaches(self, one: str, region: Region) -> bool:
         """Whether somebody outside, or the other region, reaches a region's gateway."""
@@ -56,6 +59,9 @@ class Network:
         self.reached = self.reached + 1 if self.reaches(CHECKERS, self.standby) else 0
         on = self.reaches(CHECKERS, self.standby) and internet.status(self.standby, "takeover") < 400
         self.taken = self._believe("taken", self.taken, on)
+        if self.standby.dns.checks:  # both regions answer, or once did
+            well = self.reaches(CHECKERS, self.standby) and internet.status(self.standby, "health") < 400
+            self.peer = self._believe("peer", self.peer, well)
 
     def _believe(self, name: str, before: bool, seen: bool) -> bool:
         self._against[name] = self._against[name] + 1 if seen is not before else 0
@@ -69,10 +75,21 @@ class Network:
         """Whether a line is cut, or the checkers are about to change their mind."""
         return bool(self.cuts["cut"] or any(self._against.values()))
 
-    def answer(self) -> Region:
-        """Where the model's name points: T is the takeover inverted; both halves unhealthy answer PRIMARY."""
+    @property
+    def spread(self) -> bool:
+        """Whether both regions answer under the model's name."""
+        return any(record.weight is not None for record, *_ in self.standby.dns.records.values())
+
+    def answers(self) -> list[Region]:
+        """Where the model's name points: T is the takeover inverted; both halves unhealthy answer PRIMARY.
+
+        Where both answer, each record goes by its own health, and with every one unhealthy all are answered.
+        """
         primary, secondary = self.endpoint and not self.taken, self.taken
-        return self.home if primary or not secondary else self.standby
+        if not self.spread:
+            return [self.home if primary or not secondary else self.standby]
+        healthy = [*([self.home] if primary else []), *([self.standby] if self.peer or secondary else [])]
+        return healthy or [self.home, self.standby]
 
 
 class Eyes(FakeOutside):
@@ -86,6 +103,9 @@ class Eyes(FakeOutside):
         network = self._internet.network
         if not network.hears(self._region, CHECKERS):
             return self._seen("route53", Sight.UNKNOWN, None)
+        if name.startswith("_beside"):
+            sight = Sight.HEALTHY if network.peer else Sight.UNHEALTHY
+            return self._seen("route53", sight, "healthy" if network.peer else "unhealthy")
         if name.startswith("_switch"):
             # `on` says nothing of the endpoint behind it.
             sight = Sight.UNKNOWN if network.taken else Sight.UNHEALTHY
@@ -126,7 +146,10 @@ class Eyes(FakeOutside):
 
     def target(self, name: str) -> str | None:
         network = self._internet.network
-        return f"target.{network.answer().name}.example" if network.hears(self._region, CHECKERS) else None
+        if not network.hears(self._region, CHECKERS):
+            return None
+        answers = network.answers()
+        return f"target.{answers[int(self._internet.noise() * len(answers))].name}.example"
 
     def _behind(self, host: str) -> Region:
         network = self._internet.network

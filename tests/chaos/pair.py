@@ -12,8 +12,8 @@ from mldr.domain.leadership import Standing
 from mldr.domain.recovery_point import Record
 from mldr.domain.routing import Route
 from mldr.settings import Settings
-from tests.chaos.region import Policies, Region, Time
-from tests.chaos.schedule import HOME, STANDBY, Machinery
+from tests.chaos.region import Known, Policies, Region, Time
+from tests.chaos.schedule import BOTH, COLD, HOME, STANDBY, Machinery
 from tests.fakes.objects import Buckets
 from tests.fakes.registry import FakeRegistry
 from tests.fakes.serving import Endpoint
@@ -80,11 +80,13 @@ def _side(world: FakeWorld) -> Side:
     )
 
 
-def policy(machinery: Machinery) -> str:
+def policy(machinery: Machinery, tier: str) -> str:
     """The policy in force in both regions."""
+    both = "    active_active: {by: weight, weight: 50}\n" if tier == BOTH else ""
     return (
         "version: 1\nregions: [ap-southeast-1, ap-southeast-3]\nmodels:\n  - match: sagemaker/churn\n"
         '    golden: {uri: "s3://lake/churn/golden.jsonl"}\n'
+        f"    tier: {tier}\n{both}"
         f"    health: {{cool_down: {machinery.cool_down}m}}\n"
         f"    failover: {{mode: {machinery.mode}, drain: {machinery.drain}m}}\n"
     )
@@ -114,7 +116,8 @@ def _region(side: str, given: Side, machinery: Machinery, time: Time, registry: 
     )
     world.clock = _clock(time, machinery.skew[side])
     world.registry = registry
-    world.policies = Policies(policy(machinery))
+    world.policies = Policies(policy(machinery, BOTH if machinery.both else COLD))
+    world.catalog = Known()
     if given.standing:
         world.catalog.learn(CHURN, given.standing)
     if given.route:

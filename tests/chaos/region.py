@@ -12,18 +12,23 @@ from mldr.domain.identity import ModelKey
 from mldr.domain.leadership import Leadership, Standing
 from mldr.domain.policy import Policy
 from mldr.domain.serving import ServingPlan
+from mldr.domain.tiers import Held
 from mldr.errors import EndpointFailed, Throttled
 from mldr.steps.know_leader import Leaders
 from tests.chaos.schedule import HOME
+from tests.fakes.catalog import FakeCatalog
 from tests.fakes.policies import FakePolicies
-from tests.fakes.serving import IN_SERVICE, FakeServing
+from tests.fakes.serving import IN_SERVICE, FakeServing, FakeStandingEndpoints
 from tests.fakes.workflows import FakeWorkflows
 from tests.fakes.world import FakeWorld
 
 PORTS = (
-    "catalog", "vault", "registry", "own_endpoints", "serving", "policies", "outside", "bus", "evidence", "pager",
-    "decisions", "workflows",
+    "catalog", "vault", "registry", "own_endpoints", "serving", "standing_endpoints", "policies", "outside", "bus",
+    "dns", "evidence", "pager", "decisions", "survivors", "workflows",
 )  # fmt: skip
+TARDY = {("catalog", write) for write in ("claim", "flip", "conclude", "learn", "stand_down")}
+HEARD = {"bus", "pager", "dns", "standing_endpoints"}  # whose calls are told; of others these:
+HEARD_OF = {("catalog", call) for call in ("put_health", "put_beside", "withdraw_beside")} | {("serving", "restore")}
 GATEWAYS = 2  # processes of a gateway, each with a memory of its own
 
 
@@ -42,8 +47,36 @@ class Time(Protocol):
     def called(self, region: Region, port: str, method: str) -> None:
         """A port is about to be called."""
 
+    def postponed(self, region: Region, what: str, given: tuple[Any, ...], write: Callable[[], Any]) -> bool:
+        """Whether a write is still on its way when its caller gives it up; then it is done later."""
+
     def done(self, region: Region, port: str, method: str, given: tuple[Any, ...]) -> None:
         """A call has had its effect."""
+
+
+class Known(FakeCatalog):
+    """A catalog that puts together only once what has not changed: it is asked for more than for anything else."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._parts: tuple[Any, ...] = ()
+        self._last = Leadership()
+        self._model: ModelKey | None = None
+        self._name = ""
+
+    def leadership(self, model: ModelKey) -> Leadership:
+        parts = self.parts(model)
+        if len(parts) != len(self._parts) or any(new is not old for new, old in zip(parts, self._parts, strict=True)):
+            self._parts, self._last = parts, super().leadership(model)
+        return self._last
+
+    def parts(self, model: ModelKey) -> tuple[Any, ...]:
+        """What says who serves, each the very object until it changes."""
+        name = self._name if model is self._model else str(model)
+        self._model, self._name = model, name
+        return (
+            self._switches.get(name), self._former.get(name), self.standing(model), self._beside.get(name)
+        )  # fmt: skip
 
 
 class Skewed:
@@ -71,14 +104,27 @@ class Wire:
             return found
         region, port = self._region, self._port
 
+        heard = port in HEARD or (port, method) in HEARD_OF
+
         def call(*given: Any, **named: Any) -> Any:
             region.before(port, method)
             answer = found(*given, **named)
-            region.after(port, method, given)
+            region.after(port, method, given, heard=heard)
             return answer
 
-        self.__dict__[method] = call
-        return call
+        def tardy(*given: Any, **named: Any) -> Any:
+            def write() -> Any:
+                answer = found(*given, **named)
+                region.after(port, method, given, heard=True)
+                return answer
+
+            region.before(port, method)
+            if region.time.postponed(region, f"{port}.{method}", given, write):
+                raise Throttled(f"{port}.{method}: no answer, so nobody knows whether it was written")
+            return write()
+
+        self.__dict__[method] = made = tardy if (port, method) in TARDY else call
+        return made
 
 
 _PARSED: dict[str, Policy] = {}
@@ -107,6 +153,10 @@ class Policies(FakePolicies):
     def load(self) -> Any:
         return self._rules, "1"
 
+    def edit(self, text: str) -> None:
+        """Another policy is in force."""
+        self._rules = Rules(text)
+
 
 class Endpoints(FakeServing):
     """Endpoints that take their time, fail, hang, or answer wrongly while the region's faults say so."""
@@ -118,11 +168,13 @@ class Endpoints(FakeServing):
         self.failed: set[str] = set()
         self.gone: set[str] = set()
         self.erring: set[str] = set()
+        self.made: dict[str, int] = {}  # how often each was made
 
     def restore(self, plan: ServingPlan) -> None:
         if plan.name in self.endpoints:
             return
         super().restore(plan)
+        self.made[plan.name] = self.made.get(plan.name, 0) + 1
         self._ready[plan.name] = self._region.time.now + 90 * self._region.time.noise()
         if self._region.has("no capacity"):
             self.failed.add(plan.name)
@@ -145,7 +197,24 @@ class Endpoints(FakeServing):
             raise EndpointFailed(f"endpoint {endpoint} did not answer")
         wrong = self._region.has("wrong answers") and self.endpoints[endpoint].plan is not None
         self._region.call.answers.append(not wrong)
+        self._region.call.asked.add(endpoint)
         return (b"[9]" if wrong else body), "application/json"
+
+
+class StandingEndpoints(FakeStandingEndpoints):
+    """The endpoints of a region that are mldr's, as they stand."""
+
+    def __init__(self, endpoints: Endpoints) -> None:
+        super().__init__(endpoints)
+        self._endpoints = endpoints
+
+    def held(self) -> list[Held]:
+        return [one.model_copy(update={"status": self._endpoints.status(one.name)[0]}) for one in super().held()]
+
+    def delete(self, endpoint: str) -> None:
+        super().delete(endpoint)
+        for troubled in (self._endpoints.failed, self._endpoints.gone, self._endpoints.erring):
+            troubled.discard(endpoint)
 
 
 class Call:
@@ -154,6 +223,7 @@ class Call:
     def __init__(self, door: str, task: Any, epoch: Epoch | None, standing: Standing | None) -> None:
         self.door, self.task, self.epoch, self.standing = door, task, epoch, standing
         self.answers: list[bool] = []
+        self.asked: set[str] = set()  # the endpoints that answered
         self.sights: list[str] = []
         self.crash_in: int | None = None
 
@@ -165,13 +235,15 @@ class Region:
         self.side, self.world, self.time, self.model = side, world, time, model
         self.name = world.env.aws_region
         self.faults: Counter[str] = Counter()  # how many of each last
+        assert isinstance(world.catalog, Known)
         self.catalog, self.workflows = world.catalog, world.workflows
         self.evidence, self.decisions, self.pager = world.evidence, world.decisions, world.pager
         self.endpoints = Endpoints(self)
         self.calls = [Call("outside", None, None, None)]
-        world.serving = self.endpoints
+        world.serving, world.standing_endpoints = self.endpoints, StandingEndpoints(self.endpoints)
+        self.dns = world.dns
         self.gateways: list[Leaders] = []
-        self.watching = False
+        self.watching = self.converging = False
 
     @property
     def troubled(self) -> bool:
@@ -207,6 +279,11 @@ class Region:
         """Whether the model is at home here."""
         return self.side == HOME
 
+    @property
+    def standing_matters(self) -> bool:
+        """Whether an endpoint answers beside the home, or its name is shared, or once was."""
+        return bool(self.knowledge().beside or self.dns.records)
+
     def has(self, fault: str) -> bool:
         """Whether a fault lasts."""
         return self.faults[fault] > 0
@@ -214,6 +291,10 @@ class Region:
     def knowledge(self) -> Leadership:
         """What the catalog knows, read past the wires."""
         return self.catalog.leadership(self.model)
+
+    def written(self) -> tuple[Any, ...]:
+        """What its catalog holds of who serves, each the very object until it changes."""
+        return (self.catalog.epoch(self.model), *self.catalog.parts(self.model))
 
     def takeover(self) -> Takeover | None:
         """The switch, read past the wires."""
@@ -223,21 +304,24 @@ class Region:
         """Refuse, die, or let something else happen first."""
         if port == "catalog" and self.faults["catalog refuses"]:
             raise Throttled(f"catalog.{method}: the table refuses")
-        self._die()
+        if self.calls[-1].crash_in is not None:
+            self._die()
         self.time.called(self, port, method)
 
-    def after(self, port: str, method: str, given: tuple[Any, ...]) -> None:
-        """Tell what was done; the answer may be lost."""
-        self.time.done(self, port, method, given)
-        self._die()
+    def after(self, port: str, method: str, given: tuple[Any, ...], *, heard: bool) -> None:
+        """Tell what was done, if anybody listens; the answer may be lost."""
+        if heard:
+            self.time.done(self, port, method, given)
+        if self.calls[-1].crash_in is not None:
+            self._die()
 
     def _die(self) -> None:
         call = self.calls[-1]
-        if call.crash_in is not None:
-            call.crash_in -= 1
-            if call.crash_in <= 0:
-                call.crash_in = None
-                raise Crash
+        assert call.crash_in is not None
+        call.crash_in -= 1
+        if call.crash_in <= 0:
+            call.crash_in = None
+            raise Crash
 
 
 def workflows_of(started: Callable[[str, dict[str, Any]], None]) -> FakeWorkflows:

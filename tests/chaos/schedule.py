@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 HOME, STANDBY = "home", "standby"
 SIDES = (HOME, STANDBY)
 MINUTE = 60.0
+COLD, BOTH = "cold-standby", "active-active"
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class Machinery:
     late: float
     crash: float  # the chance of a call of a function
     between: float  # the chance that something else happens between two calls of a port
+    tardy: float  # the chance that a write takes effect only long after whoever wrote has given it up
+    both: bool  # whether both regions answer, as the policy says at the beginning
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,10 @@ def draw(seed: int) -> Schedule:
         steps += _outage(dice, dice.uniform(30, storm / 3))
     if dice.random() < 0.25:
         steps += _stuck(dice, dice.uniform(30, storm / 2))
+    if dice.random() < 0.1:
+        steps += _overtaken(dice, dice.uniform(30, storm / 2))
+    if dice.random() < 0.15:
+        steps += _throttled(dice, dice.uniform(30, storm / 2))
     steps += [_again(dice, first) for first in list(steps) if dice.random() < 0.1]
     steps = sorted((step for step in steps if step.at < storm), key=lambda step: step.at)
     return Schedule(seed, _machinery(dice), tuple(steps), storm)
@@ -86,6 +93,8 @@ def _machinery(dice: random.Random) -> Machinery:
         late=0.0 if calm else dice.choice([0.0, 0.1, 0.3]),
         crash=0.0 if calm else dice.choice([0.0, 0.02, 0.15]),
         between=0.0 if calm else dice.choice([0.0, 0.01, 0.05]),
+        tardy=0.0 if calm else dice.choice([0.0, 0.05, 0.3]),
+        both=dice.random() < 0.3,
     )
 
 
@@ -107,6 +116,24 @@ def _stuck(dice: random.Random, at: float) -> list[Step]:
         steps.append(Step(at + dice.uniform(3, 60), "kill executions", side))
     steps.append(Step(at + dice.uniform(5, 120), "ask", side, more=dice.choice(["clear", "clear", kind])))
     return steps
+
+
+def _overtaken(dice: random.Random, at: float) -> list[Step]:
+    """A function flips, its write hangs, and it is given up: it arrives once the claim is cleared, or another's."""
+    kind, after = dice.choice(["failover", "move"]), at + dice.uniform(120, 300)
+    steps = [Step(at, "flips hang", STANDBY, dice.uniform(4, 7) * MINUTE), Step(at + 5, "ask", STANDBY, more=kind)]
+    if dice.random() < 0.6:
+        steps.append(Step(after, "kill executions", STANDBY))
+    return [*steps, Step(after + dice.uniform(2, 60), "ask", STANDBY, more=dice.choice(["clear", kind]))]
+
+
+def _throttled(dice: random.Random, at: float) -> list[Step]:
+    """A region takes over, and then its catalog refuses for longer than the checkers need to believe anything."""
+    began = at + dice.uniform(3, 8) * MINUTE
+    return [
+        Step(at, "ask", STANDBY, more="move"),
+        Step(began, "catalog refuses", STANDBY, dice.uniform(3, 8) * MINUTE),
+    ]
 
 
 def _again(dice: random.Random, step: Step) -> Step:
@@ -131,6 +158,10 @@ def _flaps(dice: random.Random, at: float) -> Step:
     return Step(at, "flap", dice.choice(SIDES), dice.uniform(8, 25) * MINUTE, str(dice.choice([40, 90, 150])))
 
 
+def _tier(dice: random.Random, at: float) -> Step:
+    return Step(at, "tier", more=dice.choice([COLD, BOTH]))
+
+
 def _once(what: str) -> Callable[[random.Random, float], Step]:
     return lambda dice, at: Step(at, what, dice.choice(SIDES))
 
@@ -153,6 +184,7 @@ _KINDS: dict[Callable[[random.Random, float], Step], int] = {
     _once("repeat messages"): 2,  # everything that was ever delivered comes again
     _once("damage point"): 1,
     _once("approve"): 1,
+    _tier: 2,  # the policy says from now on whether one region answers, or both
 }
 _NAMES, _WEIGHTS = list(_KINDS), list(_KINDS.values())
 

@@ -7,6 +7,7 @@ import importlib
 import json
 import random
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,21 +15,25 @@ from functools import cache
 from itertools import count
 from typing import Any
 
+from aws_lambda_powertools.utilities.batch.exceptions import BatchProcessingError
+
 from mldr import wiring
+from mldr.domain.approvals import digest_of
 from mldr.domain.leadership import Announcement
+from mldr.domain.recovery_point import Manifest
 from mldr.errors import MldrError, RegionUnreachable
-from mldr.ports import Status
+from mldr.ports.stack import Status
 from mldr.steps import know_leader, serve_gateway, watch_models
+from mldr.steps.cache_predictions import Question
 from mldr.telemetry import logger
 from tests.asl_walker import TaskError
 from tests.chaos.execution import Execution
 from tests.chaos.network import CLIENT, Eyes, Network
-from tests.chaos.pair import CONTEXT, protected, regions
+from tests.chaos.pair import CONTEXT, policy, protected, regions
 from tests.chaos.region import Call, Crash, Region, workflows_of
-from tests.chaos.rules import Book, Violation
-from tests.chaos.schedule import HOME, STANDBY, Schedule, Step
+from tests.chaos.rules import FORESEEN, NO_REQUEST_FAILS, NOT_STUCK, SETTLED, Book, Violation
+from tests.chaos.schedule import BOTH, HOME, STANDBY, Schedule, Step
 from tests.fakes.world import FakeWorld
-from tests.functional.pair import _request
 from tests.functional.story import CHURN
 
 MEANWHILE = 4  # how much may happen within one call
@@ -38,8 +43,11 @@ SETTLED_WITHIN = 45 * 60.0  # seconds after everything is mended
 CALM = 2  # looks in a row that find everything settled
 TTL = 60.0
 QUIET = 100.0  # seconds without a fault, an execution or a change after which everybody looks less often
+CALM_ROUNDS = 3
 CLIENTS_EVERY = 90.0
-_PREDICTION = _request("POST", "/models/churn/invocations")
+_PARSE = Manifest.model_validate_json
+_TOKEN = "right-token"
+_QUESTION = Question(body=b"[1]", content_type="application/json", accept="", cache_control="")
 
 
 class Soon:
@@ -83,6 +91,21 @@ def _door(name: str) -> Any:
     return getattr(handler, "__wrapped__", handler)
 
 
+@cache
+def _manifest(content: bytes) -> Manifest:
+    """A manifest that is parsed once for all schedules: what lies in a vault never changes."""
+    return _PARSE(content)
+
+
+def _record(region: Region, event: dict[str, Any]) -> dict[str, Any]:
+    """A message of a queue."""
+    return {
+        "messageId": "0", "receiptHandle": "handle", "body": json.dumps(event),
+        "attributes": {"ApproximateReceiveCount": "1"}, "messageAttributes": {}, "eventSource": "aws:sqs",
+        "eventSourceARN": "arn:aws:sqs:ap-southeast-3:123456789012:queue", "awsRegion": region.name,
+    }  # fmt: skip
+
+
 @contextmanager
 def installed() -> Iterator[None]:
     """Doors find the region under way, pools work at once, and nothing is logged."""
@@ -90,6 +113,7 @@ def installed() -> Iterator[None]:
     logger.setLevel("CRITICAL")
     protected()
     before = (wiring.world, know_leader.ThreadPoolExecutor, know_leader.wait, watch_models.ThreadPoolExecutor)
+    Manifest.model_validate_json = _manifest  # type: ignore[method-assign,assignment]
     wiring.world = lambda: _WORLD[-1]  # type: ignore[assignment,return-value]
     know_leader.ThreadPoolExecutor = watch_models.ThreadPoolExecutor = Soon  # type: ignore[misc,assignment]
     know_leader.wait = lambda *_: None  # type: ignore[assignment]
@@ -97,6 +121,7 @@ def installed() -> Iterator[None]:
         yield
     finally:
         logger.setLevel(level)
+        del Manifest.model_validate_json
         wiring.world, know_leader.ThreadPoolExecutor, know_leader.wait = before[:3]  # type: ignore[misc]
         watch_models.ThreadPoolExecutor = before[3]  # type: ignore[misc]
 
@@ -108,6 +133,8 @@ class Outcome:
     violation: Violation | None
     trace: list[str]
     facts: dict[str, int] = field(default_factory=dict)
+    faults: Counter[str] = field(default_factory=Counter)  # by kind
+    stakes: Counter[str] = field(default_factory=Counter)  # how often each law could have been broken
 
 
 class Simulator:
@@ -126,8 +153,11 @@ class Simulator:
         self._delivered: list[tuple[Region, str, dict[str, Any]]] = []
         self._said: dict[str, list[Announcement]] = {HOME: [], STANDBY: []}
         self._read: dict[str, tuple[bytes, Announcement | None]] = {HOME: (b"", None), STANDBY: (b"", None)}
+        self.faults: Counter[str] = Counter()
         self.executions: dict[tuple[str, str], Execution] = {}
+        self._returned = False
         self._answer: tuple[float, str] = (-TTL, HOME)
+        self.both = schedule.machinery.both  # what the policy says now
         home, standby = regions(self.machinery, self)
         self.sides = {HOME: home, STANDBY: standby}
         self.network = Network(home, standby)
@@ -143,15 +173,16 @@ class Simulator:
 
     def play(self) -> Outcome:
         """Play to the end, or to the first violation."""
-        Soon.late = lambda: self.stormy and self._dice.random() < self.machinery.late / 4
+        Soon.late = lambda: self._fails("the peer's answer is late", self.machinery.late / 4)
+        self.book.at_stake(FORESEEN)
         try:
             self._begin()
             while self._queue and not self.book.violation:
                 self._next()
         except Exception as error:  # noqa: BLE001  whatever it is, its seed must be told
             said = "".join(traceback.format_exception(error)[-4:])
-            self.book.violate("an error that nobody foresaw", f"{type(error).__name__}: {error}\n{said}")
-        return Outcome(self.book.violation, self.trace, self.book.facts())
+            self.book.violate(FORESEEN, f"{type(error).__name__}: {error}\n{said}")
+        return Outcome(self.book.violation, self.trace, self.book.facts(), self.faults, self.book.stakes)
 
     def at(self, seconds: float, act: Callable[[], None]) -> None:
         """Do something after so many seconds."""
@@ -165,11 +196,19 @@ class Simulator:
     def noise(self) -> float:
         return self._dice.random()
 
+    def _fails(self, what: str, chance: float) -> bool:
+        """Whether something of the machinery fails this time."""
+        failed = self.stormy and self._dice.random() < chance
+        if failed:
+            self.faults[what] += 1
+        return failed
+
     def _begin(self) -> None:
         self.at(1.0, self._check)
         for region in self.sides.values():
             self.at(self._dice.uniform(0, self.machinery.interval), lambda region=region: self._watch(region))
         self.at(5.0, self._clients)
+        self.at(self._dice.uniform(5, 60), self._converge)
         for step in self.schedule.steps:
             self.at(step.at, lambda step=step: self._step(step))
         self.at(self.schedule.storm, self._mend)
@@ -185,14 +224,18 @@ class Simulator:
     # what the regions do by themselves
 
     def _check(self) -> None:
-        before = self.network.answer().side
+        before, shown = self._named(), self.network.taken
         if self.network.unsure or any(region.troubled for region in self.sides.values()):
             self.stir()
         self.network.check(self)
-        if self.network.answer().side != before:
-            self.say(f"DNS answers {self.network.answer().side}")
-            self.book.moved()
+        if self._named() != before:
+            self.say(f"DNS answers {self._named()}")
+            if shown:
+                self.book.moved()
         self.at(self._pause(), self._check)
+
+    def _named(self) -> str:
+        return " and ".join(region.side for region in self.network.answers())
 
     def _pause(self) -> float:
         """Nobody has to look often while nothing happens: that is most of the time, and tells nothing."""
@@ -204,7 +247,8 @@ class Simulator:
         self._stirred = self.now
 
     def _watch(self, region: Region) -> None:
-        self.at(self._pause() + self._dice.random(), lambda: self._watch(region))
+        calm = 1 if self.stormy else CALM_ROUNDS  # nothing fails any more: there is little to decide
+        self.at(calm * self._pause() + self._dice.random(), lambda: self._watch(region))
         if not region.has("down") and not region.watching:  # reserved concurrency 1
             region.watching = True
             task = {"round": 0, "rounds": 1, "pause": self.machinery.interval}
@@ -215,27 +259,54 @@ class Simulator:
             finally:
                 region.watching = False
 
+    def _converge(self) -> None:
+        """The standby's look at what should stand; none is due while it never was to answer beside the home."""
+        region = self.sides[STANDBY]
+        self.at(self._dice.uniform(40, 80) * self._pause() / self.machinery.interval, self._converge)
+        if region.has("down") or region.converging or not (self.both or region.standing_matters):
+            return
+        region.converging = True
+        event = {"id": "due", "source": "mldr", "detail-type": "Tiers Due", "region": region.name, "detail": {}}
+        try:
+            self.invoke(region, "converge_serving", {"Records": [_record(region, event)]})
+        except BatchProcessingError as error:
+            self.say(f"{region.side}: what should stand does not yet: {str(error)[:300]}")
+        except TaskError:
+            return
+        finally:
+            region.converging = False
+
     def _clients(self) -> None:
         """A client of the name, and one that keeps an old answer, in each region."""
         if self.now - self._answer[0] >= TTL:
-            self._answer = (self.now, self.network.answer().side)
+            answers = self.network.answers()
+            self._answer = (self.now, answers[int(self._dice.random() * len(answers))].side)
         for region in self.sides.values():
             if self.network.reaches(CLIENT, region):
-                status = self.predict(region)
-                self.book.predicted(region, status)
-                if region.side == self._answer[1] and self.probing and status != 200:
-                    self.book.violate("a planned move failed a request", f"{region.side} answered {status}")
+                status, endpoint = self.predict(region)
+                self.book.predicted(region, status, endpoint)
+                if region.side != self._answer[1] or not self.probing:
+                    continue
+                self.book.at_stake(NO_REQUEST_FAILS)
+                if status != 200:
+                    self.book.violate(NO_REQUEST_FAILS, f"{region.side} answered {status}")
         self.at(CLIENTS_EVERY / 3 if self.probing else CLIENTS_EVERY, self._clients)
 
-    def predict(self, region: Region) -> int:
-        """What a prediction is answered with."""
-        region.world.leaders = self._gateway(region)
-        _WORLD.append(region.world)
-        try:
-            answer = _door("predict_gateway")(_PREDICTION, CONTEXT)
-        finally:
-            _WORLD.pop()
-        return int(answer["statusCode"])
+    def predict(self, region: Region) -> tuple[int, str]:
+        """What a prediction is answered with, and by which endpoint."""
+        world = region.world
+        answer = serve_gateway.predict(
+            CHURN,
+            _QUESTION,
+            token=_TOKEN,
+            tokens=world.tokens,
+            leaders=self._gateway(region),
+            policies=world.policies,
+            serving=world.front_serving,
+            predictions=world.predictions,
+            offers=world.offers,
+        )
+        return answer.status, answer.headers.get("x-mldr-endpoint", "")
 
     def _gateway(self, region: Region) -> know_leader.Leaders:
         return region.gateways[int(self._dice.random() * len(region.gateways))]
@@ -244,48 +315,53 @@ class Simulator:
         world, leaders = region.world, self._gateway(region)
         if path == "takeover":
             status = serve_gateway.takeover(CHURN, leaders=leaders).status
-            if status == 200 and (switch := region.takeover()):
-                self.book.told[leaders] = switch.epoch
+            self.book.showed(region, leaders, status)
             return status
         return serve_gateway.health(CHURN, leaders=leaders, policies=world.policies, deep=world.deep_health).status
 
     def announced(self, region: Region) -> Announcement | None:
         """Now and then an old announcement arrives after newer ones."""
         said = self._said[region.side]
-        if said and self.stormy and self._dice.random() < self.machinery.late / 3:
+        if said and self._fails("an old announcement", self.machinery.late / 3):
             return self._dice.choice(said)
-        answer = serve_gateway.epoch(CHURN, leaders=self._gateway(region), catalog=region.world.catalog)
+        gateway = self._gateway(region)
+        answer = serve_gateway.epoch(CHURN, leaders=gateway, catalog=region.world.catalog)
         if answer.status != 200:
             return None
         if self._read[region.side][0] != answer.body:
             announcement = Announcement.model_validate_json(answer.body)
             self._read[region.side] = (answer.body, announcement)
             said.append(announcement)
-        return self._read[region.side][1]
+        told = self._read[region.side][1]
+        assert told
+        self.book.announced(region, gateway, told)
+        return told
 
     # functions and executions
 
     def invoke(self, region: Region, door: str, payload: Any) -> Any:
         """Run a door in a region. Raises TaskError as Step Functions would see it."""
-        knowledge, epoch = region.knowledge(), region.catalog.epoch(CHURN)
-        call = Call(door, payload, epoch, knowledge.standing)
+        call = Call(door, payload, region.catalog.epoch(CHURN), region.knowledge().standing)
         if self.stormy and self._dice.random() < self.machinery.crash:
             call.crash_in = self._dice.randint(1, 14)
         region.calls.append(call)
         _WORLD.append(region.world)
         try:
             answer = _door(door)(payload, CONTEXT)
-            self.book.answered(region, call, answer)
-            return json.loads(json.dumps(answer))
+            self.book.answered(region, call)
+            return json.loads(json.dumps(answer)) if door != "decide_failover" else answer
         except Crash:
+            self.faults["a function died"] += 1
             self.say(f"{region.side}: {door} died")
             raise TaskError("Runtime.ExitError", "{}") from None
         except MldrError as error:
+            self.book.refused(region, call, error)
             self.say(f"{region.side}: {door}: {type(error).__name__}: {error}")
             raise TaskError(type(error).__name__, json.dumps({"errorMessage": str(error)})) from error
         finally:
             region.calls.pop()
             _WORLD.pop()
+            self.book.ended(call)
 
     def _started(self, region: Region, name: str, payload: dict[str, Any]) -> None:
         execution = Execution(name, payload, lambda door, task: self.invoke(region, door, task))
@@ -315,15 +391,16 @@ class Simulator:
             peer = self.sides[STANDBY if region.side == HOME else HOME]
             if not self.network.hears(region, peer.side) or not self.network.reaches(region.side, peer):
                 raise RegionUnreachable(f"registry.{method}: {peer.name} does not answer")
-        between = self.machinery.between * (5 if region.call.door in RACY else 1) if self.stormy else 0.0
-        if not between or len(_WORLD) > DEPTH or region.call.door == "outside" or self._dice.random() >= between:
+        if not self.stormy or not self.machinery.between or len(_WORLD) > DEPTH or region.call.door == "outside":
             return
-        if self._queue and self._queue[0][0] < self.now + 30:
+        between = self.machinery.between * (5 if region.call.door in RACY else 1)
+        if self._dice.random() < between and self._queue and self._queue[0][0] < self.now + 30:
             self.say(f"{region.side}: meanwhile, in {region.call.door} before {port}.{method}:")
             self._interrupt()
 
     def _interrupt(self) -> None:
         """Let what is due next happen within a call, which must not die in its place."""
+        self.faults["something happens within a function"] += 1
         for region in self.sides.values():
             region.calls.append(Call("outside", None, None, None))
         try:
@@ -333,6 +410,28 @@ class Simulator:
         finally:
             for region in self.sides.values():
                 region.calls.pop()
+
+    def postponed(self, region: Region, what: str, given: tuple[Any, ...], write: Callable[[], Any]) -> bool:
+        """Now and then a write is still on its way when whoever wrote has given up; it arrives as it was."""
+        hangs = what == "catalog.flip" and region.has("flips hang")
+        if not self._fails("a write arrives late", 1.0 if hangs else self.machinery.tardy):
+            return False
+
+        self.in_flight += 1
+
+        def arrive() -> None:
+            self.in_flight -= 1
+            self.say(f"{region.side}: {what}, given up long ago, arrives")
+            self.book.late(region, what, given)
+            try:
+                write()
+            except MldrError as error:
+                self.say(f"{region.side}: and is refused: {error}")
+
+        self.say(f"{region.side}: {what} is on its way")
+        soon = self._dice.random() < 0.5 and not hangs
+        self.at(self._dice.uniform(1, 20) if soon else self._dice.uniform(20, 900), arrive)
+        return True
 
     def done(self, region: Region, port: str, method: str, given: tuple[Any, ...]) -> None:
         self.book.done(region, f"{port}.{method}", given)
@@ -366,12 +465,11 @@ class Simulator:
             "time": region.world.clock.now().isoformat(),
             "detail": detail,
         }
-        stormy = self.stormy and not sure
-        if stormy and self._dice.random() < self.machinery.lost:
+        if not sure and self._fails("a message is lost", self.machinery.lost):
             self.say(f"{region.side}: {name} is lost")
             return str(event["id"])
-        for _ in range(2 if stormy and self._dice.random() < self.machinery.twice else 1):
-            late = stormy and self._dice.random() < self.machinery.late
+        for _ in range(2 if not sure and self._fails("a message comes twice", self.machinery.twice) else 1):
+            late = not sure and self._fails("a message is late", self.machinery.late)
             delay = self._dice.uniform(5, 400) if late else self._dice.uniform(0.1, 3)
             self._post(delay, region, name, event)
         return str(event["id"])
@@ -385,11 +483,7 @@ class Simulator:
             self.at(30.0, lambda: self._deliver(region, name, event))
             return
         door = "approve_failover" if name == "Failover Approved" else "start_failover"
-        record = {
-            "messageId": "0", "receiptHandle": "handle", "body": json.dumps(event),
-            "attributes": {"ApproximateReceiveCount": "1"}, "messageAttributes": {}, "eventSource": "aws:sqs",
-            "eventSourceARN": "arn:aws:sqs:ap-southeast-3:123456789012:queue", "awsRegion": region.name,
-        }  # fmt: skip
+        record = _record(region, event)
         try:
             failed = self.invoke(region, door, {"Records": [record]})["batchItemFailures"]
         except TaskError:
@@ -412,12 +506,17 @@ class Simulator:
     def _paged(self, region: Region, message: str) -> None:
         if "mldr approve" in message and self._dice.random() < 0.7:
             for _ in range(2 if self._dice.random() < 0.3 else 1):
-                self.at(self._dice.uniform(5, 1200), lambda: self._approve(region, message))
+                thought = self._dice.uniform(5, 1200) if self._dice.random() < 0.4 else self._dice.uniform(5, 90)
+                self.at(thought, lambda: self._approve(region, message))
 
     def _approve(self, region: Region, message: str) -> None:
-        words = message.split()
-        token = words[words.index("approve") + 2]
+        if self.probing:
+            return  # all is well by now, and everybody sees it
+        token = message.partition("mldr approve ")[2].split()[1]
         self.say(f"{region.side}: a person approves")
+        approval = region.decisions.approval(CHURN)
+        if approval and approval.digest == digest_of(token):
+            self.book.approved.add((region.side, approval.failover_id))
         self.send(region, "Failover Approved", {"model": str(CHURN), "token": token, "approved_by": "operator"})
 
     def _come_home(self) -> None:
@@ -437,6 +536,7 @@ class Simulator:
 
     def _step(self, step: Step) -> None:
         self.say(f"* {step}")
+        self.faults[f"{step.what}: {step.more}" if step.what == "ask" else step.what] += 1
         self.stir()
         region = self.sides.get(step.where)
         match step.what:
@@ -451,8 +551,14 @@ class Simulator:
                     self._post(self._dice.uniform(0, 60), which, name, event)
             case "kill executions" | "new gateway" | "damage point" | "approve":
                 self._strike(self.sides[step.where], step.what)
-            case _ if region:
-                self._break(region, step)
+            case _:
+                self._break(region, step) if region else self._edit(step.more)
+
+    def _edit(self, tier: str) -> None:
+        """The policy of both regions says something else of the tier."""
+        self.both = tier == BOTH
+        for region in self.sides.values():
+            region.world.policies.plain.edit(policy(self.machinery, tier))
 
     def _strike(self, region: Region, what: str) -> None:
         if what == "new gateway":
@@ -487,11 +593,21 @@ class Simulator:
             broken = region.endpoints.erring if step.what == "endpoint errors" else region.endpoints.gone
             hurt = set(region.endpoints.endpoints)
             broken |= hurt
-            self.at(step.lasts, lambda: broken.difference_update(hurt))
+            self.at(step.lasts, lambda: self._unless_looked_at(region, lambda: broken.difference_update(hurt)))
             return
         self._last(region.faults, step.what, step.lasts)
 
+    def _unless_looked_at(self, region: Region, act: Callable[[], None]) -> None:
+        """SageMaker brings no failed endpoint back, so within one look at what should stand it must not seem so."""
+        if region.converging:
+            self.at(1.0, lambda: self._unless_looked_at(region, act))
+        else:
+            act()
+
     def _flap(self, region: Region, until: float, period: float) -> None:
+        self._unless_looked_at(region, lambda: self._toggle(region, until, period))
+
+    def _toggle(self, region: Region, until: float, period: float) -> None:
         endpoints = region.endpoints
         if self.now >= until or not self.stormy:
             endpoints.gone.clear()
@@ -516,6 +632,7 @@ class Simulator:
             region.endpoints.erring.clear()
             for record in region.catalog.records(CHURN):
                 region.catalog.annotate(CHURN, record.recovery_point, damaged=None)
+        self.book.at_stake(SETTLED)
         self._wait_until_settled(self.now + SETTLED_WITHIN, CALM, self._probe)
 
     def _wait_until_settled(self, until: float, looks: int, then: Callable[[], None]) -> None:
@@ -523,7 +640,7 @@ class Simulator:
         if not why and looks <= 1:
             then()
         elif why and self.now > until:
-            self.book.violate("it never settled", why)
+            self.book.violate(SETTLED, why)
         else:
             self.at(30.0, lambda: self._wait_until_settled(until, CALM if why else looks - 1, then))
 
@@ -537,6 +654,7 @@ class Simulator:
         self.at(self.machinery.interval * 4.0, lambda: self._move(target, 4))  # until everybody looks often again
 
     def _move(self, target: Region, tries: int) -> None:
+        self.book.at_stake(NOT_STUCK)
         kind = "failback" if target.is_home else "move"
         name = self.ask(target, kind, sure=True)
         self.at(20.0, lambda: self._moved(target, name, tries, self.now + SETTLED_WITHIN))
@@ -545,12 +663,12 @@ class Simulator:
         execution = self.executions.get((target.side, name))
         if execution is None or execution.status == "RUNNING":
             if self.now > until:
-                self.book.violate("a planned move never ends", f"{name} in {target.side}")
+                self.book.violate(NOT_STUCK, f"{name} in {target.side}")
             self.at(20.0, lambda: self._moved(target, name, tries, until))
         elif execution.status == "SUCCEEDED":
             self._wait_until_settled(self.now + SETTLED_WITHIN, CALM, lambda: self._end(target))
         elif tries <= 1:
-            self.book.violate("a stuck epoch", f"{target.side}: {execution.reason}")
+            self.book.violate(NOT_STUCK, f"{target.side}: {execution.reason}")
         else:
             self.say(f"{target.side}: the move was refused: {execution.reason}")
             if "is held by failover" in execution.reason:
@@ -558,7 +676,14 @@ class Simulator:
             self.at(120.0, lambda: self._move(target, tries - 1))
 
     def _end(self, target: Region) -> None:
-        if self.network.answer() is not target:
-            self.book.violate("a planned move did not arrive", f"DNS answers {self.network.answer().side}")
+        if target not in self.network.answers():
+            self.book.violate(NOT_STUCK, f"after a planned move DNS answers {self._named()}")
+        if self.both and not target.is_home and not self._returned:
+            self._returned = True  # where both answer, they have to do so again after a failback
+            home = self.sides[HOME]
+            self.say("* and back home")
+            self.probing = home.side
+            self._move(home, 4)
+            return
         self.book.close()
         self._queue.clear()

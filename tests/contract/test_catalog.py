@@ -9,7 +9,7 @@ from mldr.aws.catalog import DynamoCatalog
 from mldr.domain.failover import Epoch, Kind, Takeover
 from mldr.domain.health import HealthState, Sight
 from mldr.domain.identity import ModelKey
-from mldr.domain.leadership import Leadership, Standing
+from mldr.domain.leadership import Beside, Leadership, Standing
 from mldr.domain.manifests import ShardRef
 from mldr.domain.recovery_point import Origin, Phase, Record
 from mldr.domain.routing import CheckTimes, Front, plan_route
@@ -202,6 +202,15 @@ def test_a_withdrawal_that_was_taken_back_stays_taken_back(catalog):
     assert catalog.record(CHURN, "v1-abc").withdrawn is None
 
 
+def test_a_tag_is_noted_survives_the_next_write_and_is_taken_back(catalog):
+    catalog.begin(RECORD.model_copy(update={"criticality_tag": "important"}))
+    catalog.annotate(CHURN, "v1-abc", tier_tag="warm-standby")
+    catalog.advance(in_phase(Phase.SEALED, sealed_at=NOW))
+    assert catalog.record(CHURN, "v1-abc").tags == {"mldr:tier": "warm-standby", "mldr:criticality": "important"}
+    catalog.annotate(CHURN, "v1-abc", tier_tag=None, criticality_tag=None)
+    assert catalog.record(CHURN, "v1-abc").tags == {}
+
+
 def test_damage_is_noted_survives_the_next_write_and_is_taken_back(catalog):
     catalog.begin(RECORD)
     catalog.annotate(CHURN, "v1-abc", damaged="damaged: weights")
@@ -378,6 +387,67 @@ def test_a_flip_that_races_what_is_learned_never_wins_against_a_higher_epoch(cat
     with pytest.raises(EpochTaken):
         catalog.flip(CHURN, SWITCH.model_copy(update={"endpoint": "late"}), FIRST)
     assert catalog.takeover(CHURN) in (None, SWITCH)
+
+
+# beside the home
+
+ASIDE = Beside(home="ap-southeast-1", endpoint="churn-1-s0", recovery_point="v1-abc", counts={"all": 2}, since=NOW)
+NEXT = ASIDE.model_copy(update={"endpoint": "churn-2-s0", "since": NOW + dt.timedelta(hours=1)})
+
+
+def test_what_answers_beside_the_home_is_read_back_with_the_rest(catalog):
+    catalog.put_beside(CHURN, ASIDE, None)
+    catalog.learn(CHURN, standing(2))
+    assert catalog.leadership(CHURN) == Leadership(standing=standing(2), beside=ASIDE)
+    assert catalog.leadership(OTHER) == Leadership()
+
+
+def test_what_answers_beside_the_home_is_replaced_by_who_has_read_it(catalog):
+    catalog.put_beside(CHURN, ASIDE, None)
+    for previous in (None, NEXT):
+        with pytest.raises(LostRace, match="at the same time"):
+            catalog.put_beside(CHURN, NEXT, previous)
+    assert catalog.leadership(CHURN).beside == ASIDE
+    catalog.put_beside(CHURN, NEXT, ASIDE)
+    assert catalog.leadership(CHURN).beside == NEXT
+
+
+def test_other_counts_alone_are_the_same_row(catalog):
+    more = ASIDE.model_copy(update={"counts": {"all": 4}})
+    catalog.put_beside(CHURN, ASIDE, None)
+    catalog.put_beside(CHURN, more, ASIDE)
+    catalog.put_beside(CHURN, NEXT, ASIDE)
+    assert catalog.leadership(CHURN).beside == NEXT
+
+
+def test_what_leaves_is_another_row_than_what_stays(catalog):
+    leaving = ASIDE.model_copy(update={"leaving": NOW})
+    catalog.put_beside(CHURN, ASIDE, None)
+    catalog.put_beside(CHURN, leaving, ASIDE)
+    with pytest.raises(LostRace):
+        catalog.withdraw_beside(CHURN, ASIDE)
+    assert catalog.leadership(CHURN).beside == leaving
+
+
+def test_what_is_withdrawn_is_gone_and_something_else_may_answer_after_it(catalog):
+    with pytest.raises(LostRace):
+        catalog.withdraw_beside(CHURN, ASIDE)
+    catalog.put_beside(CHURN, ASIDE, None)
+    catalog.withdraw_beside(CHURN, ASIDE)
+    assert catalog.leadership(CHURN) == Leadership()
+    for action in (lambda: catalog.withdraw_beside(CHURN, ASIDE), lambda: catalog.put_beside(CHURN, NEXT, ASIDE)):
+        with pytest.raises(LostRace):
+            action()
+    catalog.put_beside(CHURN, NEXT, None)
+    assert catalog.leadership(CHURN).beside == NEXT
+
+
+def test_of_eight_that_replace_it_at_once_one_wins(catalog):
+    catalog.put_beside(CHURN, ASIDE, None)
+    rows = [NEXT.model_copy(update={"endpoint": f"churn-{number}"}) for number in range(8)]
+    found = outcomes(lambda number: catalog.put_beside(CHURN, rows[number], ASIDE))
+    assert sum(isinstance(one, LostRace) for one in found) == 7
+    assert catalog.leadership(CHURN).beside == rows[found.index(None)]
 
 
 # routes and health

@@ -1,14 +1,16 @@
 """Every Dns and every Fronts keep the same promises, on memory and on Route 53 and SSM."""
 
 import json
+from contextlib import contextmanager
 
 import pytest
+from botocore.exceptions import ClientError
 
 from mldr.aws.dns import Route53Dns
 from mldr.aws.fronts import ParameterFronts
 from mldr.domain.identity import ModelKey
-from mldr.domain.routing import CheckTimes, Front, SwitchKind, plan_route
-from mldr.errors import ZoneMissing
+from mldr.domain.routing import CheckTimes, Front, Spread, SwitchKind, plan_route
+from mldr.errors import RecordsChanged, ZoneMissing
 from tests.contract.conftest import ACTIVE, STANDBY
 from tests.fakes.dns import FakeDns
 from tests.fakes.fronts import FakeFronts
@@ -17,6 +19,11 @@ CHURN = ModelKey(registry="sagemaker", name="Churn")
 TIMES = CheckTimes(interval=10, threshold=3, ttl=30)
 FRONTS = [Front(region=name, host=f"h.{name}.example", target=f"t.{name}.example") for name in (ACTIVE, STANDBY)]
 ROUTE = plan_route(CHURN, "models.example", active=FRONTS[0], standby=FRONTS[1], times=TIMES)
+SHARED = {
+    str(spread): plan_route(CHURN, "models.example", active=FRONTS[0], standby=FRONTS[1], times=TIMES, spread=spread)
+    for spread in (Spread(by="weight", weight=30), Spread(by="weight", weight=70), Spread(by="latency"))
+}
+EVERY = {"alone": ROUTE} | SHARED
 
 
 class OnRoute53:
@@ -41,11 +48,11 @@ class OnRoute53:
     def records(self):
         found = self.route53.list_resource_record_sets(HostedZoneId=self.zone)["ResourceRecordSets"]
         return {
-            (one["Name"].rstrip("."), one["Failover"]): (
+            (one["Name"].rstrip("."), one["SetIdentifier"]): (
                 one["ResourceRecords"][0]["Value"].strip('"'), one["TTL"], one.get("HealthCheckId"),
             )
             for one in found
-            if "Failover" in one
+            if "SetIdentifier" in one
         }  # fmt: skip
 
 
@@ -105,12 +112,12 @@ def test_records_are_written_with_their_checks(place):
     place.dns.ensure_records(ROUTE.records, 30, ids)
     place.dns.ensure_records(ROUTE.records, 30, ids)
     assert place.records() == {
-        ("churn.models.example", "PRIMARY"): (f"t.{ACTIVE}.example", 30, ids["primary"]),
-        ("churn.models.example", "SECONDARY"): (f"t.{STANDBY}.example", 30, ids["secondary"]),
-        ("_health.churn.models.example", "PRIMARY"): ("healthy", 30, ids["endpoint"]),
-        ("_health.churn.models.example", "SECONDARY"): ("unhealthy", 30, None),
-        ("_switch.churn.models.example", "PRIMARY"): ("off", 30, ids["takeover"]),
-        ("_switch.churn.models.example", "SECONDARY"): ("on", 30, None),
+        ("churn.models.example", "primary"): (f"t.{ACTIVE}.example", 30, ids["primary"]),
+        ("churn.models.example", "secondary"): (f"t.{STANDBY}.example", 30, ids["secondary"]),
+        ("_health.churn.models.example", "primary"): ("healthy", 30, ids["endpoint"]),
+        ("_health.churn.models.example", "secondary"): ("unhealthy", 30, None),
+        ("_switch.churn.models.example", "primary"): ("off", 30, ids["takeover"]),
+        ("_switch.churn.models.example", "secondary"): ("on", 30, None),
     }
 
 
@@ -119,6 +126,38 @@ def test_records_are_corrected(place):
     place.dns.ensure_records(ROUTE.records, 30, ids)
     place.dns.ensure_records(ROUTE.records, 5, ids)
     assert {ttl for _, ttl, _ in place.records().values()} == {5}
+
+
+@pytest.mark.parametrize("before", EVERY)
+@pytest.mark.parametrize("after", EVERY)
+def test_a_name_holds_what_its_newest_route_says_and_nothing_of_the_one_before(place, before, after):
+    for route in (EVERY[before], EVERY[after], EVERY[after]):
+        ids = place.dns.ensure_checks(CHURN, route)
+        place.dns.ensure_records(route.canaries, 30, ids)
+        place.dns.ensure_records(route.records, 30, ids, gone=[] if route.spread else [f"_beside.{ROUTE.name}"])
+    route = EVERY[after]
+    assert place.records() == {
+        (one.name, one.identifier): (one.value, 30, ids[one.check] if one.check else None)
+        for one in (*route.canaries, *route.records)
+    }
+
+
+def test_the_checks_that_were_there_stay_when_the_name_is_shared(place):
+    """A new one would begin without knowing anything."""
+    before = place.dns.ensure_checks(CHURN, ROUTE)
+    for route in SHARED.values():
+        assert before.items() <= place.dns.ensure_checks(CHURN, route).items()
+
+
+def test_the_names_of_other_models_are_left_alone(place):
+    other = ModelKey(registry="sagemaker", name="churn-2")
+    theirs = plan_route(other, "models.example", active=FRONTS[0], standby=FRONTS[1], times=TIMES)
+    place.dns.ensure_records(theirs.records, 30, place.dns.ensure_checks(other, theirs))
+    before = place.records()
+    for route in EVERY.values():
+        ids = place.dns.ensure_checks(CHURN, route)
+        place.dns.ensure_records(route.records, 30, ids)
+        assert before.items() <= place.records().items()
 
 
 def test_a_missing_zone_is_named(moto):
@@ -165,6 +204,82 @@ def test_the_checks_are_what_the_route_says(moto):
         1,
         True,
     )
+
+
+@contextmanager
+def told(client, operation):
+    """What a client is asked for one operation."""
+    seen = []
+
+    def note(params, **_):
+        seen.append(params)
+
+    client.meta.events.register(f"provide-client-params.route53.{operation}", note)
+    try:
+        yield seen
+    finally:
+        client.meta.events.unregister(f"provide-client-params.route53.{operation}", note)
+
+
+def test_a_name_changes_its_policy_in_one_batch_that_deletes_first(moto):
+    place = OnRoute53(moto)
+    place.dns.ensure_records(ROUTE.records, 30, place.dns.ensure_checks(CHURN, ROUTE))
+    for route in (*SHARED.values(), ROUTE):
+        ids = place.dns.ensure_checks(CHURN, route)
+        with told(place.route53, "ChangeResourceRecordSets") as asked:
+            place.dns.ensure_records(route.records, 30, ids)
+        [batch] = asked
+        actions = [one["Action"] for one in batch["ChangeBatch"]["Changes"]]
+        assert actions in (["DELETE", "DELETE", "UPSERT", "UPSERT"], ["UPSERT", "UPSERT"])
+
+
+def test_route_53_refuses_the_second_policy_alone(moto):
+    """So a change that is not one batch would end between two states."""
+    place = OnRoute53(moto)
+    place.dns.ensure_records(ROUTE.records, 30, place.dns.ensure_checks(CHURN, ROUTE))
+    home = {"Name": ROUTE.name, "Type": "CNAME", "TTL": 30, "ResourceRecords": [{"Value": "t.example"}]}
+    change = {"Action": "UPSERT", "ResourceRecordSet": {**home, "SetIdentifier": "weight-home", "Weight": 50}}
+    with pytest.raises(ClientError, match="InvalidChangeBatch"):
+        place.route53.change_resource_record_sets(HostedZoneId=place.zone, ChangeBatch={"Changes": [change]})
+
+
+def test_records_say_weight_or_region_as_the_route_does(moto):
+    place = OnRoute53(moto)
+    found = {}
+    for spread, route in SHARED.items():
+        place.dns.ensure_records(route.records, 30, place.dns.ensure_checks(CHURN, route))
+        listed = place.route53.list_resource_record_sets(HostedZoneId=place.zone)["ResourceRecordSets"]
+        found[spread] = [
+            (one["ResourceRecords"][0]["Value"], one.get("Weight"), one.get("Region"), one.get("Failover"))
+            for one in listed
+            if one["Type"] == "CNAME"
+        ]
+    home, standby = f"t.{ACTIVE}.example", f"t.{STANDBY}.example"
+    assert list(found.values()) == [
+        [(home, 70, None, None), (standby, 30, None, None)],
+        [(home, 30, None, None), (standby, 70, None, None)],
+        [(home, None, ACTIVE, None), (standby, None, STANDBY, None)],
+    ]
+
+
+def test_somebody_who_changes_the_name_at_the_same_moment_makes_it_read_again(moto, monkeypatch):
+    place = OnRoute53(moto)
+    place.dns.ensure_records(ROUTE.records, 30, place.dns.ensure_checks(CHURN, ROUTE))
+    other, listed = OnRoute53(moto, zone=False), place.route53.list_resource_record_sets
+    shared = next(iter(SHARED.values()))
+    ids = place.dns.ensure_checks(CHURN, shared)
+
+    def overtaken(**asked):
+        found = listed(**asked)
+        monkeypatch.undo()
+        other.dns.ensure_records(shared.records, 30, ids)
+        return found
+
+    monkeypatch.setattr(place.route53, "list_resource_record_sets", overtaken)
+    with pytest.raises(RecordsChanged, match="read again"):
+        place.dns.ensure_records(shared.records, 30, ids)
+    place.dns.ensure_records(shared.records, 30, ids)
+    assert set(place.records()) == {(one.name, one.identifier) for one in shared.records}
 
 
 def test_two_stacks_never_share_a_caller_reference(moto):

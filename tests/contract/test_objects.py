@@ -6,8 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from mldr.aws.s3_wire import S3Wire, Stream
 from mldr.aws.sources import S3Sources, full_checksum
-from mldr.aws.vault import S3Vault
+from mldr.aws.vault import S3Vault, attempts
 from mldr.domain.recovery_point import Retention, SourceVersion
 from mldr.domain.transfers import MIB
 from mldr.errors import (
@@ -15,6 +16,7 @@ from mldr.errors import (
     LostRace,
     MissingArtifact,
     NotAllowed,
+    RegionUnreachable,
     SourceNotVersioned,
     VaultRefused,
 )
@@ -384,10 +386,10 @@ def test_a_key_has_a_uri(place):
 # what S3 refuses
 
 
-def refusing(client, operation, code, status=400):
+def refusing(operation, code, status=400):
     """Let one operation be refused with an error code."""
 
-    def refuse(**_):
+    def refuse(*_, **__):
         from botocore.exceptions import ClientError
 
         raise ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, operation)
@@ -399,6 +401,18 @@ def refusing(client, operation, code, status=400):
     ("code", "status", "raised"), [("InvalidRequest", 400, VaultRefused), ("AccessDenied", 403, NotAllowed)]
 )
 def test_a_refused_write_has_a_name(real, monkeypatch, code, status, raised):
-    monkeypatch.setattr(real.s3, "put_object", refusing(real.s3, "put_object", code, status))
+    monkeypatch.setattr(S3Wire, "put_object", refusing("put_object", code, status))
     with pytest.raises(raised):
         real.vault.keep("k", b"x")
+
+
+def test_what_arrives_damaged_is_not_taken_for_what_was_sealed(real, monkeypatch):
+    real.vault.keep("k", b"sealed")
+    original = Stream.read
+    monkeypatch.setattr(Stream, "read", lambda stream: original(stream)[::-1])
+    with pytest.raises(RegionUnreachable, match="arrived damaged"):
+        real.vault.read("k")
+
+
+def test_the_vault_makes_a_call_as_often_as_its_client_would(real):
+    assert attempts(real.s3) == real.s3.meta.config.retries["total_max_attempts"] >= 1

@@ -76,6 +76,14 @@ class Status(BaseHTTPRequestHandler):
         self.send_response(int(self.path.rpartition("/")[2]))
         self.end_headers()
 
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.asked.append((self.headers["Host"], self.path, body, self.headers["x-mldr-warm"]))
+        # Nobody is answered before all have asked.
+        self.server.together.wait(5)
+        self.send_response(200 if self.headers["Authorization"] == "Bearer right-token" else 401)
+        self.end_headers()
+
     def log_message(self, *_):
         """Say nothing."""
 
@@ -83,7 +91,7 @@ class Status(BaseHTTPRequestHandler):
 @pytest.fixture
 def server():
     running = ThreadingHTTPServer(("127.0.0.1", 0), Status)
-    running.asked, running.said = [], {}
+    running.asked, running.said, running.together = [], {}, threading.Barrier(1)
     thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield running
@@ -160,6 +168,19 @@ def test_a_gateway_that_is_slow_is_silent_after_a_second(resolver):
         began = time.monotonic()
         assert outside.announcement("gateway.example", MODEL) is None
         assert time.monotonic() - began < 3
+
+
+def test_a_gateway_is_warmed_by_requests_that_come_together(outside, server):
+    server.together = threading.Barrier(3)
+    took = outside.warm("gateway.example", MODEL, b"[1]", "application/json", "right-token", requests=3)
+    assert len(took) == 3
+    assert all(one > 0 for one in took)
+    assert server.asked == [("gateway.example", "/models/churn/invocations", b"[1]", "1")] * 3
+
+
+def test_a_gateway_that_refuses_or_cannot_be_found_is_not_warm(outside, server):
+    assert outside.warm("gateway.example", MODEL, b"[1]", "application/json", "wrong", requests=1) == []
+    assert outside.warm("nothing.example", MODEL, b"[1]", "application/json", "right-token", requests=2) == []
 
 
 def test_a_gateway_that_hangs_up_is_down(outside):

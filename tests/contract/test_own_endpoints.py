@@ -26,7 +26,7 @@ def serve(sagemaker, container, name="churn"):
 
 def test_the_images_and_the_data_of_its_containers_are_told(sagemaker):
     serve(sagemaker, {"Image": IMAGE, "ModelDataUrl": DATA})
-    assert SageMakerOwnEndpoints(sagemaker).contents("churn") == {IMAGE, DATA}
+    assert SageMakerOwnEndpoints(lambda: sagemaker).contents("churn") == {IMAGE, DATA}
 
 
 def test_a_container_made_of_a_package_is_that_package(sagemaker, monkeypatch):
@@ -34,17 +34,17 @@ def test_a_container_made_of_a_package_is_that_package(sagemaker, monkeypatch):
     serve(sagemaker, {"Image": IMAGE, "ModelDataUrl": DATA})
     described = {"PrimaryContainer": {"ModelPackageName": PACKAGE, "Image": IMAGE}}
     monkeypatch.setattr(sagemaker, "describe_model", lambda **_: described)
-    assert SageMakerOwnEndpoints(sagemaker).contents("churn") == {PACKAGE}
+    assert SageMakerOwnEndpoints(lambda: sagemaker).contents("churn") == {PACKAGE}
 
 
 def test_an_endpoint_that_does_not_exist_holds_nothing(sagemaker):
-    assert SageMakerOwnEndpoints(sagemaker).contents("churn") == frozenset()
+    assert SageMakerOwnEndpoints(lambda: sagemaker).contents("churn") == frozenset()
 
 
 def test_one_that_is_not_in_service_holds_nothing(sagemaker, monkeypatch):
     answer = {"EndpointStatus": "Creating", "EndpointConfigName": "churn-2"}
     monkeypatch.setattr(sagemaker, "describe_endpoint", lambda **_: answer)
-    assert SageMakerOwnEndpoints(sagemaker).contents("churn") == frozenset()
+    assert SageMakerOwnEndpoints(lambda: sagemaker).contents("churn") == frozenset()
 
 
 def test_a_region_that_does_not_answer_is_unreachable(sagemaker, monkeypatch):
@@ -55,12 +55,12 @@ def test_a_region_that_does_not_answer_is_unreachable(sagemaker, monkeypatch):
 
     monkeypatch.setattr(sagemaker, "describe_endpoint", cut_off)
     with pytest.raises(RegionUnreachable):
-        SageMakerOwnEndpoints(sagemaker).contents("churn")
+        SageMakerOwnEndpoints(lambda: sagemaker).contents("churn")
 
 
 def test_a_look_says_what_an_endpoint_is_made_of_and_since_when(sagemaker):
     serve(sagemaker, {"Image": IMAGE, "ModelDataUrl": DATA})
-    look = SageMakerOwnEndpoints(sagemaker).look("churn")
+    look = SageMakerOwnEndpoints(lambda: sagemaker).look("churn")
     assert (look.status, look.config, look.contents, look.models) == ("InService", "churn-2", {IMAGE, DATA}, 1)
     assert look.made_at <= look.changed_at
 
@@ -69,12 +69,12 @@ def test_a_look_at_a_container_made_of_a_package_is_that_package(sagemaker, monk
     serve(sagemaker, {"Image": IMAGE, "ModelDataUrl": DATA})
     described = {"PrimaryContainer": {"ModelPackageName": PACKAGE, "Image": IMAGE}}
     monkeypatch.setattr(sagemaker, "describe_model", lambda **_: described)
-    assert SageMakerOwnEndpoints(sagemaker).look("churn").contents == {PACKAGE}
+    assert SageMakerOwnEndpoints(lambda: sagemaker).look("churn").contents == {PACKAGE}
 
 
 def test_an_unchanged_endpoint_is_described_no_deeper_twice(sagemaker, monkeypatch):
     serve(sagemaker, {"Image": IMAGE, "ModelDataUrl": DATA})
-    endpoints = SageMakerOwnEndpoints(sagemaker)
+    endpoints = SageMakerOwnEndpoints(lambda: sagemaker)
     first = endpoints.look("churn")
     monkeypatch.setattr(sagemaker, "describe_endpoint_config", None)
     assert endpoints.look("churn") == first
@@ -89,11 +89,11 @@ def test_two_models_behind_one_endpoint_are_two(sagemaker):
     ]
     sagemaker.create_endpoint_config(EndpointConfigName="both", ProductionVariants=variants)
     sagemaker.create_endpoint(EndpointName="both", EndpointConfigName="both")
-    assert SageMakerOwnEndpoints(sagemaker).look("both").models == 2
+    assert SageMakerOwnEndpoints(lambda: sagemaker).look("both").models == 2
 
 
 def test_a_look_at_no_endpoint_or_one_in_between_says_so(sagemaker, monkeypatch):
-    endpoints = SageMakerOwnEndpoints(sagemaker)
+    endpoints = SageMakerOwnEndpoints(lambda: sagemaker)
     assert endpoints.look("churn").status == "Missing"
     serve(sagemaker, {"Image": IMAGE, "ModelDataUrl": DATA})
     answer = {**sagemaker.describe_endpoint(EndpointName="churn"), "EndpointStatus": "Updating"}

@@ -12,7 +12,7 @@ from mldr.aws.prediction_cache import DynamoPredictionCache, QueuedOffers
 from mldr.domain.identity import ModelKey
 from mldr.domain.prediction_cache import LARGEST, Cached, Sighting
 from mldr.errors import RegionUnreachable
-from mldr.events import PredictionsKept
+from mldr.events.serving import PredictionsKept
 from tests.contract.conftest import STANDBY
 from tests.fakes.prediction_cache import FakePredictionCache
 

@@ -30,7 +30,7 @@ def region(request):
     if request.param == "memory":
         quotas = FakeQuotas()
         quotas.allowed = {"ml.m5.large": 8, "ml.p4d.24xlarge": 0}
-        quotas.held = {"ml.m5.large": 3, "ml.c5.large": 1}
+        quotas.endpoints = {"churn": {"ml.m5.large": 3, "ml.c5.large": 1}}
         return quotas
     repairs, moto = request.getfixturevalue("repairs"), request.getfixturevalue("moto")
     repairs.applied[(STANDBY, "ml.m5.large for endpoint usage")] = 8.0
@@ -63,8 +63,8 @@ def test_only_quotas_of_endpoints_are_told(region):
     assert all(kind.startswith("ml.") and kind.count(".") == 2 for kind in region.limits())
 
 
-def test_what_the_endpoints_of_this_region_hold_is_counted_by_type(region):
-    assert region.used() == {"ml.m5.large": 3, "ml.c5.large": 1}
+def test_what_each_endpoint_of_this_region_holds_is_counted_by_type(region):
+    assert region.held() == {"churn": {"ml.m5.large": 3, "ml.c5.large": 1}}
 
 
 def test_an_endpoint_that_goes_meanwhile_holds_nothing(moto, repairs, monkeypatch):
@@ -75,7 +75,7 @@ def test_an_endpoint_that_goes_meanwhile_holds_nothing(moto, repairs, monkeypatc
         sagemaker, "get_paginator", lambda _: type("P", (), {"paginate": lambda _: [
             {"Endpoints": [{"EndpointName": "gone"}, {"EndpointName": "churn"}]}]})()
     )  # fmt: skip
-    assert quotas.used() == {"ml.m5.large": 1}
+    assert quotas.held() == {"churn": {"ml.m5.large": 1}}
 
 
 @pytest.fixture(params=["memory", "moto"])

@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from mldr.aws.serving import SageMakerServing
 from mldr.domain.serving import PlannedModel, ServingPlan
 from mldr.errors import EndpointFailed, NotAllowed, RegionUnreachable, Throttled
-from mldr.ports import Finished
+from mldr.ports.serving import Finished
 from tests.contract.conftest import ACCOUNT, STANDBY
 from tests.fakes.serving import FakeServing
 

@@ -15,7 +15,7 @@ from mldr.aws.tokens import FRESH as TOKEN_FRESH
 from mldr.aws.tokens import SecretToken
 from mldr.aws.workflows import StepFunctions
 from mldr.domain.images import parse_image
-from mldr.errors import BadPolicy, NotAllowed, RegionUnreachable, Throttled
+from mldr.errors import BadPolicy, BadSettings, NotAllowed, RegionUnreachable, Throttled
 from tests.contract.conftest import ACCOUNT, ACTIVE, STANDBY
 from tests.fakes.bus import FakeBus
 from tests.fakes.clock import FakeClock
@@ -396,6 +396,11 @@ def test_only_the_right_token_is_valid(tokens, presented, valid):
 
 def test_the_token_is_presented_as_it_is(tokens):
     assert tokens.present() == "right-token"
+
+
+def test_a_secret_that_is_not_there_says_who_makes_it(moto):
+    with pytest.raises(BadSettings, match="the DnsOwner's stack"):
+        SecretToken(moto.client("secretsmanager"), name="absent").present()
 
 
 def test_a_rotated_token_is_seen_after_a_while(moto, monkeypatch):

@@ -69,15 +69,22 @@ def test_what_somebody_else_made_is_not_seen_and_cannot_be_deleted(both, name):
 def test_it_is_made_small(both):
     serving, standing, _ = both
     serving.restore(PLAN)
-    standing.shrink(NAME, {"a": 1})
+    standing.resize(NAME, {"a": 1})
     assert serving.capacity(NAME) == {"a": Count(current=1, desired=1, weight=1.0)}
+
+
+def test_it_is_made_large(both):
+    serving, standing, _ = both
+    serving.restore(PLAN)
+    standing.resize(NAME, {"a": 5})
+    assert serving.capacity(NAME)["a"].desired == 5
 
 
 def test_a_variant_that_is_not_there_cannot_be_made_small(both):
     serving, standing, _ = both
     serving.restore(PLAN)
     with pytest.raises(EndpointFailed):
-        standing.shrink(NAME, {"b": 1})
+        standing.resize(NAME, {"b": 1})
 
 
 def test_it_is_deleted_whole_and_twice_is_harmless(both, request):
@@ -115,5 +122,5 @@ def test_autoscaling_does_not_raise_it_again(moto):
     plan = PLAN.model_copy(update={"targets": (target,)})
     serving.restore(plan)
     serving.finish(plan)
-    standing.shrink(NAME, {"a": 1})
+    standing.resize(NAME, {"a": 1})
     assert moto.client(AUTOSCALING).describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"] == []

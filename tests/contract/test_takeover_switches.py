@@ -17,8 +17,8 @@ from mldr.aws.metrics import CloudWatchMetrics
 from mldr.aws.switches import GatewaySwitch, MetricSwitch
 from mldr.domain.failover import Epoch, Kind, Takeover
 from mldr.domain.identity import ModelKey
-from mldr.domain.leadership import Standing
-from mldr.domain.routing import CheckTimes, Front, SwitchKind, plan_route
+from mldr.domain.leadership import Beside, Standing
+from mldr.domain.routing import CheckTimes, Front, Spread, SwitchKind, plan_route
 from mldr.steps import serve_gateway
 from mldr.steps.show_switches import show_switches
 from mldr.steps.switch_traffic import emit_switch
@@ -73,14 +73,20 @@ class Dated:
 class Place:
     """One model's switch of a kind: the home, the standby, and Route 53 between them."""
 
-    def __init__(self, moto, kind):
+    def __init__(self, moto, kind, spread=None):
         self.kind, self.blind = kind, set()
         first = FakeWorld()
         self.home = Region(moto, first.clock, ACTIVE, STANDBY)
         self.standby = Region(moto, first.clock, STANDBY, ACTIVE)
         self.clock, self.seconds = first.clock, 0.0
         self.route = plan_route(
-            CHURN, "models.example", active=FRONTS[0], standby=FRONTS[1], times=TIMES, kind=SwitchKind(kind)
+            CHURN,
+            "models.example",
+            active=FRONTS[0],
+            standby=FRONTS[1],
+            times=TIMES,
+            kind=SwitchKind(kind),
+            spread=spread,
         )
         dns = Route53Dns(
             moto.client("route53", "us-east-1"),
@@ -109,6 +115,13 @@ class Place:
         self.home.world.catalog.learn(CHURN, standing)
         self.standby.world.catalog.learn(CHURN, standing.model_copy(update={"route": None}))
         self.home.world.serving.endpoints["churn"] = self.standby.world.serving.endpoints["churn"] = Endpoint()
+
+    def beside(self):
+        """Something answers in the standby beside the home."""
+        row = Beside(
+            home=ACTIVE, endpoint="churn", recovery_point="v1", counts={"main": 1}, since=self.clock.now()
+        )  # fmt: skip
+        self.standby.world.catalog.put_beside(CHURN, row, None)
 
     def _look(self, target):
         region = self.home if ACTIVE in target.address else self.standby
@@ -169,6 +182,11 @@ class Place:
         """Which region Route 53 answers: the primary too when both are unhealthy."""
         primary, secondary = (self.checkers.healthy(self.checks[one]) for one in ("primary", "secondary"))
         return STANDBY if secondary and not primary else ACTIVE
+
+    def shared(self):
+        """Which regions Route 53 answers a name of both with: all of them when none is healthy."""
+        well = {record.region for record in self.route.records if self.checkers.healthy(self.checks[record.check])}
+        return well or {ACTIVE, STANDBY}
 
     def off(self):
         """Whether Route 53 believes that the switch is off."""
@@ -286,6 +304,60 @@ def test_the_holder_that_dies_does_not_keep_its_clients_once_the_home_took_over(
     place.minutes(1)
     assert place.checkers.healthy(place.checks["endpoint"])
     assert place.dns() == ACTIVE
+
+
+# a name that both regions answer
+
+
+@pytest.fixture(params=["https", "metric"])
+def both(request):
+    made = Place(request.getfixturevalue("moto"), request.param, Spread(by="weight"))
+    made.beside()
+    return made
+
+
+def test_both_regions_are_answered_while_both_are_well(both):
+    both.minutes(3)
+    assert both.shared() == {ACTIVE, STANDBY}
+    assert both.off()
+
+
+def test_a_region_that_is_lost_falls_out_without_a_switch_and_comes_back(both):
+    both.minutes(3)
+    for region, left in ((both.home, STANDBY), (both.standby, ACTIVE)):
+        region.up = False
+        both.minutes(4)
+        assert (both.shared(), both.off()) == ({left}, True)
+        region.up = True
+        both.minutes(3)
+        assert both.shared() == {ACTIVE, STANDBY}
+
+
+def test_a_region_whose_endpoint_is_sick_falls_out(both):
+    both.minutes(3)
+    both.standby.world.serving.endpoints.clear()
+    both.minutes(4)
+    assert both.shared() == {ACTIVE}
+
+
+def test_a_standby_that_took_over_is_answered_alone_and_both_are_again_after_the_failback(both):
+    both.minutes(3)
+    both.flip(both.standby, 1)
+    assert both.shared() == {STANDBY}
+    both.learns(both.home, 1, STANDBY)
+    both.minutes(5)
+    assert both.shared() == {STANDBY}
+    both.flip(both.home, 2, Kind.FAILBACK)
+    both.learns(both.standby, 2, ACTIVE, Kind.FAILBACK)
+    both.minutes(4)
+    assert (both.shared(), both.off()) == ({ACTIVE, STANDBY}, True)
+
+
+def test_nothing_is_said_of_the_health_of_a_standby_that_answers_nobody(moto):
+    metric = Place(moto, "metric")
+    metric.minutes(2)
+    found = moto.client("cloudwatch", STANDBY).list_metrics(Namespace="mldr", MetricName="DeepHealth")
+    assert found["Metrics"] == []
 
 
 # what only one of them promises

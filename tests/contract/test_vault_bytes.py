@@ -12,7 +12,7 @@ from mldr.domain.manifests import Entry, ShardRef, digest_of, encode
 from mldr.domain.recovery_point import Retention
 from mldr.domain.scrub import Problem, ScrubItem
 from mldr.errors import MissingArtifact
-from mldr.events import ScrubTask
+from mldr.events.scrub import ScrubTask
 from mldr.steps.manifest_lines import lines
 from mldr.steps.scrub_shard import scrub_shard
 from tests.contract.conftest import ACCOUNT, ACTIVE, STANDBY

@@ -27,6 +27,7 @@ from mldr.domain.recovery_point import Record
 
 ROOT = Path(__file__).parents[2]
 ACTIVE, STANDBY, GLOBAL = "ap-southeast-1", "ap-southeast-3", "us-east-1"
+ACCOUNT = "123456789012"
 RECONCILE_MINUTES = 600  # only when a test pushes the clock so far
 QUICK = {
     "FailureThreshold": 1, "RecordTtl": 1, "ProbeInterval": 2, "ProbeRounds": 25, "EndpointPollSeconds": 1,
@@ -181,6 +182,12 @@ class LocalCloud:
             return quiet and not running["executions"]
 
         wait_for("nothing is being protected", idle, 90, self.story)
+
+    def put_policy(self, text: str) -> None:
+        """Edit the policy in both regions; it is in force within a minute."""
+        for region in (ACTIVE, STANDBY):
+            bucket = f"mldr-prod-config-{ACCOUNT}-{region}"
+            self.aws("s3", region).put_object(Bucket=bucket, Key="policy.yaml", Body=text.encode())
 
     # clients of a model
 

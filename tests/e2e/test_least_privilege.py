@@ -232,12 +232,18 @@ EXEMPT = (
     Exempt(
         "ConvergeServing",
         "sagemaker:AddTags sagemaker:CreateInferenceComponent sagemaker:DescribeInferenceComponent "
-        "sagemaker:DeleteInferenceComponent", ":inference-component/*",
+        "sagemaker:DeleteInferenceComponent sagemaker:UpdateInferenceComponentRuntimeConfig", ":inference-component/*",
         "makes and deletes inference components, which the local cloud does not run",
     ),
     Exempt(
         "ConvergeServing", "application-autoscaling:DeregisterScalableTarget", ":scalable-target/*",
         "takes autoscaling from what returns to its floor; here nothing that stands has more than that",
+    ),
+    Exempt(
+        "ConvergeServing",
+        "application-autoscaling:RegisterScalableTarget application-autoscaling:PutScalingPolicy "
+        "application-autoscaling:PutScheduledAction", ":scalable-target/*",
+        "what answers beside a home scales by itself as the home does; here that home does not",
     ),
     Exempt(
         "ConvergeServing WarmServing", "sagemaker:UpdateEndpointWeightsAndCapacities", ":endpoint/*",
@@ -248,7 +254,15 @@ EXEMPT = (
         "Application Auto Scaling asks for it in the caller's name; the local one asks for nothing",
     ),
     Exempt(
-        "RestoreServing", "cloudwatch:DeleteAlarms cloudwatch:DescribeAlarms cloudwatch:PutMetricAlarm",
+        "DecideFailover", "sagemaker:DescribeEndpointConfig", ":endpoint-config/*",
+        "Application Auto Scaling asks for it in the caller's name; the local one asks for nothing",
+    ),
+    Exempt(
+        "DecideFailover", "application-autoscaling:RegisterScalableTarget", ":scalable-target/*",
+        "raises the limit of a home that answers alone; here no home of two regions scales by itself",
+    ),
+    Exempt(
+        "ConvergeServing RestoreServing", "cloudwatch:DeleteAlarms cloudwatch:DescribeAlarms cloudwatch:PutMetricAlarm",
         ":alarm:TargetTracking-*", "Application Auto Scaling asks for them in the caller's name",
     ),
 )  # fmt: skip

@@ -10,7 +10,7 @@ from mldr.domain.capacity import Capacity
 from mldr.domain.failover import Epoch, Takeover
 from mldr.domain.health import HealthState
 from mldr.domain.identity import ModelKey
-from mldr.domain.leadership import Leadership, Standing
+from mldr.domain.leadership import Beside, Leadership, Standing
 from mldr.domain.recovery_point import Phase, Record
 from mldr.domain.routing import Route
 from mldr.domain.transfers import Transfer, WorkItem
@@ -28,6 +28,7 @@ class FakeCatalog:
         self._switches: dict[str, Takeover] = {}
         self._former: dict[str, Takeover] = {}
         self._standings: dict[str, tuple[ModelKey, Standing]] = {}
+        self._beside: dict[str, Beside] = {}
         self._routes: dict[str, Route] = {}
         self._health: dict[str, HealthState] = {}
         self._transfers: dict[tuple[str, str], Transfer] = {}
@@ -54,7 +55,8 @@ class FakeCatalog:
             held = self._records.get(place)
             if held is None or held.attempt != attempt or held.phase is Phase.SEALED:
                 raise LostRace(f"{record.recovery_point}: attempt {attempt} is over, or the point is sealed")
-            noted = {"withdrawn": held.withdrawn, "damaged": held.damaged, "target_arn": held.target_arn}
+            names = ("withdrawn", "damaged", "target_arn", "tier_tag", "criticality_tag")
+            noted = {name: getattr(held, name) for name in names}
             self._records[place] = record.model_copy(update=noted)
             return self._records[place]
 
@@ -108,7 +110,12 @@ class FakeCatalog:
     def leadership(self, model: ModelKey) -> Leadership:
         with self._lock:
             former = self._former.get(str(model))
-            return Leadership(takeover=self.takeover(model), former=former, standing=self.standing(model))
+            return Leadership(
+                takeover=self.takeover(model),
+                former=former,
+                standing=self.standing(model),
+                beside=self._beside.get(str(model)),
+            )
 
     def standing(self, model: ModelKey) -> Standing | None:
         found = self._standings.get(str(model))
@@ -134,6 +141,21 @@ class FakeCatalog:
             held = self._switches.get(str(model))
             if held and held.epoch < standing.epoch:
                 self._former[str(model)] = self._switches.pop(str(model))
+
+    def put_beside(self, model: ModelKey, beside: Beside, previous: Beside | None) -> None:
+        with self._lock:
+            self._expect_beside(model, previous)
+            self._beside[str(model)] = beside
+
+    def withdraw_beside(self, model: ModelKey, beside: Beside) -> None:
+        with self._lock:
+            self._expect_beside(model, beside)
+            del self._beside[str(model)]
+
+    def _expect_beside(self, model: ModelKey, wanted: Beside | None) -> None:
+        held = self._beside.get(str(model))
+        if (held.mark if held else "") != (wanted.mark if wanted else ""):
+            raise LostRace(f"{model}: what answers beside the home was changed by another at the same time")
 
     def put_route(self, model: ModelKey, route: Route, checks: dict[str, str]) -> None:
         self._routes[str(model)] = route

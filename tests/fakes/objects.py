@@ -15,7 +15,7 @@ from awscrt import checksums as crt
 
 from mldr.domain.recovery_point import Algorithm, Checksum, Retention, SourceVersion
 from mldr.errors import BadReference, LostRace, MissingArtifact, SourceNotVersioned, VaultRefused
-from mldr.ports import FoundObject, Listed
+from mldr.ports.sources import FoundObject, Listed
 
 NULL = "null"
 

@@ -22,6 +22,7 @@ class FakeOutside:
         # By host: what its gateway says, or how it finds out; None when it is silent. The others know nothing.
         self.announcements: dict[str, Announcement | Callable[[ModelKey], Announcement | None] | None] = {}
         self.listened: list[tuple[str, str]] = []
+        self.warmed: list[tuple[str, str, bytes, str, int]] = []
 
     def text(self, name: str) -> str | None:
         return self.texts.get(name, self.texts.get(name.partition(".")[0]))
@@ -45,3 +46,9 @@ class FakeOutside:
             return announce(model, host, Leadership(), route=None, version=None)
         said = self.announcements[host]
         return said(model) if callable(said) else said
+
+    def warm(
+        self, host: str, model: ModelKey, body: bytes, content_type: str, token: str, *, requests: int
+    ) -> list[float]:
+        self.warmed.append((host, str(model), body, token, requests))
+        return [1.0] * requests

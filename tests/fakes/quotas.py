@@ -4,14 +4,14 @@ from __future__ import annotations
 
 
 class FakeQuotas:
-    """`allowed` and `held` are instances by type."""
+    """`allowed` are instances by type, `endpoints` what each endpoint holds."""
 
     def __init__(self) -> None:
         self.allowed: dict[str, int] = {}
-        self.held: dict[str, int] = {}
+        self.endpoints: dict[str, dict[str, int]] = {}
 
     def limits(self) -> dict[str, int]:
         return dict(self.allowed)
 
-    def used(self) -> dict[str, int]:
-        return dict(self.held)
+    def held(self) -> dict[str, dict[str, int]]:
+        return {name: dict(counts) for name, counts in self.endpoints.items()}

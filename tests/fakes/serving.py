@@ -9,7 +9,7 @@ from mldr.domain.serving import MODEL_TAG, POINT_TAG, ServingPlan
 from mldr.domain.tiers import Held
 from mldr.domain.warming import Count
 from mldr.errors import EndpointFailed, NotAllowed
-from mldr.ports import Finished
+from mldr.ports.serving import Finished
 
 IN_SERVICE = "InService"
 
@@ -106,7 +106,7 @@ class FakeStandingEndpoints:
             if one.plan and (tags := {tag["Key"]: tag["Value"] for tag in one.plan.marks})
         ]
 
-    def shrink(self, endpoint: str, counts: dict[str, int]) -> None:
+    def resize(self, endpoint: str, counts: dict[str, int]) -> None:
         self._serving.scaling.pop(endpoint, None)
         self._serving.scale(endpoint, counts)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mldr.ports import Status
+from mldr.ports.stack import Status
 
 
 class FakeWorkflows:

@@ -36,6 +36,7 @@ from tests.fakes.restorer import FakeRestorer
 from tests.fakes.scrubs import FakeScrubs
 from tests.fakes.serving import FakeServing, FakeStandingEndpoints
 from tests.fakes.serving_captures import FakeServingCaptures, FakeServingSource
+from tests.fakes.survivors import FakeScalingLimits, FakeSurvivors
 from tests.fakes.switches import FakeRoutingControls, FakeSwitchSignal
 from tests.fakes.tokens import FakeTokens
 from tests.fakes.vault_bytes import FakeVaultBytes
@@ -99,6 +100,8 @@ class FakeWorld:
     tokens: FakeTokens = field(default_factory=FakeTokens)
     witness_token: FakeTokens = field(default_factory=FakeTokens)
     decisions: FakeDecisions = field(default_factory=FakeDecisions)
+    survivors: FakeSurvivors = field(default_factory=FakeSurvivors)
+    scaling_limits: FakeScalingLimits = field(default_factory=FakeScalingLimits)
     proofs: FakeProofs = field(default_factory=FakeProofs)
     scrubs: FakeScrubs = field(default_factory=FakeScrubs)
     metrics: FakeMetrics = field(default_factory=FakeMetrics)

@@ -2,19 +2,40 @@
 
 import datetime as dt
 import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from typing import Any
+from unittest import mock
 
 import boto3
+from moto import mock_aws
 from typer.testing import CliRunner, Result
 
 from cli.main import app
 from cli.regions import Place
+from localcloud.server import Server, moto_application
 from mldr.domain.identity import ModelKey
 from mldr.domain.recovery_point import Origin, Phase, Record
 
 ACTIVE, STANDBY = "ap-southeast-1", "ap-southeast-3"
 MODEL = ModelKey(registry="sagemaker", name="churn")
 NOON = dt.datetime(2026, 1, 31, 12, tzinfo=dt.UTC)
+
+
+@contextmanager
+def aws() -> Iterator[None]:
+    """An empty AWS in this process. What speaks to S3 without boto3 reaches it over HTTP."""
+    with mock_aws(), mock.patch.dict(os.environ, {"AWS_ENDPOINT_URL_S3": _server()}):
+        yield
+
+
+@cache
+def _server() -> str:
+    server = Server(moto_application(), 0)
+    server.start()
+    return server.url
 
 
 def run(*arguments: str) -> Result:
@@ -36,6 +57,16 @@ def make_stack(region: str) -> None:
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     events.put_rule(Name="all", EventBusName="mldr", EventPattern=json.dumps({"source": ["mldr"]}))
     events.put_targets(Rule="all", EventBusName="mldr", Targets=[{"Id": "seen", "Arn": arn}])
+
+
+def put_policy(region: str, rules: str = "") -> None:
+    """Put a policy with these lines in force in a region."""
+    s3: Any = boto3.client("s3", region_name=region)
+    bucket = f"mldr-prod-config-{Place(region, 'prod').account}-{region}"
+    if bucket not in [one["Name"] for one in s3.list_buckets()["Buckets"]]:
+        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": region})
+    text = f"version: 1\nregions: [{ACTIVE}, {STANDBY}]\n{rules}\n"
+    s3.put_object(Bucket=bucket, Key="policy.yaml", Body=text.encode())
 
 
 def told(region: str) -> list[dict[str, Any]]:

@@ -46,6 +46,11 @@ class Network(FakeOutside):
         answer = serve_gateway.epoch(model, leaders=world.leaders, catalog=world.catalog)
         return Announcement.model_validate_json(answer.body)
 
+    def text(self, name: str) -> str | None:
+        if not name.startswith("_switch."):
+            return super().text(name)
+        return "on" if self._pair.get(f"gateway.{STANDBY}.example", "/takeover") < 400 else "off"
+
     def target(self, name: str) -> str | None:
         return f"target.{self._pair.dns()}.example"
 
@@ -136,6 +141,16 @@ class Pair:
         with self.inside(world):
             answer = app.handler(_request("POST", "/models/churn/invocations"), self.context)
         return answer["statusCode"], region
+
+    def warm(self, world: FakeWorld) -> int:
+        """The status with which a region's gateway answers a request that only makes it ready."""
+        from functions.predict_gateway import app
+
+        event = _request("POST", "/models/churn/invocations")
+        event["headers"]["x-mldr-warm"] = "1"
+        with self.inside(world):
+            status: int = app.handler(event, self.context)["statusCode"]
+        return status
 
     # what happens
 

@@ -10,7 +10,7 @@ from typing import Any
 from mldr.domain.evidence import Evidence
 from mldr.domain.failover import Takeover
 from mldr.domain.identity import ModelKey
-from mldr.ports import Status
+from mldr.ports.stack import Status
 from tests.asl_walker import Ended
 from tests.fakes.world import ACTIVE, STANDBY, FakeWorld
 from tests.functional.state_machine import Machine

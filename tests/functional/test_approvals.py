@@ -9,7 +9,7 @@ import pytest
 from functions.decide_failover import app as decide_failover
 from mldr.domain.approvals import digest_of
 from mldr.domain.health import Sight
-from mldr.ports import Status
+from mldr.ports.stack import Status
 from tests.fakes.world import ACTIVE, POLICY
 from tests.functional.story import CHURN, clients_follow, deliver, promoted, protect, run
 

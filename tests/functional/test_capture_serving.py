@@ -10,7 +10,7 @@ from functions.reconcile_registry import app as reconcile
 from mldr.domain.failover import Epoch, Takeover
 from mldr.domain.serving_state import Kind, Live, Observed
 from mldr.errors import BadEvent, LostRace, RegionUnreachable
-from mldr.events import ServingWish
+from mldr.events.serving import ServingWish
 from mldr.steps.request_captures import request_captures
 from tests.fakes.world import ACTIVE, STANDBY
 from tests.functional.story import (

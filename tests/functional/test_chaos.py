@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from tests.chaos.__main__ import play, shrink
+from tests.chaos.__main__ import Summary, play, run, shrink
+from tests.chaos.planted import PLANTED
+from tests.chaos.rules import LAWS
 from tests.chaos.schedule import Schedule, Step, draw
 from tests.chaos.simulator import installed
 
@@ -44,15 +46,50 @@ def test_a_law_that_is_broken_names_the_few_steps_that_break_it(monkeypatch):
     schedule = Schedule(1, draw(1).machinery, (*noise, asked), 200.0)
     found = play(schedule).violation
     assert found is not None
-    assert found.law == "a switch before a golden check"
+    assert found.law == "proven first"
     assert len(shrink(schedule, found.law)) <= 1
 
 
-def calm(seed=1):
+@pytest.mark.parametrize(
+    ("fault", "law"),
+    [
+        ("a takeover is flipped without its condition", "work of the past"),
+        ("a catalog that refuses forgets the takeover", "a switch stays"),
+        ("what is to answer beside the home is not asked anything before", "proven beside"),
+    ],
+)
+def test_a_planted_fault_breaks_its_law_within_a_hundred_seeds(monkeypatch, fault, law):
+    PLANTED[fault](monkeypatch)
+    assert law in (found.law for seed in range(100) if (found := play(draw(seed)).violation))
+
+
+def test_every_planted_fault_can_be_planted(monkeypatch):
+    for plant in PLANTED.values():
+        with monkeypatch.context() as patch:
+            plant(patch)
+
+
+def test_two_ranges_of_seeds_come_to_what_both_together_do(capsys):
+    apart, together = run(0, 3, 0, 5).plus(run(3, 3, 0, 5)), run(0, 6, 0, 5)
+    assert (apart.schedules, apart.facts, apart.faults) == (6, together.facts, together.faults)
+    assert apart.stakes == together.stakes
+
+
+def test_the_summary_names_a_law_that_was_never_at_stake_and_the_seeds_that_broke_one(capsys):
+    some = Summary(schedules=3, broken={7: LAWS[0]})
+    some.stakes[LAWS[0]] = some.stakes[LAWS[1]] = 2
+    some.show(1.0)
+    said = capsys.readouterr().out
+    assert f"{LAWS[0]}: broken by [7]" in said
+    assert f"{LAWS[1]}: held" in said
+    assert f"{LAWS[2]}: NEVER AT STAKE" in said
+
+
+def calm(seed=1, *, both=False):
     """Machinery in which nothing is lost, late or dead, and the policy decides."""
     drawn = draw(seed).machinery
-    nothing = {"lost": 0.0, "twice": 0.0, "late": 0.0, "crash": 0.0, "between": 0.0}
-    return replace(drawn, mode="automatic", cool_down=3, **nothing)
+    nothing = {"lost": 0.0, "twice": 0.0, "late": 0.0, "crash": 0.0, "between": 0.0, "tardy": 0.0}
+    return replace(drawn, mode="automatic", cool_down=3, both=both, **nothing)
 
 
 def moves(*steps, storm):
@@ -77,3 +114,11 @@ def test_a_cut_between_the_regions_alone_moves_nothing():
 
 def test_a_region_that_only_the_checkers_do_not_reach_is_not_down():
     assert moves(Step(60.0, "unseen", "home", 900.0), storm=1100.0) == (0, 0)
+
+
+@pytest.mark.parametrize(("lost", "automatic"), [("home", 1), ("standby", 0)])
+def test_where_both_regions_answer_only_the_loss_of_the_home_moves_the_model_and_both_answer_again(lost, automatic):
+    outcome = play(Schedule(7, calm(both=True), (Step(200.0, "down", lost, 600.0),), 1000.0))
+    assert outcome.violation is None
+    assert outcome.facts["automatic flips"] == automatic
+    assert outcome.stakes["both answer again"] > 0

@@ -4,15 +4,16 @@ import json
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from cli import protect
 from cli.failover import entered
 from cli.regions import Place
 from mldr.domain.failover import Epoch, Takeover
+from mldr.domain.leadership import Beside
 from mldr.domain.recovery_point import UNANNOUNCED, Phase
+from mldr.domain.survivor import Growth, Survivor
 from mldr.registries.sagemaker import SOURCE_ARN
-from tests.functional.cli_stage import ACTIVE, MODEL, NOON, STANDBY, keep, make_stack, point, register, run, told
+from tests.functional.cli_stage import ACTIVE, MODEL, NOON, STANDBY, aws, keep, make_stack, point, register, run, told
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +25,7 @@ def stage(monkeypatch, tmp_path):
     monkeypatch.setenv("MLDR_REGIONS", f"{ACTIVE},{STANDBY}")
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.chdir(tmp_path)
-    with mock_aws():
+    with aws():
         make_stack(ACTIVE)
         make_stack(STANDBY)
         yield
@@ -83,6 +84,18 @@ class TestStatus:
         assert found["epoch"]["failover_id"] == "f1"
         assert found["takeover"]["endpoint"] == "churn-e1"
         assert "by churn-e1" in run("status", "churn").stdout
+
+    def test_what_answers_beside_the_home_is_shown_and_how_the_home_has_grown(self):
+        keep(point())
+        beside = Beside(home=ACTIVE, endpoint="churn-aaa-s123", recovery_point="v1-aaa", counts={"all": 2}, since=NOON)
+        Place(STANDBY, "prod").catalog.put_beside(MODEL, beside, None)
+        growth = Growth(endpoint="churn", before={"all": 2}, wanted={"all": 4}, planned_at=NOON, scaled_at=NOON)
+        Place(ACTIVE, "prod").survivors.put(MODEL, Survivor(revision=1, growth=growth))
+        found = json.loads(run("status", "churn", "--json").stdout)
+        assert (found["beside"]["endpoint"], found["grown"][ACTIVE]["wanted"]) == ("churn-aaa-s123", {"all": 4})
+        said = " ".join(run("status", "churn").stdout.split())
+        assert f"churn-aaa-s123 (all 2) beside {ACTIVE}, since" in said
+        assert f"{ACTIVE}: all 2 → 4, since" in said
 
     def test_all_models_are_listed_and_one_that_cannot_be_recovered_is_an_exit_code_1(self):
         keep(point())
@@ -303,7 +316,7 @@ def test_credentials_that_are_missing_are_said_to_be(monkeypatch):
 
 
 def test_an_execution_that_has_not_started_has_entered_no_phase():
-    with mock_aws():
+    with aws():
         states = boto3.client("stepfunctions", "ap-southeast-3")
         arn = "arn:aws:states:ap-southeast-3:123456789012:execution:mldr-prod-failover:never"
         assert entered(states, arn) == []

@@ -7,7 +7,6 @@ from pathlib import Path
 import boto3
 import pytest
 import yaml
-from moto import mock_aws
 
 from cli.cost import PRICES
 from cli.regions import Place
@@ -18,7 +17,7 @@ from mldr.domain.model_rules import Tier
 from mldr.domain.recovery_point import Retention
 from mldr.domain.serving_state import Live, ServingState
 from tests.contract.test_standing_endpoints import NAME, PLAN
-from tests.functional.cli_stage import ACTIVE, MODEL, STANDBY, keep, make_stack, point, run
+from tests.functional.cli_stage import ACTIVE, MODEL, STANDBY, aws, keep, make_stack, point, run
 
 POLICY = f"""\
 version: 1
@@ -40,7 +39,7 @@ def stage(monkeypatch, tmp_path):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     monkeypatch.setenv("MLDR_REGIONS", f"{ACTIVE},{STANDBY}")
     monkeypatch.chdir(tmp_path)
-    with mock_aws():
+    with aws():
         make_stack(ACTIVE)
         make_stack(STANDBY)
         yield
@@ -65,7 +64,7 @@ def test_every_tier_is_computed_from_the_table_and_what_is_used():
     one = 0.204 * 730
     assert monthly["cold-standby"] == pytest.approx(rest)
     assert monthly["warm-standby"] == pytest.approx(rest + 2 * one, abs=0.01)
-    assert monthly["active-active"] == pytest.approx(rest + 4 * one, abs=0.01)
+    assert monthly["active-active"] == pytest.approx(rest + 4 * one + 2.50, abs=0.01), "one health check more"
     assert (found["tier"], found["prices"]["read"]) == ("warm-standby", "2026-11")
 
 
@@ -106,7 +105,7 @@ def test_the_captured_instances_count_and_not_the_policys():
     assert standing_in(Tier.COLD_STANDBY, served, 1) == ()
     assert [one.count for one in standing_in(Tier.WARM_STANDBY, served, 3)] == [3]
     assert [one.count for one in standing_in(Tier.ACTIVE_ACTIVE, served, 3)] == [7]
-    assert cost(Tier.ACTIVE_ACTIVE, served, 0, TABLE).dollars == pytest.approx(7 * 0.23 * 730 + 5, abs=0.01)
+    assert cost(Tier.ACTIVE_ACTIVE, served, 0, TABLE).dollars == pytest.approx(7 * 0.23 * 730 + 7.5, abs=0.01)
 
 
 def test_the_table_says_where_and_when_its_prices_were_read():

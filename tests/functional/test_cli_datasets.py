@@ -6,7 +6,6 @@ import json
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from cli import restore_dataset, snapshot
 from cli.regions import Place
@@ -14,7 +13,7 @@ from mldr.domain.datasets import DatasetRule
 from mldr.domain.manifests import Entry, ShardRef, digest_of, encode
 from mldr.domain.recovery_point import Phase, Retention
 from mldr.domain.snapshots import Difference, How, RestoreRecord, SnapshotManifest, SnapshotRecord, manifest_key
-from tests.functional.cli_stage import ACTIVE, STANDBY, make_stack, run, told
+from tests.functional.cli_stage import ACTIVE, STANDBY, aws, make_stack, run, told
 
 POLICY = f"""\
 version: 1
@@ -39,7 +38,7 @@ def stage(monkeypatch, tmp_path):
     monkeypatch.setattr(snapshot, "POLL", 0.01)
     monkeypatch.setattr(restore_dataset, "POLL", 0.01)
     monkeypatch.chdir(tmp_path)
-    with mock_aws():
+    with aws():
         for region in (ACTIVE, STANDBY):
             make_stack(region)
             make_bucket(f"mldr-prod-config-{ACCOUNT}-{region}", region)

@@ -4,16 +4,16 @@ import datetime as dt
 import json
 
 import pytest
-from moto import mock_aws
 
 from cli import approve as module
 from cli.regions import Place
 from mldr.domain.approvals import Approval
 from mldr.domain.health import Action, Decided, HealthState, Sight, Why
-from mldr.events import FailoverApproved
+from mldr.domain.survivor import Survivor
+from mldr.events.health import FailoverApproved
 from mldr.steps.approve_failover import approve_failover
 from tests.fakes.clock import FakeClock
-from tests.functional.cli_stage import ACTIVE, MODEL, NOON, STANDBY, make_stack, run, told
+from tests.functional.cli_stage import ACTIVE, MODEL, NOON, STANDBY, aws, make_stack, run, told
 
 TOKEN = "3vJ0q7mWc1Yt_9aZ"
 ASKED = Approval.ask(
@@ -31,7 +31,7 @@ def stage(monkeypatch, tmp_path):
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(module, "POLL", 0.01)
-    with mock_aws():
+    with aws():
         make_stack(ACTIVE)
         make_stack(STANDBY)
         yield
@@ -151,6 +151,12 @@ class TestDecisions:
     def test_the_line_that_goes_on_has_its_rounds(self):
         standby().decisions.log(MODEL, line())
         standby().catalog.put_health(MODEL, HealthState(decided=line(rounds=300)))
+        assert json.loads(run("decisions", "churn", "--json").stdout)["decisions"][0]["rounds"] == 300
+
+    def test_the_line_about_the_region_beside_a_home_has_its_rounds_too(self):
+        home = Place(ACTIVE, "prod")
+        home.decisions.log(MODEL, line())
+        home.survivors.put(MODEL, Survivor().next(health=HealthState(decided=line(rounds=300))))
         assert json.loads(run("decisions", "churn", "--json").stdout)["decisions"][0]["rounds"] == 300
 
     def test_no_more_lines_than_asked_for(self):

@@ -18,7 +18,7 @@ from cli.demo import client as client_module
 from cli.demo import publish
 from cli.demo import run as run_module
 from cli.demo.client import Client
-from cli.demo.scene import BUCKET, MODELS
+from cli.demo.scene import BUCKET, CLIENTS, MODELS
 from cli.demo.screen import Screen
 from cli.demo.traffic import Traffic, good_in_a_row
 from cli.demo.train import train
@@ -100,7 +100,20 @@ def gateway(respond):
 @pytest.fixture
 def named(monkeypatch):
     """The model's name leads to this machine."""
-    monkeypatch.setattr(client_module, "resolve", lambda name, dns: ("127.0.0.1", 5.0))
+    monkeypatch.setattr(client_module, "Resolver", Here)
+
+
+class Here:
+    """A resolver for which every name is this machine; it keeps who was asked."""
+
+    asked: list[object] = []
+
+    def __init__(self, dns: str) -> None:
+        pass
+
+    def resolve(self, name: str) -> tuple[str, float]:
+        self.asked.append(self)
+        return "127.0.0.1", 5.0
 
 
 def asked_of(*names: str, golden=GOLDEN) -> list[dict]:
@@ -141,6 +154,18 @@ class TestClient:
         assert [body for _, _, body in asked] == [
             one["request"] for one in (GOLDEN[0], GOLDEN[0], GOLDEN[1], GOLDEN[1])
         ]
+
+    def test_clients_take_turns_and_each_remembers_dns_for_itself(self):
+        with gateway(lambda _: (200, {"digit": 7})) as (port, _):
+            spec = {"dns": "127.0.0.1:1", "port": port, "token": "secret", "models": asked_of("one", "other")}
+            client = Client(spec, io.StringIO())
+            Here.asked.clear()
+            for number in range(4 * CLIENTS):
+                client.ask(number)
+        first = [id(one) for one in Here.asked[: 2 * CLIENTS]]
+        assert len(set(first)) == CLIENTS
+        assert first[::2] == first[1::2], "a client asks every model"
+        assert [id(one) for one in Here.asked[2 * CLIENTS :]] == first
 
     def test_an_error_is_a_failed_request(self):
         with gateway(lambda _: (503, {})) as (port, _):
@@ -199,7 +224,7 @@ def test_the_client_is_a_process_of_its_own_that_asks_steadily_and_ends_when_tol
 
 def test_the_policy_of_the_demo_gives_its_models_different_tiers_and_golden_inferences_in_its_bucket():
     owed = [publish.owed(model) for model in MODELS]
-    assert [rules.tier for rules in owed] == [Tier.COLD_STANDBY, Tier.WARM_STANDBY]
+    assert [rules.tier for rules in owed] == [Tier.COLD_STANDBY, Tier.WARM_STANDBY, Tier.ACTIVE_ACTIVE]
     assert [rules.golden.uri for rules in owed] == [f"s3://{BUCKET}/{model.name}/golden.jsonl" for model in MODELS]
 
 

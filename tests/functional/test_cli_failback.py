@@ -3,13 +3,25 @@
 import json
 
 import pytest
-from moto import mock_aws
 
 from cli.regions import Place
 from mldr.domain.failover import Epoch, Kind, Takeover
-from mldr.domain.leadership import Standing
+from mldr.domain.leadership import Beside, Standing
 from mldr.domain.routing import CheckTimes, Front, plan_route
-from tests.functional.cli_stage import ACTIVE, MODEL, NOON, STANDBY, keep, make_stack, point, register, run, told
+from tests.functional.cli_stage import (
+    ACTIVE,
+    MODEL,
+    NOON,
+    STANDBY,
+    aws,
+    keep,
+    make_stack,
+    point,
+    put_policy,
+    register,
+    run,
+    told,
+)
 
 ROUTE = plan_route(
     MODEL,
@@ -26,9 +38,10 @@ def regions(monkeypatch):
     monkeypatch.setenv("MLDR_REGIONS", f"{ACTIVE},{STANDBY}")
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
-    with mock_aws():
+    with aws():
         for region in (ACTIVE, STANDBY):
             make_stack(region)
+            put_policy(region)
         catalog(STANDBY).put_route(MODEL, ROUTE, {})
         yield
 
@@ -105,6 +118,21 @@ def test_a_plan_holds_once_that_is_sealed_at_home(abroad):
     assert "sealed as v1-back" in ended.stdout
 
 
+@pytest.mark.parametrize("hasty", [ACTIVE, STANDBY])
+def test_a_plan_that_the_gate_would_refuse_says_so_and_what_is_right(abroad, hasty):
+    """The region that is left drains by its own file, and the gate of the other one reads that one's."""
+    keep(point("v1-back", arn=abroad), region=ACTIVE)
+    put_policy(hasty, "defaults: {failover: {drain: 20s}}")
+    ended = run("failback", "churn", "--plan")
+    assert ended.exit_code == 1
+    assert f"{hasty}: failover.drain is 20s" in " ".join(ended.stderr.split())
+    assert "at least 70s" in " ".join(ended.stderr.split())
+    assert "sealed as v1-back" in ended.stdout
+    found = json.loads(run("failback", "churn", "--plan", "--json").stdout)
+    assert (found["ready"], found["lag"], found["recovery_point"]) == (False, None, "v1-back")
+    assert "failover.drain is 20s" in found["refused"]
+
+
 def test_a_model_that_nobody_onboarded_moves_nowhere(regions):
     ended = run("move", "stranger", "--reason", "exercise")
     assert ended.exit_code == 1
@@ -126,6 +154,19 @@ def test_the_epoch_is_explained_for_each_region(abroad):
     assert found["serving"] == [STANDBY]
     assert found["regions"][ACTIVE]["role"]["stood_down"]
     assert found["regions"][STANDBY]["takeover"]["epoch"] == 1
+
+
+def test_it_says_that_both_regions_answer_and_which_of_them_holds_the_epoch(regions):
+    catalog(ACTIVE).learn(MODEL, standing(0))
+    assert "both regions answer" not in run("epoch", "churn").stdout
+    aside = Beside(home=ACTIVE, endpoint="churn-1-s0", recovery_point="v1-aaa", counts={"a": 2}, since=NOON)
+    catalog(STANDBY).put_beside(MODEL, aside, None)
+    shown = run("epoch", "churn")
+    assert shown.exit_code == 0, shown.output
+    assert f"both regions answer: {ACTIVE} holds the epoch, {STANDBY} answers beside it" in shown.stdout
+    found = json.loads(run("epoch", "churn", "--json").stdout)
+    assert (found["serving"], found["beside"]) == ([ACTIVE], [STANDBY])
+    assert found["regions"][STANDBY]["beside"]["endpoint"] == "churn-1-s0"
 
 
 def test_two_that_have_not_heard_of_each_other_do_not_hold(regions):

@@ -4,7 +4,6 @@ import json
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from cli.regions import Place
 from mldr.aws.evidence import VaultEvidence
@@ -13,7 +12,7 @@ from mldr.domain.evacuation import region_key
 from mldr.domain.evidence import GENESIS, Evidence, ModelOutcome, PhaseTime
 from mldr.domain.identity import ModelKey
 from mldr.domain.routing import CheckTimes, Front, plan_route
-from tests.functional.cli_stage import ACTIVE, MODEL, NOON, STANDBY, keep, make_stack, point, run, told
+from tests.functional.cli_stage import ACTIVE, MODEL, NOON, STANDBY, aws, keep, make_stack, point, run, told
 
 POLICY = f"""\
 version: 1
@@ -31,7 +30,7 @@ def stage(monkeypatch, tmp_path):
                         "MLDR_REGIONS": f"{ACTIVE},{STANDBY}", "COLUMNS": "200"}.items():  # fmt: skip
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    with mock_aws():
+    with aws():
         for region in (ACTIVE, STANDBY):
             make_stack(region)
         place, s3 = standby(), boto3.client("s3", region_name=STANDBY)

@@ -8,7 +8,6 @@ import shlex
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from cli.regions import Place
 from cli.runbook_facts import Facts, Measured
@@ -16,12 +15,13 @@ from cli.runbook_reasons import FAILOVER, PLANNED
 from cli.runbook_text import Reach, endings, markdown, sections
 from mldr import errors
 from mldr.domain.failover import Epoch, Takeover
+from mldr.domain.leadership import Beside
 from mldr.domain.model_rules import FailoverMode, ModelRules, Tier
-from mldr.domain.routing import CheckTimes, Front, SwitchKind, plan_route
+from mldr.domain.routing import CheckTimes, Front, Spread, SpreadBy, SwitchKind, plan_route
 from mldr.domain.tiers import Held
-from mldr.events import FailbackRequest, FailoverRequest
+from mldr.events.failover import FailbackRequest, FailoverRequest
 from mldr.steps.conclude_failover import _REFUSALS
-from tests.functional.cli_stage import ACTIVE, MODEL, NOON, STANDBY, keep, make_stack, point, run
+from tests.functional.cli_stage import ACTIVE, MODEL, NOON, STANDBY, aws, keep, make_stack, point, run
 
 FRONTS = {"active": Front(region=ACTIVE, host="gw.a", target="gw.a.example"),
           "standby": Front(region=STANDBY, host="gw.s", target="gw.s.example")}  # fmt: skip
@@ -30,6 +30,18 @@ ROUTE = plan_route(MODEL, "models.example", **FRONTS, times=TIMES)
 AWS = Reach({})
 LOCAL = Reach({"DNS_RESOLVER": "127.0.0.1:5353", "GATEWAY_TRANSPORT": "http:8080"})
 READY = Held(name="churn-aaa-s123", model="sagemaker/churn", recovery_point="v1-aaa", status="InService")
+
+
+BOTH = {
+    "rules": {"tier": "active-active", "active_active": {"by": "weight", "weight": 30}},
+    "route": plan_route(
+        MODEL, "models.example", **FRONTS, times=TIMES, spread=Spread(by=SpreadBy.WEIGHT, weight=30)
+    ),
+    "stands": (READY,),
+    "beside": Beside(
+        home=ACTIVE, endpoint="churn-aaa-s123", recovery_point="v1-aaa", counts={"all": 2}, since=NOON
+    ),
+}  # fmt: skip
 
 
 def facts(**changes) -> Facts:
@@ -118,6 +130,24 @@ class TestWhatItSays:
         own = next(sentence for sentence in allowed.says if "UpdateEndpoint" in sentence)
         assert f"of {STANDBY} itself" in own
         assert "Route 53 records" in " ".join(one for one in allowed.says if one.startswith("Not allowed"))
+
+    def test_where_both_regions_answer_the_loss_of_either_needs_nobody(self):
+        said = text(facts(**BOTH))
+        assert f"by weight, 30 % of the answers name {STANDBY}" in said
+        assert "within about 30 s, and clients keep an old answer for 30 s more: nothing has to run for that" in said
+        assert f"If it is {STANDBY} that fails, {ACTIVE} goes on alone: it scales its endpoint to the sum" in said
+        assert "churn-aaa-s123 is used and scaled to the sum of both regions (active-active)" in said
+        assert f"| answers beside it | {STANDBY} (churn-aaa-s123) |" in said
+        assert facts(**BOTH).troubles == []
+
+    def test_at_home_again_either_name_may_be_given(self):
+        said = text(facts(**BOTH, here=ACTIVE, serving=STANDBY))
+        assert f"The name is gw.a.example or that of {STANDBY}: both answer again." in said
+
+    def test_an_active_active_model_that_one_region_answers_alone_is_a_trouble(self):
+        alone = facts(**{**BOTH, "beside": None})
+        assert [f"{ACTIVE} answers alone" in one for one in alone.troubles] == [True]
+        assert "Both regions answer" not in text(alone)
 
     def test_kserve_is_spoken_of_as_kserve(self):
         kserve = {"serving": {"kserve": {"cluster": "prod", "namespace": "models", "name": "churn"}}}
@@ -226,7 +256,7 @@ def stage(monkeypatch, tmp_path):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     monkeypatch.setenv("MLDR_REGIONS", f"{ACTIVE},{STANDBY}")
     monkeypatch.chdir(tmp_path)
-    with mock_aws():
+    with aws():
         for region in (ACTIVE, STANDBY):
             make_stack(region)
             place, s3 = Place(region, "prod"), boto3.client("s3", region_name=region)

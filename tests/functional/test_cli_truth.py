@@ -5,18 +5,16 @@ import json
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from cli import protect, verify
 from cli.regions import Place
-from mldr.aws.serving_capture import VaultServingCaptures
-from mldr.aws.vault import S3Vault
 from mldr.domain.manifests import ShardRef
 from mldr.domain.recovery_point import Phase, Retention
 from mldr.domain.scrub import Damage, Finding, Outcome, Problem, Report, Tally, report_key
 from mldr.domain.serving_state import Live, Refusal, ServingState
 from mldr.domain.transfers import Transfer, WorkItem
-from tests.functional.cli_stage import ACTIVE, MODEL, NOON, STANDBY, keep, make_stack, point, register, run, told
+from tests.fakes.serving_captures import FakeServingCaptures
+from tests.functional.cli_stage import ACTIVE, MODEL, NOON, STANDBY, aws, keep, make_stack, point, register, run, told
 
 GIB = 1024**3
 OWNER = "model/sagemaker/churn"
@@ -32,7 +30,7 @@ def stage(monkeypatch, tmp_path):
     monkeypatch.setenv("MLDR_REGIONS", f"{ACTIVE},{STANDBY}")
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.chdir(tmp_path)
-    with mock_aws():
+    with aws():
         make_stack(ACTIVE)
         make_stack(STANDBY)
         yield
@@ -146,16 +144,10 @@ class TestStatus:
         assert json.loads(run("status", "churn", "--json").stdout)["serving"]["captured_at"] is None
         assert "not captured: the policy's instance type" in run("status", "churn").stdout
 
-    def test_the_captured_serving_state_is_shown_and_why_the_last_look_was_refused(self):
+    def test_the_captured_serving_state_is_shown_and_why_the_last_look_was_refused(self, monkeypatch):
         keep(point())
-        place = Place(STANDBY, "prod")
-        where = {"LocationConstraint": STANDBY}
-        boto3.client("s3", region_name=STANDBY).create_bucket(
-            Bucket=place.vault, CreateBucketConfiguration=where, ObjectLockEnabledForBucket=True
-        )
-        key = boto3.client("kms", region_name=STANDBY).create_key()["KeyMetadata"]["Arn"]
-        vault = S3Vault(place.client("s3"), bucket=place.vault, key_arn=key)
-        captures = VaultServingCaptures(vault, place.client("dynamodb"), table=place.table)
+        captures = FakeServingCaptures()
+        monkeypatch.setattr(Place, "captures", captures)
         live = (Live(variant="main", weight=3.0, instances=4), Live(variant="try", weight=1, instances=1, shadow=True))
         captures.put(
             ServingState(

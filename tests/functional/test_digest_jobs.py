@@ -4,7 +4,7 @@ import pytest
 
 from mldr.domain.manifests import decode
 from mldr.domain.recovery_point import Phase
-from mldr.events import DigestTask
+from mldr.events.transfers import DigestTask
 from mldr.steps import compute_digests as step
 from mldr.steps.compute_digests import Stand, compute_digests
 from mldr.steps.digest_lists import keep_wanted, load_results, load_wanted

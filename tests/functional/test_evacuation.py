@@ -11,8 +11,8 @@ from mldr.domain.failover import Kind
 from mldr.domain.recovery_point import Phase
 from mldr.domain.region_plan import Direction, Draft, draw
 from mldr.errors import BadPolicy, EndpointFailed, NotAllowed
-from mldr.events import RecoverTask
-from mldr.ports import Status
+from mldr.events.evacuation import RecoverTask
+from mldr.ports.stack import Status
 from mldr.steps.recover_model import recover_model
 from mldr.steps.refresh_quotas import refresh_quotas
 from tests.fakes.world import ACTIVE, STANDBY
@@ -45,9 +45,9 @@ def drawn(world, side_by_side=10, kind=Kind.FAILOVER):
     now = world.clock.now()
     where = Direction(here=world.env.aws_region, there=world.env.peer_region, kind=kind)
     try:
-        policy = world.policies.load()
+        policy = world.policies.load()[0]
     except BadPolicy:
-        policy = None, ""
+        policy = None
     return draw(
         world.region_facts.gather(where, now),
         where,
@@ -414,7 +414,8 @@ def test_a_plan_survives_a_policy_with_mistakes(protected):
 def test_quotas_are_read_by_the_schedule_and_kept_with_their_age(protected, context):
     from functions.reconcile_registry import app
 
-    protected.quotas.allowed, protected.quotas.held = {"ml.m5.large": 4}, {"ml.m5.large": 3}
+    protected.quotas.allowed = {"ml.m5.large": 4}
+    protected.quotas.endpoints = {"somebody-elses": {"ml.m5.large": 3}}
     app.handler({}, context)
     kept = protected.catalog.capacity()
     assert (kept.free, kept.read_at) == ({"ml.m5.large": 1}, protected.clock.now())

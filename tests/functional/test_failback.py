@@ -4,8 +4,8 @@ import pytest
 
 from mldr.domain.failover import Kind
 from mldr.errors import RegionUnreachable, Throttled
-from mldr.ports import Status
-from tests.fakes.world import STANDBY
+from mldr.ports.stack import Status
+from tests.fakes.world import POLICY, STANDBY
 from tests.functional.pair import HOME, Pair, said
 from tests.functional.story import CHURN, document
 
@@ -154,6 +154,14 @@ def test_no_request_fails_while_a_model_goes_home(taken_over):
     assert {region for _, region in seen} == {HOME, STANDBY}
 
 
+def test_the_gateway_of_the_region_that_comes_back_is_made_ready_while_it_stands_down(taken_over):
+    """There a prediction is refused before it needs an endpoint; a warm request is not."""
+    pair = taken_over
+    before = len(pair.home.serving.asked)
+    assert (pair.warm(pair.home), pair.predict(HOME)[0]) == (200, 503)
+    assert len(pair.home.serving.asked) == before + 1
+
+
 def test_the_old_side_answers_until_the_drain_is_over(taken_over):
     pair = taken_over
     came_home(pair)
@@ -247,6 +255,23 @@ def test_a_peer_that_lags_too_far_is_refused_with_the_lag(taken_over):
     assert pair.home.evidence.records[-1].outcome == "refused"
 
 
+@pytest.mark.parametrize(("kind", "where"), [("failback", "home"), ("move", "standby")])
+def test_a_drain_that_is_shorter_than_dns_needs_is_refused_before_anything_moves(protected, kind, where):
+    """The fakes' checks need 10 s x 3, an answer lives for 30 s, and either side learns of it within 10 s."""
+    pair = protected
+    if kind == "failback":
+        assert pair.request(pair.standby, "move", "move-1").status == "SUCCEEDED"
+        pair.listen()
+    world = getattr(pair, where)
+    world.policies.put(POLICY.replace("golden: {uri", "failover: {drain: 69s}\n    golden: {uri", 1))
+    before, serves = world.catalog.epoch(CHURN), pair.predict()
+    ended = pair.request(world, kind, "too-quick")
+    assert error(ended) == "DrainTooShort"
+    assert all(word in world.evidence.records[-1].reason for word in ("failover.drain is 69s", "at least 70s"))
+    assert world.evidence.records[-1].outcome == "refused"
+    assert (world.catalog.epoch(CHURN), pair.predict()) == (before, serves)
+
+
 def test_a_version_promoted_meanwhile_in_the_standby_comes_home(taken_over):
     pair = taken_over
     pair.standby.buckets.put("lake", "churn/two.tar.gz", b"two")
@@ -258,6 +283,21 @@ def test_a_version_promoted_meanwhile_in_the_standby_comes_home(taken_over):
     [record] = pair.home.catalog.records(CHURN)
     assert record.origin.arn == newer
     assert pair.home.catalog.takeover(CHURN).recovery_point == record.recovery_point
+
+
+def test_a_standby_that_cannot_say_what_it_serves_keeps_it_until_it_can(taken_over):
+    """Its registry refused the copy. An older version that is sealed at home must not be taken for it."""
+    pair = taken_over
+    served = pair.standby.catalog.takeover(CHURN).recovery_point
+    copy = pair.standby.catalog.record(CHURN, served).target_arn
+    assert pair.protect(pair.home, copy).status == "SUCCEEDED"
+    pair.standby.catalog.annotate(CHURN, served, target_arn=None)
+    ended = pair.request(pair.home, "failback", "failback-1")
+    assert error(ended) == "MissingArtifact"
+    assert "cannot say which version: its registry has no copy of it" in ended.data["error"]["Cause"]
+    assert (pair.home.catalog.epoch(CHURN), pair.predict()) == (None, (200, STANDBY))
+    pair.standby.catalog.annotate(CHURN, served, target_arn=copy)
+    assert pair.request(pair.home, "failback", "failback-2").status == "SUCCEEDED"
 
 
 def image_of(region):

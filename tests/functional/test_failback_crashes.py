@@ -2,7 +2,7 @@
 
 import pytest
 
-from mldr.ports import Status
+from mldr.ports.stack import Status
 from tests.functional.pair import HOME, Pair
 from tests.functional.story import CHURN
 

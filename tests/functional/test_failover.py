@@ -9,7 +9,7 @@ from mldr.domain.evidence import GENESIS, digest
 from mldr.domain.health import Sight
 from mldr.domain.recovery_point import manifest_key
 from mldr.errors import LostRace, Throttled
-from mldr.ports import Status
+from mldr.ports.stack import Status
 from tests.fakes.world import STANDBY
 from tests.functional.story import (
     CHURN,

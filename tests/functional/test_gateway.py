@@ -48,6 +48,27 @@ def test_a_prediction_comes_from_the_endpoint_that_the_policy_names(call, world)
     assert world.serving.asked == [("churn", b"[1, 2]", "application/json", "")]
 
 
+def test_a_warm_request_does_what_a_prediction_does_and_gives_no_answer_away(call, world):
+    status, body, _ = call("POST", "/models/churn/invocations", body="[1, 2]", headers={**TOKEN, "x-mldr-warm": "1"})
+    assert (status, json.loads(body)) == (200, {"region": STANDBY, "warm": True, "said": ""})
+    assert world.serving.asked == [("churn", b"[1, 2]", "application/json", "")]
+
+
+def test_a_warm_request_without_a_question_asks_no_endpoint(call, world):
+    assert call("POST", "/models/churn/invocations", headers={**TOKEN, "x-mldr-warm": "1"})[0] == 200
+    assert world.serving.asked == []
+
+
+def test_a_warm_request_is_answered_before_there_is_anything_to_ask(call, world):
+    world.serving.endpoints.clear()
+    status, body, _ = call("POST", "/models/churn/invocations", body="[1]", headers={**TOKEN, "x-mldr-warm": "1"})
+    assert (status, "EndpointFailed" in json.loads(body)["said"]) == (200, True)
+
+
+def test_a_warm_request_needs_the_token(call):
+    assert call("POST", "/models/churn/invocations", body="[1]", headers={"x-mldr-warm": "1"})[0] == 401
+
+
 def test_a_binary_request_and_a_binary_answer_pass_unchanged(call, world):
     raw = bytes(range(256))
     world.serving.answer = lambda body: body[::-1]

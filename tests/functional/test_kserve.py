@@ -9,7 +9,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from mldr.events import ClaimedTask
+from mldr.events.failover import ClaimedTask
 from mldr.steps.find_endpoint import find_endpoint
 from tests.fakes.world import STANDBY
 from tests.functional.kserve_story import ASKED, ENDPOINT, Two

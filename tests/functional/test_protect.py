@@ -95,12 +95,12 @@ def test_a_model_is_not_named_before_its_switch_is_seen_to_be_off(world, context
     def before(state, attempt):
         if state == "OnboardModel":
             tries.append(attempt)
-            assert ("churn.models.example", "PRIMARY") not in world.dns.records
+            assert ("churn.models.example", "primary") not in world.dns.records
             world.outside.texts["_switch"] = "off" if attempt == 5 else None
 
     assert run(world, context, execution, before=before).status == "SUCCEEDED"
     assert tries == [0, 1, 2, 3, 4, 5]
-    assert ("churn.models.example", "PRIMARY") in world.dns.records
+    assert ("churn.models.example", "primary") in world.dns.records
 
 
 def test_a_sealed_point_stays_sealed_when_its_onboarding_fails_and_the_next_event_finishes_it(world, context):

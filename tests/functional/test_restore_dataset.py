@@ -4,7 +4,7 @@ import pytest
 
 from mldr.domain import manifests
 from mldr.domain.recovery_point import Phase
-from mldr.ports import Status
+from mldr.ports.stack import Status
 from tests.functional.dataset_story import POLICY, restore, restore_event, run, snapshot, upload
 from tests.functional.story import deliver
 

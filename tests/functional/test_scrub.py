@@ -16,7 +16,7 @@ from mldr.domain.scrub import Checked, Problem, ScrubItem, report_key
 from mldr.domain.snapshots import How, SnapshotManifest, SnapshotRecord
 from mldr.domain.snapshots import manifest_key as snapshot_manifest_key
 from mldr.errors import RegionUnreachable, Throttled
-from mldr.events import ScrubTask
+from mldr.events.scrub import ScrubTask
 from mldr.steps import scrub_shard
 from mldr.steps.manifest_lines import lines
 from mldr.steps.scrub_shard import load_checked

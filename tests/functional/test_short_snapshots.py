@@ -5,7 +5,7 @@ import pytest
 from mldr.domain import manifests
 from mldr.domain.recovery_point import Phase
 from mldr.domain.snapshots import FEW_SHARDS, How, manifest_key
-from mldr.ports import Status
+from mldr.ports.stack import Status
 from tests.functional.dataset_story import (
     POLICY,
     ask,

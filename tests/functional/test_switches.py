@@ -7,7 +7,7 @@ import pytest
 from mldr.domain.failover import Kind
 from mldr.domain.routing import SwitchKind
 from mldr.errors import RegionUnreachable, RoutingRefused, Throttled
-from mldr.events import parse_takeover
+from mldr.events.evacuation import parse_takeover
 from mldr.steps.switch_traffic import emit_switch
 from tests.fakes.world import ACTIVE, STANDBY
 from tests.functional.pair import Pair
@@ -138,10 +138,10 @@ def test_new_checks_of_a_model_that_is_taken_over_get_its_name_once_they_say_on(
     task = {"model": "sagemaker/churn", "recovery_point": "v1", "attempt": 1}
     with pytest.raises(Exception, match="says off, not on, yet"):
         door.handler(task, context)
-    assert protected.dns.records["churn.models.example", "PRIMARY"] == written["churn.models.example", "PRIMARY"]
+    assert protected.dns.records["churn.models.example", "primary"] == written["churn.models.example", "primary"]
     protected.outside.texts["_switch"] = "on"
     door.handler(task, context)
-    assert protected.dns.records["churn.models.example", "PRIMARY"] != written["churn.models.example", "PRIMARY"]
+    assert protected.dns.records["churn.models.example", "primary"] != written["churn.models.example", "primary"]
     assert protected.catalog.route(CHURN).kind is SwitchKind(kind)
 
 

@@ -7,7 +7,7 @@ import pytest
 from mldr.domain.recovery_point import Retention
 from mldr.domain.serving_state import Live, ServingState
 from mldr.domain.warming import Latency
-from mldr.errors import EndpointFailed
+from mldr.errors import EndpointFailed, NotAllowed
 from tests.fakes.world import ACTIVE, POLICY, STANDBY
 from tests.functional.story import CHURN, GOLDEN, clients_follow, fail_over, promoted, protect
 
@@ -63,6 +63,37 @@ def captured(world, *, instances=1, latency=None):
         )
     )
     world.clock.move(minutes=1)
+
+
+def test_the_gateway_is_made_ready_before_the_switch_with_a_golden_request(world, context, monkeypatch):
+    ready(world, context)
+    switched = []
+    warm = world.outside.warm
+
+    def look(*given, **named):
+        switched.append(world.catalog.takeover(CHURN))
+        return warm(*given, **named)
+
+    monkeypatch.setattr(world.outside, "warm", look)
+    assert fail_over(world, context).status == "SUCCEEDED"
+    assert world.outside.warmed == [(f"gateway.{STANDBY}.example", "sagemaker/churn", b"[1]", "right-token", 4)] * 2
+    assert switched == [None, None]
+
+
+def test_a_gateway_that_cannot_be_warmed_stops_no_failover(world, context, monkeypatch):
+    ready(world, context)
+    monkeypatch.setattr(world.outside, "warm", lambda *_, **__: [])
+    assert fail_over(world, context).status == "SUCCEEDED"
+
+
+def test_a_token_that_cannot_be_read_stops_no_failover(world, context, monkeypatch):
+    def refuse():
+        raise NotAllowed("no right to read it")
+
+    ready(world, context)
+    monkeypatch.setattr(world.tokens, "present", refuse)
+    assert fail_over(world, context).status == "SUCCEEDED"
+    assert world.outside.warmed == []
 
 
 def test_a_slow_model_is_asked_until_it_is_as_fast_as_recorded(world, context):

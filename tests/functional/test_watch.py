@@ -8,7 +8,7 @@ from mldr.domain.health import Action, Sight, Why
 from mldr.domain.identity import ModelKey
 from mldr.domain.leadership import Standing
 from mldr.errors import NotAllowed
-from mldr.ports import Status
+from mldr.ports.stack import Status
 from tests.fakes.world import ACTIVE, POLICY, STANDBY
 from tests.functional.state_machine import Machine
 from tests.functional.story import (

@@ -20,7 +20,7 @@ from mldr.domain.recovery_point import Origin, Phase, Record
 
 T0 = dt.datetime(2026, 1, 31, 12, 0, 0, tzinfo=dt.UTC).timestamp()
 FAILED_AT, HEALED_AT, HOME_ASKED_AT = T0 + 10, T0 + 60, T0 + 70
-COLD, WARM = MODELS[0], MODELS[1]
+COLD, WARM, SHARED = MODELS
 NAMES = ("detect", "decide", "restore", "warm", "verify", "switch", "confirm")
 
 
@@ -75,6 +75,31 @@ def of_two() -> report.Observed:
     """The same with a warm-standby model beside it, which is back sooner."""
     both = sorted(usual() + usual(WARM, back=30), key=lambda one: one.at)
     return seen(both)._replace(courses=[course(), course(WARM, Tier.WARM_STANDBY)])
+
+
+def shared(back: float = 30, again: float = 80) -> list[Request]:
+    """Both regions answer in turns; until `back` those are lost that went to the lost one; `again` both answer."""
+
+    def one(at: int) -> Request:
+        first = at % 2 == 0
+        if 10 <= at < back:
+            return request(float(at), ok=not first, region=STANDBY, model=SHARED)
+        away = back <= at < again
+        return request(float(at), region=ACTIVE if first and not away else STANDBY, model=SHARED)
+
+    return [one(at) for at in range(90)]
+
+
+def of_shared(requests: list[Request] | None = None) -> report.Observed:
+    """A demo of the model that both regions answer."""
+    return seen(shared() if requests is None else requests)._replace(courses=[course(SHARED, Tier.ACTIVE_ACTIVE)])
+
+
+def of_all() -> report.Observed:
+    """All three of them."""
+    both = of_two()
+    requests = sorted([*both.requests, *shared()], key=lambda one: one.at)
+    return both._replace(courses=[*both.courses, course(SHARED, Tier.ACTIVE_ACTIVE)], requests=requests)
 
 
 def computed(*arguments, **named) -> report.ModelReport:
@@ -187,6 +212,30 @@ def test_a_recovery_has_no_shortcomings():
     assert report.compute(of_two()).shortcomings == []
 
 
+def test_all_three_tiers_have_no_shortcomings():
+    assert report.compute(of_all()).shortcomings == []
+
+
+def test_where_both_regions_answer_a_recovery_is_over_when_the_lost_one_is_left_out():
+    [found] = report.compute(of_shared()).models
+    assert (found.client.region_before, found.client.region_after) == (f"{ACTIVE} and {STANDBY}", STANDBY)
+    assert (found.client.failed, found.rto_seconds) == (10, pytest.approx(19.1))
+    assert (found.failback.seconds, found.failback.region_after) == (
+        pytest.approx(10.1), f"{ACTIVE} and {STANDBY}",
+    )  # fmt: skip
+
+
+def test_a_model_that_one_region_answers_alone_is_not_shared():
+    alone = [one.model_copy(update={"region": ACTIVE}) if one.at < FAILED_AT else one for one in shared()]
+    [found] = report.compute(of_shared(alone)).models
+    assert found.shortcomings == ["its traffic did not move to the standby for good"]
+
+
+def test_where_one_region_answers_alone_in_the_end_nothing_came_home():
+    [found] = report.compute(of_shared(shared(again=200))).models
+    assert found.shortcomings == ["its traffic did not come home"]
+
+
 def test_a_shortcoming_names_its_model():
     both = of_two()
     is_lost = lambda one: one.at == T0 + 75 and one.model == WARM.name  # noqa: E731 - one request of the list below
@@ -223,6 +272,11 @@ class TestFloor:
         assert (floor.switch, floor.seconds) == (20, 43)
         assert (floor.ratio, floor.with_switch) == (pytest.approx(1.47), pytest.approx(1.0))
 
+    def test_where_both_regions_answer_it_is_the_checkers_and_ttl_alone(self):
+        floor = floor_of(self.TIMES, 8.0, 25.0, both=True)
+        assert (floor.detection, floor.endpoint_start, floor.switch, floor.seconds) == (20, 0, 0, 25)
+        assert (floor.ratio, floor.with_switch) == (pytest.approx(1.0), pytest.approx(1.0))
+
     @pytest.mark.parametrize(
         ("change", "seconds"),
         [({"check_interval": 30}, 83), ({"check_threshold": 3}, 53), ({"rounds": 1}, 33), ({"round_interval": 10}, 53),
@@ -257,12 +311,15 @@ def test_each_stretch_has_its_own_latency():
 @pytest.mark.parametrize("width", [76, 80, 100, 160])
 def test_the_report_fits_the_terminal_and_says_the_figures(width):
     paper = io.StringIO()
-    observed = of_two()
+    observed = of_all()
     picture.draw(Console(file=paper, width=width), report.compute(observed), observed)
     text = paper.getvalue()
     assert max(len(line) for line in text.splitlines()) <= width
     assert f"survived the loss of {ACTIVE}" in text
-    for figure in ("30.1 s", "20.1 s", "6.5 s", "detect", "confirm", "▲ it heals", "▲ failback asked", "warm-standby"):
+    for figure in (
+        "30.1 s", "20.1 s", "19.1 s", "6.5 s", "active-active", "both again in 10.1 s", "detect", "confirm",
+        "▲ it heals", "▲ failback asked", "warm-standby",
+    ):  # fmt: skip
         assert figure in text
 
 
@@ -283,14 +340,14 @@ def read(svg: str) -> ElementTree.Element:
 
 
 def test_the_picture_has_a_dot_for_each_answer_and_a_cross_for_each_loss():
-    observed = of_two()
+    observed = of_all()
     drawn = read(plot(report.compute(observed), observed))
     dots = [one.get("fill") for one in drawn.iter(f"{SVG}circle") if one.get("r") == "2"]
     assert len(dots) == sum(one.good for one in observed.requests)
     assert len(set(dots)) == 2
     assert len(list(drawn.iter(f"{SVG}path"))) == sum(not one.good for one in observed.requests)
     labels = [one.text for one in drawn.iter(f"{SVG}text")]
-    assert {f"{ACTIVE} fails", "it heals", "failback asked", "good again", "home"} <= set(labels)
+    assert {f"{ACTIVE} fails", "it heals", "failback asked", "good again", "home", "both again"} <= set(labels)
 
 
 def test_everything_in_the_picture_is_inside_it():
@@ -310,6 +367,11 @@ def test_one_failure_in_a_slice_is_not_hidden():
     assert strip.availability(columns).plain == "✗█          ▓"
 
 
+def test_a_slice_that_both_regions_answered_shows_both():
+    columns = strip.slices([request(0.1), request(0.2, region=STANDBY), request(1.1)], T0, T0 + 2, 2)
+    assert strip.availability(columns).plain == "▚█"
+
+
 def test_labels_below_the_strip_never_cover_each_other():
     lines = strip.marks([(T0 + 10, "first"), (T0 + 11, "second"), (T0 + 99, "the last one")], T0, T0 + 100, 50)
     assert len(lines) == 2
@@ -320,3 +382,4 @@ def test_labels_below_the_strip_never_cover_each_other():
 def test_good_in_a_row_counts_the_newest_of_one_region():
     assert good_in_a_row([request(1), request(50), request(51)], STANDBY) == 2
     assert good_in_a_row([request(50), request(51, ok=False)], STANDBY) == 0
+    assert good_in_a_row([request(1, ok=False), request(2), request(50)], ACTIVE, STANDBY) == 2

@@ -52,6 +52,11 @@ def test_what_cannot_be_in_time_is_recovered_all_the_same_and_said_to_be_late():
     assert (line.in_time, line.reason) == (False, "important, 600 s (measured): 300 s too late")
 
 
+def test_a_model_that_both_regions_answer_is_said_to_keep_no_client_waiting():
+    (line,) = plan(one("a", 10, 5, beside=True)).planned
+    assert line.reason.endswith("300 s before its deadline; both regions answer it, so no client waits for this")
+
+
 def test_a_more_critical_model_is_planned_first_even_if_others_lose_by_it():
     found = plan(one("urgent", 15, 15, URGENT), one("a", 5, 5), one("b", 10, 5))
     assert names(found)[0] == "urgent"

@@ -4,10 +4,22 @@ import datetime as dt
 from collections import deque
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mldr.domain.failover import Epoch, Kind, Takeover, ballot, next_epoch
 from mldr.domain.identity import Frozen, ModelKey
-from mldr.domain.leadership import Announcement, Leadership, Standing, announce, home_of, learned, overruled, role
+from mldr.domain.leadership import (
+    Announcement,
+    Beside,
+    Leadership,
+    Standing,
+    announce,
+    home_of,
+    learned,
+    overruled,
+    role,
+)
 from mldr.domain.routing import CheckTimes, Front, plan_route
 from mldr.errors import EpochTaken
 
@@ -23,17 +35,19 @@ ROUTE = plan_route(
     times=CheckTimes(interval=10, threshold=3, ttl=30),
 )
 HIGHEST = 5
+ASIDE = Beside(home=HOME, endpoint="churn-1-s0", recovery_point="p1", counts={"a": 2}, since=NOW)
 
 
 # the small model: two regions, and every order in which they claim, flip, hear each other and hear old news
 
 
 class Region(Frozen):
-    """One region's catalog."""
+    """One region's catalog. `aside`: an endpoint of it was proven, to answer beside the home."""
 
     name: str
     claimed: int = 0
     knowledge: Leadership = Leadership()
+    aside: bool = False
 
 
 class World(Frozen):
@@ -88,7 +102,8 @@ def with_knowledge(region, **changes):
 
 
 def plays(region):
-    return role(region.name, HOME, region.knowledge, now=NOW, drain=DRAIN)
+    known = region.knowledge.model_copy(update={"beside": ASIDE if region.aside else None})
+    return role(region.name, HOME, known, now=NOW, drain=DRAIN)
 
 
 def after(world):
@@ -98,6 +113,8 @@ def after(world):
         if region.claimed < HIGHEST - 1 and not plays(region).serving:
             steps.append(claim(region))
         steps.append(flip(region))
+        if region.name == AWAY:
+            steps.append(region.model_copy(update={"aside": not region.aside}))
         for changed in steps:
             if changed is not None and changed != region:
                 regions = (changed, world.regions[1]) if at == 0 else (world.regions[0], changed)
@@ -145,6 +162,36 @@ def test_once_they_have_heard_each_other_exactly_one_serves_and_it_holds_the_hig
         serving = [region for region in (home, away) if plays(region).serving]
         assert len(serving) == 1, world
         assert plays(serving[0]).epoch == max(home.knowledge.epoch, away.knowledge.epoch)
+
+
+def test_who_answers_beside_the_home_never_writes_and_believes_that_the_home_holds(reachable):
+    aside = 0
+    for world in reachable:
+        for region in world.regions:
+            played = plays(region)
+            if played.beside:
+                aside += 1
+                assert not any([played.writer, played.serving, played.stood_down, played.draining])
+                assert (region.name, played.holder, played.epoch % 2) == (AWAY, HOME, 0)
+                assert played.epoch == region.knowledge.epoch
+    assert aside > 50
+
+
+def test_once_they_have_heard_each_other_who_answers_beside_the_home_does_so_only_while_the_home_holds(reachable):
+    for world in reachable:
+        home, away = world.regions
+        home, away = hear(home, speak(away)), hear(away, speak(home))
+        home = hear(home, speak(away))
+        if away.aside:
+            assert plays(away).beside is plays(home).serving
+
+
+def test_the_home_never_serves_once_it_knows_that_the_standby_holds_more(reachable):
+    for world in reachable:
+        home = world.regions[0]
+        if home.knowledge.epoch % 2:
+            assert not plays(home).serving
+            assert not plays(home).beside
 
 
 def test_nobody_ever_forgets_or_goes_back(reachable):
@@ -218,6 +265,72 @@ def test_a_role_follows_from_the_highest_epoch_that_is_known(region, knowledge, 
     assert says in found.reason
 
 
+epochs = st.integers(0, 6)
+pieces = st.fixed_dictionaries(
+    {
+        "takeover": st.none() | epochs.filter(bool).map(takeover),
+        "former": st.none() | epochs.filter(bool).map(takeover),
+        "standing": st.none() | st.builds(standing, epochs, kind=st.sampled_from(Kind)),
+        "beside": st.none() | st.sampled_from([ASIDE, ASIDE.model_copy(update={"leaving": NOW})]),
+    }
+)
+
+
+@given(pieces, st.sampled_from([HOME, AWAY]), st.sampled_from([HOME, AWAY, ""]))
+def test_whatever_a_catalog_holds_a_region_is_one_thing_to_a_model_and_the_writer_is_who_serves(held, region, home):
+    """Also what no order of events leads to: a catalog may be restored, or written by another release."""
+    found = role(region, home, Leadership(**held), now=NOW, drain=DRAIN)
+    assert found.writer is found.serving
+    assert sum([found.serving, found.beside, found.stood_down]) <= 1
+    assert not (found.draining and not found.stood_down)
+    assert (found.holder == region) is found.serving
+    if found.beside:
+        assert (region, found.holder) == (AWAY, ASIDE.home)
+        assert held["takeover"] is None or held["standing"].epoch > held["takeover"].epoch
+
+
+@pytest.mark.parametrize(
+    ("region", "knowledge", "beside"),
+    [
+        (AWAY, Leadership(beside=ASIDE), True),
+        (AWAY, Leadership(beside=ASIDE, standing=standing(0)), True),
+        (AWAY, Leadership(beside=ASIDE, takeover=takeover(1)), False),
+        (AWAY, Leadership(beside=ASIDE, former=takeover(1), standing=standing(2)), True),
+        (AWAY, Leadership(beside=ASIDE, takeover=takeover(3), standing=standing(2)), False),
+        (AWAY, Leadership(), False),
+        (HOME, Leadership(beside=ASIDE), False),
+        (HOME, Leadership(beside=ASIDE, standing=standing(1)), False),
+    ],
+)
+def test_the_standby_answers_beside_the_home_while_the_home_holds(region, knowledge, beside):
+    assert role(region, HOME, knowledge, now=NOW, drain=DRAIN).beside is beside
+
+
+def test_what_answers_beside_the_home_is_no_draining_and_says_since_when():
+    back = Leadership(beside=ASIDE, former=takeover(1), standing=standing(2, kind=Kind.FAILBACK))
+    found = role(AWAY, HOME, back, now=NOW, drain=DRAIN)
+    assert (found.draining, found.stood_down, found.holder, found.epoch) == (False, False, HOME, 2)
+    assert found.reason == f"{HOME} serves, epoch 2, and {AWAY} answers beside it since 2026-03-01 12:00:00"
+
+
+def test_which_endpoint_answers_follows_the_role():
+    both = Leadership(beside=ASIDE, takeover=takeover(1))
+    assert both.restored(role(AWAY, HOME, both, now=NOW, drain=DRAIN)) == takeover(1)
+    aside = Leadership(beside=ASIDE, former=takeover(1), standing=standing(2))
+    assert aside.restored(role(AWAY, HOME, aside, now=NOW, drain=DRAIN)) == ASIDE
+    assert Leadership().restored(role(HOME, HOME, Leadership(), now=NOW, drain=DRAIN)) is None
+
+
+@pytest.mark.parametrize(
+    ("beside", "told"), [(ASIDE, {"a": 2}), (None, None), (ASIDE.model_copy(update={"leaving": NOW}), None)]
+)
+def test_a_region_announces_how_many_instances_answer_beside_the_home_whoever_holds(beside, told):
+    for knowledge in (Leadership(), Leadership(takeover=takeover(1)), Leadership(standing=standing(2))):
+        said = announce(CHURN, AWAY, knowledge.model_copy(update={"beside": beside}), route=ROUTE, version=None)
+        assert said.beside_counts == told
+        assert learned(None, said, NOW) == learned(None, said.model_copy(update={"beside_counts": None}), NOW)
+
+
 @pytest.mark.parametrize(("kind", "drains"), [("failover", False), ("failback", True), ("move", True)])
 def test_only_a_planned_move_is_drained_and_not_for_ever(kind, drains):
     knowledge = Leadership(standing=standing(1, kind=Kind(kind)))
@@ -237,6 +350,7 @@ def test_without_a_home_a_region_goes_on_as_before_mldr():
         (Leadership(standing=standing(0)), None, HOME),
         (Leadership(takeover=takeover(2)), None, HOME),
         (Leadership(former=takeover(2)), None, HOME),
+        (Leadership(beside=ASIDE), None, HOME),
     ],
 )
 def test_the_home_is_what_the_graph_says_or_whoever_told(knowledge, route, home):

@@ -13,8 +13,15 @@ def grown(pace, answers):
     return pace.allowed
 
 
-def test_it_starts_low_and_gains_one_for_each_full_window():
+def test_it_starts_low_and_gains_one_with_each_answer_while_nothing_was_refused():
     pace = Pace(PaceLimits(start=4, ceiling=32))
+    assert pace.allowed == 4
+    assert [grown(pace, 1) for _ in range(4)] == [5, 6, 7, 8]
+
+
+def test_once_the_limit_was_felt_it_gains_one_for_each_full_window():
+    pace = Pace(PaceLimits(start=8, ceiling=32))
+    pace.refused(0.0, 1.0)
     assert pace.allowed == 4
     assert grown(pace, 4) <= 5
     assert grown(pace, 2) == 5

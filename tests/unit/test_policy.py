@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from mldr.domain.durations import LONGEST, format_duration, parse_duration
 from mldr.domain.policy import Criticality, Digest, FailoverMode, ModelPolicy, Policy, RetentionMode, Tier
+from mldr.domain.routing import Spread
 from mldr.errors import BadPolicy
 
 SAMPLE = (Path(__file__).parents[2] / "samplecfg" / "policy.yaml").read_text()
@@ -193,6 +194,94 @@ def test_a_mistake_is_named_with_its_line_and_what_would_be_right(text, expected
     first, *others = mistakes(text)
     assert first.startswith(expected)
     assert not others
+
+
+KSERVE = """\
+clusters:
+  prod:
+    us-east-1: {endpoint: "https://a.example.com", eks: a}
+    us-west-2: {endpoint: "https://b.example.com", eks: b}
+"""
+SERVED = "serving: {kserve: {cluster: prod, namespace: models, name: a}}"
+ONE_NAME = (
+    "an InferenceService has one name and nothing of it stands in the standby, so both regions cannot answer; "
+    "give tier: cold-standby, or serve the model by a SageMaker endpoint"
+)
+
+
+@pytest.mark.parametrize(
+    ("rules", "expected"),
+    [
+        (
+            "models:\n  - match: sagemaker/a\n    active_active: {by: weight}",
+            (
+                "line 5: models[0].active_active: the tier is cold-standby, and only one region answers; "
+                "give tier: active-active"
+            ),
+        ),
+        (
+            "models:\n  - match: sagemaker/a\n    tier: active-active\n    active_active: {weight: 30}",
+            (
+                "line 6: models[0].active_active.weight: clients are shared by latency; give by: weight, or leave the "
+                "weight out"
+            ),
+        ),
+        (
+            "models:\n  - match: sagemaker/a\n    tier: active-active\n    active_active: {by: weight, weight: 100}",
+            (
+                "line 6: models[0].active_active.weight: 100 is no share of two regions; give 1 to 99, the percent "
+                "that the standby answers"
+            ),
+        ),
+        (
+            "models:\n  - match: sagemaker/a\n    tier: active-active\n    active_active: {by: speed}",
+            "line 6: models[0].active_active.by: 'speed' is not one of its values; it can be latency, weight",
+        ),
+        (
+            f"{KSERVE}models:\n  - match: sagemaker/a\n    tier: active-active\n    {SERVED}",
+            f"line 9: models[0].tier: {ONE_NAME}",
+        ),
+        (
+            f"{KSERVE}defaults: {{tier: active-active}}\nmodels:\n  - match: sagemaker/a\n    {SERVED}",
+            f"line 10: models[0].serving.kserve: {ONE_NAME}",
+        ),
+    ],
+)
+def test_what_two_regions_cannot_share_is_named(rules, expected):
+    assert mistakes(HEAD + rules) == [expected]
+
+
+def test_a_way_to_share_in_the_defaults_is_for_the_models_of_that_tier_only():
+    policy = parse(
+        """\
+        defaults:
+          tier: active-active
+          active_active: {by: weight, weight: 20}
+        models:
+          - match: sagemaker/cold
+            tier: cold-standby
+          - match: sagemaker/near
+            active_active: {by: latency}
+        """
+    )
+    shares = [policy.for_model("sagemaker", name, {}).spread for name in ("a", "cold", "near")]
+    assert [(one.by, one.weight) if one else None for one in shares] == [("weight", 20), None, ("latency", 20)]
+
+
+def test_clients_are_shared_by_latency_unless_the_policy_says_how():
+    policy = parse("models:\n  - match: sagemaker/a\n    tier: active-active")
+    assert policy.for_model("sagemaker", "a", {}).spread == Spread(by="latency", weight=50)
+
+
+def test_a_tag_that_takes_the_tier_away_takes_the_sharing_away():
+    policy = parse("models:\n  - match: sagemaker/a\n    tier: active-active\n    active_active: {by: weight}")
+    assert policy.for_model("sagemaker", "a", {"mldr:tier": "cold-standby"}).spread is None
+
+
+def test_an_inference_service_is_never_shared_whatever_its_tags_say():
+    policy = parse(f"{KSERVE}models:\n  - match: sagemaker/a\n    {SERVED}")
+    rules = policy.for_model("sagemaker", "a", {"mldr:tier": "active-active"})
+    assert (rules.tier, rules.spread) == ("active-active", None)
 
 
 def test_a_tag_of_yaml_is_not_obeyed():

@@ -10,7 +10,7 @@ import pytest
 from mldr.domain import prediction_cache as caching
 from mldr.domain.failover import Kind, Takeover
 from mldr.domain.identity import ModelKey
-from mldr.domain.leadership import Leadership, Standing, role
+from mldr.domain.leadership import Beside, Leadership, Standing, role
 from mldr.domain.model_rules import CacheRule
 from mldr.domain.prediction_cache import Cached, Directives, Grade, Look, Sighting
 from mldr.domain.recovery_point import Origin, Phase, Record
@@ -141,6 +141,15 @@ def look(**more) -> Look:
 
 
 TAKEN = Takeover(epoch=1, endpoint="churn-e1", recovery_point="rp-1", flipped_at=NOW + minutes(1), home=HOME)
+ASIDE = Beside(home=HOME, endpoint="churn-e1", recovery_point="rp-1", counts={}, since=NOW + minutes(1))
+
+
+def restored_in(knowledge: Leadership, region: str = STANDBY) -> caching.Restored | None:
+    """What mldr restored for the role of a region."""
+    return caching.restored_of(knowledge, role(region, HOME, knowledge, now=NOW, drain=minutes(5)))
+
+
+BY_TAKEOVER, BY_ROW = restored_in(Leadership(takeover=TAKEN)), restored_in(Leadership(beside=ASIDE))
 
 
 def test_an_endpoint_of_one_package_serves_that_version_by_its_name_at_home():
@@ -152,10 +161,19 @@ def test_an_endpoint_of_one_package_serves_that_version_by_its_name_at_home():
     assert caching.version_of(came_back, "churn", None, [record(arn(STANDBY, 4), arn())], HOME) == arn()
 
 
-def test_what_mldr_restored_serves_the_version_of_its_point():
+@pytest.mark.parametrize("by", [BY_TAKEOVER, BY_ROW])
+def test_what_mldr_restored_serves_the_version_of_its_point(by):
     restored = look(config="churn-e1", contents=frozenset({"image", "s3://vault/model.tar.gz"}))
-    assert caching.version_of(restored, "churn-e1", TAKEN, [record(arn(), arn(STANDBY))], HOME) == arn()
-    assert caching.version_of(restored, "churn-e1", TAKEN, [record(arn(STANDBY), arn())], HOME) == arn()
+    assert caching.version_of(restored, "churn-e1", by, [record(arn(), arn(STANDBY))], HOME) == arn()
+    assert caching.version_of(restored, "churn-e1", by, [record(arn(STANDBY), arn())], HOME) == arn()
+
+
+def test_beside_the_home_the_version_is_that_of_the_row_and_after_a_takeover_that_of_the_switch():
+    other = ASIDE.model_copy(update={"endpoint": "churn-1-s1", "recovery_point": "rp-2"})
+    assert restored_in(Leadership(beside=other)).recovery_point == "rp-2"
+    assert restored_in(Leadership(beside=other, takeover=TAKEN)).endpoint == "churn-e1"
+    assert restored_in(Leadership()) is None
+    assert restored_in(Leadership(beside=other, former=TAKEN, standing=standing(2, HOME))).endpoint == "churn-1-s1"
 
 
 @pytest.mark.parametrize(
@@ -170,8 +188,9 @@ def test_what_mldr_restored_serves_the_version_of_its_point():
         {"config": "another", "contents": frozenset({"image"})},
     ],
 )
-def test_a_version_that_is_not_sure_is_none(unsure):
-    assert caching.version_of(look(**unsure), "churn-e1", TAKEN, [record(arn(), None)], HOME) == ""
+@pytest.mark.parametrize("by", [BY_TAKEOVER, BY_ROW])
+def test_a_version_that_is_not_sure_is_none(unsure, by):
+    assert caching.version_of(look(**unsure), "churn-e1", by, [record(arn(), None)], HOME) == ""
 
 
 def sighting(**more) -> Sighting:
@@ -222,7 +241,8 @@ def standing(epoch: int, holder: str = STANDBY) -> Standing:
 def why(entry: Cached, *, own: bool, knowledge: Leadership, region: str = HOME, now: dt.datetime = NOW) -> str:
     """Why an entry is not kept in a region."""
     held = role(region, HOME, knowledge, now=now, drain=minutes(5))
-    return caching.refusal(entry, own=own, knowledge=knowledge, role=held, writer=held.writer, now=now)
+    answering = held.writer or held.beside
+    return caching.refusal(entry, own=own, knowledge=knowledge, role=held, answering=answering, now=now)
 
 
 def test_the_writer_of_the_epoch_keeps_its_own_answers_and_the_other_region_follows():
@@ -236,6 +256,15 @@ def test_an_answer_of_an_older_epoch_is_kept_nowhere():
     taken = Leadership(takeover=TAKEN)
     assert "epoch 1 is known" in why(cached(), own=False, knowledge=taken, region=STANDBY)
     assert why(cached(epoch=1), own=True, knowledge=taken, region=STANDBY) == ""
+
+
+def test_what_answers_beside_the_home_keeps_its_own_answers_of_the_homes_epoch_alone():
+    beside = Leadership(beside=ASIDE)
+    assert why(cached(), own=True, knowledge=beside, region=STANDBY) == ""
+    assert "does not write" in why(cached(epoch=1), own=True, knowledge=beside, region=STANDBY)
+    back = Leadership(beside=ASIDE, former=TAKEN, standing=standing(2, HOME))
+    assert why(cached(epoch=2), own=True, knowledge=back, region=STANDBY) == ""
+    assert "epoch 2 is known" in why(cached(epoch=1), own=True, knowledge=back, region=STANDBY)
 
 
 def test_a_region_that_does_not_write_keeps_nothing_of_its_own():

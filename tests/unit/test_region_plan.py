@@ -108,10 +108,10 @@ def test_more_in_use_than_the_quota_allows_leaves_nothing():
     assert Capacity(limits={"a": 2}, used={"a": 5, "b": 1}, side_by_side=1, read_at=NOON).free == {"a": 0}
 
 
-def planned(facts, kind=Kind.FAILOVER, policy=POLICY):
+def planned(facts, kind=Kind.FAILOVER, policy=POLICY, capacity=None):
     where = Direction(here=HERE, there=THERE, kind=kind)
     return draw(
-        [facts], where, policy=(policy, "1"), capacity=None, began_at=NOON, now=NOON, side_by_side=1
+        [facts], where, policy=policy, capacity=capacity, began_at=NOON, now=NOON, side_by_side=1
     ).plan  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from mldr.domain.arc import ClusterEndpoint, read_controls, read_endpoints, rotated, states_for
 from mldr.domain.identity import ModelKey
-from mldr.domain.routing import CheckTimes, Front, SwitchKind, plan_route
+from mldr.domain.routing import CheckTimes, Front, Spread, SwitchKind, plan_route
 from mldr.domain.switches import of_home, of_standby, total
 from mldr.errors import RoutingRefused
 
@@ -16,19 +16,34 @@ FRONTS = {name: Front(region=name, host=f"h.{name}.example", target=f"t.{name}.e
 ARN = "arn:aws:route53-recovery-control::123456789012:controlpanel/p/routingcontrol/{}"
 
 
-def route(kind):
+SPREADS = {"alone": None, "weight": Spread(by="weight", weight=30), "latency": Spread(by="latency")}
+
+
+def route(kind, spread=None):
     return plan_route(
         CHURN, "models.example", active=FRONTS[HOME], standby=FRONTS[AWAY],
-        times=CheckTimes(interval=10, threshold=3, ttl=30), kind=SwitchKind(kind),
+        times=CheckTimes(interval=10, threshold=3, ttl=30), kind=SwitchKind(kind), spread=spread,
     )  # fmt: skip
 
 
-def answers(graph, leaves):
-    """The region that Route 53 answers when the leaves are healthy or not."""
+def judged(graph, leaves):
+    """What Route 53 believes of every check when the leaves are healthy or not."""
     found = dict(leaves)
     for check in graph.calculated_checks:
         healthy = sum(found[child] for child in check.children) >= check.threshold
         found[check.role] = healthy is not check.inverted
+    return found
+
+
+def answered(graph, leaves):
+    """The regions that a shared name may be answered with: all of them when none is healthy."""
+    found = judged(graph, leaves)
+    return {record.region for record in graph.records if found[record.check]} or {HOME, AWAY}
+
+
+def answers(graph, leaves):
+    """The region that Route 53 answers when the leaves are healthy or not."""
+    found = judged(graph, leaves)
     primary, secondary = (found[record.check] for record in graph.records)
     return AWAY if secondary and not primary else HOME
 
@@ -45,9 +60,35 @@ def test_with_metrics_it_does_too_and_a_home_that_took_back_wins(endpoint, taken
     assert answers(route("metric"), leaves) == (AWAY if not taken and not returned else HOME)
 
 
+@pytest.mark.parametrize("by", ["weight", "latency"])
+@pytest.mark.parametrize(("endpoint", "off", "peer"), [*product((True, False), repeat=3)])
+def test_a_shared_name_is_answered_by_whoever_is_well_and_by_the_standby_alone_once_it_took_over(
+    by, endpoint, off, peer
+):
+    graph = route("https", SPREADS[by])
+    well = {region for region, up in ((HOME, endpoint), (AWAY, peer)) if up}
+    wanted = (well or {HOME, AWAY}) if off else {AWAY}
+    assert answered(graph, {"endpoint": endpoint, "takeover": off, "peer": peer}) == wanted
+
+
+@pytest.mark.parametrize(("endpoint", "taken", "returned", "peer"), [*product((True, False), repeat=4)])
+def test_with_metrics_a_shared_name_is_answered_alike(endpoint, taken, returned, peer):
+    leaves = {"endpoint": endpoint, "taken": taken, "returned": returned, "peer": peer}
+    off = taken or returned
+    wanted = answered(route("https", SPREADS["weight"]), {"endpoint": endpoint, "takeover": off, "peer": peer})
+    assert answered(route("metric", SPREADS["weight"]), leaves) == wanted
+
+
+def test_losing_one_of_two_regions_that_answer_moves_no_switch():
+    graph = route("https", SPREADS["weight"])
+    assert answered(graph, {"endpoint": True, "takeover": True, "peer": True}) == {HOME, AWAY}
+    assert answered(graph, {"endpoint": False, "takeover": True, "peer": True}) == {AWAY}
+    assert answered(graph, {"endpoint": True, "takeover": True, "peer": False}) == {HOME}
+
+
 def test_checks_are_in_an_order_in_which_they_can_be_made():
-    for kind in SwitchKind:
-        graph = route(kind)
+    for kind, spread in product(SwitchKind, SPREADS.values()):
+        graph = route(kind, spread)
         made = {check.role for check in (*graph.endpoint_checks, *graph.metric_checks)}
         for check in graph.calculated_checks:
             assert set(check.children) <= made
@@ -62,8 +103,48 @@ def test_both_kinds_have_the_same_names_and_records():
     assert (paths.kind, metrics.kind) == (SwitchKind.HTTPS, SwitchKind.METRIC)
 
 
-def test_a_graph_that_was_stored_before_there_were_metrics_is_still_the_same():
-    stored = route("https").model_dump(exclude={"metric_checks": True, "calculated_checks": {"__all__": {"needed"}}})
+def test_a_shared_name_has_a_canary_of_its_standby_and_another_one_has_not():
+    assert route("https").beside_name is None
+    for kind, by in product(SwitchKind, ("weight", "latency")):
+        graph = route(kind, SPREADS[by])
+        assert graph.beside_name == "_beside.churn.models.example"
+        assert [(one.value, one.check) for one in graph.canaries if one.name == graph.beside_name] == [
+            ("healthy", "peer"), ("unhealthy", None),
+        ]  # fmt: skip
+
+
+def test_what_is_checked_of_the_standby_is_its_own_health_where_its_data_is():
+    [path] = [one for one in route("https", SPREADS["latency"]).endpoint_checks if one.role == "peer"]
+    assert (path.host, path.path, path.inverted) == (FRONTS[AWAY].host, "/models/churn/health", False)
+    [metric] = [one for one in route("metric", SPREADS["latency"]).metric_checks if one.role == "peer"]
+    assert (metric.region, metric.metric, metric.unknown) == (AWAY, "DeepHealth", "Unhealthy")
+
+
+def test_a_weight_is_the_percent_of_answers_that_name_the_standby():
+    assert {one.region: one.weight for one in route("https", SPREADS["weight"]).records} == {HOME: 70, AWAY: 30}
+    assert {one.region: one.weight for one in route("https", SPREADS["latency"]).records} == {HOME: None, AWAY: None}
+
+
+def test_a_record_of_another_policy_is_another_record():
+    """Route 53 takes a record of the same identifier for the same one."""
+    every = [record.identifier for spread in SPREADS.values() for record in route("https", spread).records]
+    assert len(set(every)) == 6
+
+
+def test_sharing_a_name_leaves_every_other_check_as_it_is():
+    for kind, by in product(SwitchKind, ("weight", "latency")):
+        alone, shared = route(kind), route(kind, SPREADS[by])
+        for checks in ("endpoint_checks", "metric_checks", "calculated_checks"):
+            assert set(getattr(alone, checks)) <= set(getattr(shared, checks))
+        assert set(alone.canaries) <= set(shared.canaries)
+
+
+LATER = {"__all__": {"region", "weight"}}
+
+
+def test_a_graph_that_was_stored_by_an_older_release_is_still_the_same():
+    later = {"metric_checks": True, "spread": True, "beside_name": True, "records": LATER, "canaries": LATER}
+    stored = route("https").model_dump(exclude={**later, "calculated_checks": {"__all__": {"needed"}}})
     assert type(route("https")).model_validate(stored) == route("https")
 
 

@@ -115,3 +115,14 @@ def test_a_code_that_means_something_here_wins(code, leaf):
 def test_a_code_that_nobody_knows_stays_what_it_is():
     with pytest.raises(ClientError, match="SomethingNew"):
         failing(refused("SomethingNew"))
+
+
+def test_what_is_made_while_an_environment_starts_is_made_in_lambda_alone(environment, monkeypatch):
+    made = wiring.World(settings.load())
+    monkeypatch.setattr(wiring, "world", lambda: made)
+    wiring.at_start("tokens", clients=["sagemaker-runtime"])
+    assert (made._clients, "tokens" in vars(made)) == ({}, False)
+    environment.setenv("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001")
+    wiring.at_start("tokens", clients=["sagemaker-runtime"])
+    assert sorted(service for service, _ in made._clients) == ["sagemaker-runtime", "secretsmanager"]
+    assert "tokens" in vars(made)

@@ -7,7 +7,18 @@ from hypothesis import strategies as st
 from mldr.domain.identity import ModelKey
 from mldr.domain.model_rules import Tier
 from mldr.domain.serving import PlannedModel, ServingPlan
-from mldr.domain.tiers import Held, Situation, Verb, Wanted, at_floor, converge, standing_name, wanted_of
+from mldr.domain.tiers import (
+    Held,
+    Situation,
+    Verb,
+    Wanted,
+    at_floor,
+    converge,
+    counts_beside,
+    for_both,
+    standing_name,
+    wanted_of,
+)
 from mldr.domain.warming import Count
 
 CHURN = ModelKey(registry="sagemaker", name="churn")
@@ -149,3 +160,79 @@ def test_nothing_that_would_raise_it_is_created_with_it():
     made = at_floor(full, 1)
     assert made.targets == ()
     assert "ShadowProductionVariants" not in made.config
+
+
+def both_scale(plan):
+    """The plan with autoscaling of a variant, of a shadow and of a component, and a schedule."""
+    target = {"MinCapacity": 1, "MaxCapacity": 4}
+    resources = ("endpoint/m/variant/a", "endpoint/m/variant/s", "inference-component/c")
+    return plan.model_copy(
+        update={
+            "targets": tuple({"ResourceId": one, **target} for one in resources),
+            "policies": tuple({"ResourceId": one} for one in resources),
+            "schedules": ({"ResourceId": resources[0], "ScalableTargetAction": {"MinCapacity": 2, "MaxCapacity": 6}},
+                          {"ResourceId": resources[1]}),
+            "components": ({"InferenceComponentName": "c"},),
+        }
+    )  # fmt: skip
+
+
+def test_what_answers_beside_the_home_may_grow_to_twice_its_size_and_has_no_shadows():
+    made = for_both(both_scale(plan(2, ShadowProductionVariants=[{"VariantName": "s"}])))
+    assert made.capacity == {"a": 2}
+    assert "ShadowProductionVariants" not in made.config
+    assert [(one["ResourceId"], one["MinCapacity"], one["MaxCapacity"]) for one in made.targets] == [
+        ("endpoint/m/variant/a", 1, 8),
+        ("inference-component/c", 1, 8),
+    ]
+    assert [one["ResourceId"] for one in made.policies] == ["endpoint/m/variant/a", "inference-component/c"]
+    assert [one["ScalableTargetAction"] for one in made.schedules] == [{"MinCapacity": 2, "MaxCapacity": 12}]
+    assert made.components
+
+
+def test_the_instances_that_a_variant_manages_itself_may_grow_as_well():
+    full = plan(2)
+    [variant] = full.config["ProductionVariants"]
+    managed = {"Status": "ENABLED", "MinInstanceCount": 1, "MaxInstanceCount": 3}
+    full = full.model_copy(update={"config": {"ProductionVariants": [{**variant, "ManagedInstanceScaling": managed}]}})
+    [made] = for_both(full).config["ProductionVariants"]
+    assert made["ManagedInstanceScaling"] == {**managed, "MaxInstanceCount": 6}
+
+
+def test_it_is_found_by_the_name_of_what_was_captured():
+    full = both_scale(plan(2))
+    assert standing_name(full, CHURN, "v1-12345678") == standing_name(
+        plan(9, components=full.components), CHURN, "v1-12345678"
+    )
+
+
+@pytest.mark.parametrize(
+    ("scales", "answers", "there", "asked"),
+    [
+        (False, False, 1, {"a": 4}),
+        (False, True, 1, {"a": 4}),
+        (False, True, 9, {"a": 4}),
+        (True, False, 1, {"a": 4}),
+        (True, False, 9, {}),
+        (True, False, None, {"a": 4}),
+        (True, True, 1, {}),
+        (True, True, 9, {}),
+    ],
+)
+def test_what_scales_by_itself_is_made_as_large_as_the_home_before_it_answers_and_then_left_alone(
+    scales, answers, there, asked
+):
+    full = both_scale(plan(4)) if scales else plan(4)
+    held_there = {} if there is None else {"a": Count(current=there, desired=there)}
+    assert counts_beside(full, held_there, answers=answers) == asked
+
+
+def test_an_active_active_endpoint_is_scaled_for_another_reason_than_a_floor():
+    small = held(NAMES[0], count=1)
+    now = Situation(
+        model=CHURN, region="r", tier=Tier.ACTIVE_ACTIVE, held=(small,),
+        wanted=Wanted(name=NAMES[0], recovery_point="v1", counts={"a": 2}),
+    )  # fmt: skip
+    [action] = converge(now).actions
+    assert (action.verb, action.counts) == (Verb.SCALE, {"a": 2})
+    assert "as large as it serves at home" in action.reason

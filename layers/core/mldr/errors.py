@@ -5,7 +5,8 @@
     - Throttled
     - RegionUnreachable
     - LostRace              another writer was first: read again and decide again
-    - ChecksNotReported     Route 53 is not seen yet to believe that the takeover switch is off
+    - ChecksNotReported     Route 53 is not seen yet to believe what is true of the switch, or of the standby
+    - RecordsChanged        somebody else changed a name's records at the same moment
     - NotConfirmed          the switch is flipped, but the outside does not see it yet
     - PeerSilent            the peer's gateway does not say who serves a model
     - RegionSwitchUnderway  ARC Region switch is to ask again
@@ -35,6 +36,7 @@
     - StaleEpoch            the peer was seen to hold a higher epoch
     - WrongDirection        a failback runs in a model's home, a move in its standby
     - PeerLagging           what the peer serves is not protected here yet
+    - DrainTooShort         a planned move would fail requests: the old side stops before DNS has moved
     - NothingToClear
     - RoutingRefused        ARC refused to set routing controls, or the parameters that name them are wrong
     - EndpointFailed
@@ -69,6 +71,10 @@ class LostRace(Retryable):
 
 class ChecksNotReported(Retryable):
     """Route 53 does not yet believe what it will: a new inverted check starts unhealthy."""
+
+
+class RecordsChanged(Retryable):
+    """What stood under a name was not what had been read of it a moment before."""
 
 
 class NotConfirmed(Retryable):
@@ -194,6 +200,10 @@ class WrongDirection(Permanent):
 
 class PeerLagging(Permanent):
     """What the peer serves is not protected in this region yet."""
+
+
+class DrainTooShort(Permanent):
+    """The policy lets the old side of a planned move stop before DNS has moved its clients."""
 
 
 class NothingToClear(Permanent):

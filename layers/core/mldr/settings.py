@@ -29,6 +29,7 @@ class Settings(BaseModel):
     failovers_side_by_side: int = Field(default=10, ge=1, le=1000)
     pages_topic_arn: str = ""
     gateway_secret: str = ""
+    gateway_environments: int = Field(default=4, ge=0, le=500)  # made ready at once, before traffic moves
     prediction_table: str = ""
     prediction_queue_url: str = ""
     witness_host: str = ""

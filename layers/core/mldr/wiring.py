@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -10,50 +11,31 @@ import botocore.session
 
 from mldr import settings
 from mldr.domain.routing import SwitchKind
-from mldr.ports import (
-    Bus,
-    Catalog,
-    Clock,
-    Clusters,
-    Copier,
-    Datasets,
-    Decisions,
-    DigestJobs,
-    Dns,
-    EvidenceStore,
-    Fronts,
-    Goldens,
-    Images,
-    Metrics,
-    Offers,
-    Outside,
-    OwnEndpoints,
-    Pager,
-    PolicyStore,
-    PredictionCache,
-    Proofs,
-    Quotas,
-    RegionFacts,
-    Registry,
-    Restorer,
-    RoutingControls,
-    Scrubs,
-    Serving,
-    ServingCaptures,
-    ServingSource,
-    Sources,
-    StandingEndpoints,
-    SwitchSignal,
-    Tokens,
-    Vault,
-    VaultBytes,
-    Workflows,
-)
 from mldr.sdk import AT_ONCE, CACHE, CONFIG, ONE_OF_FIVE, PROMPT
 
 if TYPE_CHECKING:
     from mldr.domain.arc import ClusterEndpoint
     from mldr.domain.kserve_rules import ClusterRule
+    from mldr.ports.catalog import Catalog, RegionFacts
+    from mldr.ports.datasets import Datasets, Restorer
+    from mldr.ports.health import Decisions, Goldens, Proofs, Survivors
+    from mldr.ports.outside import Dns, Fronts, Outside, RoutingControls, SwitchSignal, Tokens
+    from mldr.ports.registry import Images, Registry
+    from mldr.ports.serving import (
+        Clusters,
+        Offers,
+        OwnEndpoints,
+        PredictionCache,
+        Quotas,
+        ScalingLimits,
+        Serving,
+        ServingCaptures,
+        ServingSource,
+        StandingEndpoints,
+    )
+    from mldr.ports.sources import Sources
+    from mldr.ports.stack import Bus, Clock, Metrics, Pager, PolicyStore, Workflows
+    from mldr.ports.vault import Copier, DigestJobs, EvidenceStore, Scrubs, Vault, VaultBytes
     from mldr.steps.cache_predictions import Predictions
     from mldr.steps.deep_health import DeepHealth
     from mldr.steps.know_leader import Leaders
@@ -143,6 +125,18 @@ class World:
         from mldr.aws.decisions import DynamoDecisions
 
         return DynamoDecisions(self._client("dynamodb"), table=self.env.catalog_table)
+
+    @cached_property
+    def survivors(self) -> Survivors:
+        from mldr.aws.survivors import DynamoSurvivors
+
+        return DynamoSurvivors(self._client("dynamodb"), table=self.env.catalog_table)
+
+    @cached_property
+    def scaling_limits(self) -> ScalingLimits:
+        from mldr.aws.scaling_limits import AutoScalingLimits
+
+        return AutoScalingLimits(lambda: self._client("application-autoscaling"))
 
     @cached_property
     def proofs(self) -> Proofs:
@@ -286,7 +280,7 @@ class World:
     def own_endpoints(self) -> OwnEndpoints:
         from mldr.aws.own_endpoints import SageMakerOwnEndpoints
 
-        return SageMakerOwnEndpoints(self._client("sagemaker"))
+        return SageMakerOwnEndpoints(lambda: self._client("sagemaker"))
 
     @cached_property
     def standing_endpoints(self) -> StandingEndpoints:
@@ -461,3 +455,17 @@ class World:
 def world() -> World:
     """Build the real world once per execution environment. Raises BadSettings."""
     return World(settings.load())
+
+
+def at_start(*adapters: str, clients: Sequence[str] = ()) -> None:
+    """Make adapters and clients of services while an execution environment of Lambda starts; does nothing elsewhere.
+
+    Nothing is asked over the network: what hangs may cost a start no time. Raises BadSettings.
+    """
+    if "AWS_LAMBDA_RUNTIME_API" not in os.environ:
+        return
+    made = world()
+    for name in adapters:
+        getattr(made, name)
+    for service in clients:
+        made._client(service)

@@ -69,6 +69,11 @@ class Network:
     def announcement(self, host: str, model: ModelKey) -> Announcement | None:
         return self._wire.cross("http", "GET", lambda: self._announcement(host, model))
 
+    def warm(
+        self, host: str, model: ModelKey, body: bytes, content_type: str, token: str, *, requests: int
+    ) -> list[float]:
+        return self._wire.cross("http", "POST", lambda: [1.0] * requests)
+
     def _announcement(self, host: str, model: ModelKey) -> Announcement | None:
         found = API_HOST.match(host)
         status, body = self._gateway(found["region"], f"/models/{model.name}/epoch") if found else (404, "")

@@ -49,6 +49,7 @@ class Story:
             "approved again": self._approved_again,
             "outage": self._outage,
             "warmer": self._warmer,
+            "shared": self._shared,
         }
         if chapter not in self.saved:
             chapters[chapter]()
@@ -94,6 +95,13 @@ class Story:
         """What is protected has become a warm standby in the policy, and nothing stands yet."""
         self.begin("captured")
         self._publish_policy("warm-standby")
+
+    def _shared(self) -> None:
+        """Both regions are to answer what is protected: an endpoint stands, and nobody is sent to it yet."""
+        self.begin("captured")
+        self._publish_policy("active-active\n    active_active: {by: weight, weight: 50}")
+        assert self.converge()
+        self.regions.pass_time()
 
     def converge(self) -> bool:
         """Tell the standby that its tiers are due; whether the message was handled."""

@@ -48,6 +48,18 @@ def test_a_restore_of_a_captured_state_that_dies_ends_with_that_state(story: Sto
     assert [one["CurrentInstanceCount"] for one in described["ProductionVariants"]] == [3]
 
 
+def test_whenever_a_look_dies_that_lets_a_standby_answer_the_next_one_ends_it(story: Story) -> None:
+    """With Route 53, DynamoDB and SageMaker as they are: clients are sent there once it answers, and no sooner."""
+    play = Play(story, "shared", lambda _: story.converge())
+    assert play.crash("converge_serving", retried=False) == []
+    assert {call.operation for call in play.calls} >= {"InvokeEndpoint", "PutItem", "ChangeResourceRecordSets"}
+    route, knowledge = catalog().route(MODEL), catalog().leadership(MODEL)
+    assert route
+    assert route.spread
+    assert knowledge.beside
+    assert knowledge.beside.counts == {"all": 3}
+
+
 def test_converging_that_dies_is_made_good(story: Story) -> None:
     """Half an endpoint is completed, and none is made twice."""
     play = Play(story, "warmer", lambda _: story.converge())

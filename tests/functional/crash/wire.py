@@ -16,7 +16,16 @@ from mldr.aws.s3_wire import S3Wire
 READS = ("Get", "Head", "List", "Describe", "Query", "GET", "TXT", "CNAME")
 
 # What the functions ask of S3 without boto3.
-OWN_CALLS = ("CopyObject", "UploadPartCopy", "HeadObject", "GetObject", "PutObjectRetention", "ListObjectVersions")
+OWN_CALLS = (
+    "CopyObject",
+    "UploadPartCopy",
+    "HeadObject",
+    "GetObject",
+    "PutObject",
+    "PutObjectRetention",
+    "ListObjectVersions",
+    "GetBucketVersioning",
+)
 
 
 class Died(BaseException):

@@ -193,6 +193,17 @@ def test_more_events_than_slots_wait_their_turn(cloud: SmallCloud) -> None:
     assert len(set(seen)) <= 4
 
 
+def test_a_process_that_is_there_does_not_wait_for_the_start_of_another(
+    cloud: SmallCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All functions together are bounded in what they start: who asks a warm one is not to queue behind that."""
+    cloud.function("ready", PROBE)
+    first, _ = call(cloud, "ready", {})
+    monkeypatch.setattr("localcloud.lambda_runtime.TOTAL", 0)
+    monkeypatch.setattr("localcloud.lambda_runtime.SLOT_SECONDS", 1.0)
+    assert call(cloud, "ready", {})[0]["pid"] == first["pid"]
+
+
 def test_a_failed_region_kills_its_workers_and_only_those(cloud: SmallCloud) -> None:
     for region in (HERE, THERE):
         cloud.function("regional", PROBE, region=region)

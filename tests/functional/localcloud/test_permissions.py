@@ -266,6 +266,20 @@ def test_an_alarm_is_put_by_its_name_in_its_region(endpoint: OneEndpoint) -> Non
     assert "alarm:other" in denied(put, AlarmName="other", **alarm)
 
 
+def test_what_may_be_scaled_is_told_by_its_service_and_its_dimension(endpoint: OneEndpoint) -> None:
+    counts = "sagemaker:variant:DesiredInstanceCount"
+    only = {
+        "application-autoscaling:scalable-dimension": counts,
+        "application-autoscaling:service-namespace": "sagemaker",
+    }
+    endpoint.function("worker", [allow("application-autoscaling:RegisterScalableTarget", StringEquals=only)])
+    register = endpoint.client("application-autoscaling", key=KEY).register_scalable_target
+    target = {"ServiceNamespace": "sagemaker", "ResourceId": "endpoint/x/variant/y", "MaxCapacity": 2}
+    assert not denied(register, ScalableDimension=counts, **target)
+    copies = "sagemaker:inference-component:DesiredCopyCount"
+    assert "RegisterScalableTarget" in denied(register, ScalableDimension=copies, **target)
+
+
 def test_only_what_carries_a_tag_can_be_deleted_by_it(endpoint: OneEndpoint) -> None:
     sagemaker = endpoint.client("sagemaker")
     for name, tags in (("ours", [{"Key": "mldr:owner", "Value": "mldr"}]), ("theirs", [])):
@@ -277,3 +291,20 @@ def test_only_what_carries_a_tag_can_be_deleted_by_it(endpoint: OneEndpoint) -> 
     worker = endpoint.client("sagemaker", key=KEY)
     assert not denied(worker.delete_model, ModelName="ours")
     assert "sagemaker:DeleteModel" in denied(worker.delete_model, ModelName="theirs")
+
+
+def test_only_what_carries_a_tag_can_be_asked_by_it(endpoint: OneEndpoint) -> None:
+    sagemaker = endpoint.client("sagemaker")
+    container = {"Image": "123456789012.dkr.ecr.ap-southeast-3.amazonaws.com/x:1"}
+    variant: Any = {"VariantName": "a", "ModelName": "m", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
+    sagemaker.create_model(
+        ModelName="m", ExecutionRoleArn="arn:aws:iam::123456789012:role/serve", PrimaryContainer=container
+    )
+    sagemaker.create_endpoint_config(EndpointConfigName="c", ProductionVariants=[variant])
+    for name, tags in (("ours", [{"Key": "mldr:owner", "Value": "mldr"}]), ("theirs", [])):
+        sagemaker.create_endpoint(EndpointName=name, EndpointConfigName="c", Tags=tags)
+    owned = {"aws:ResourceTag/mldr:owner": "mldr"}
+    endpoint.function("worker", [allow("sagemaker:InvokeEndpoint", StringEquals=owned)])
+    ask = endpoint.client("sagemaker-runtime", key=KEY).invoke_endpoint
+    assert "sagemaker:InvokeEndpoint" in denied(ask, EndpointName="theirs", Body=b"")
+    assert not denied(ask, EndpointName="ours", Body=b"")

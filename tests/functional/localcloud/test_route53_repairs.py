@@ -192,6 +192,17 @@ def test_deleting_one_set_identifier_leaves_other_names_alone(world: World) -> N
             "two records of the same failover role",
         ),
         (record(), record(Type="CNAME", ResourceRecords=[{"Value": "x.test"}]), "conflicts with other records"),
+        (
+            record(SetIdentifier="a", Failover="PRIMARY"),
+            record(SetIdentifier="b", Weight=50),
+            "mixes routing policies",
+        ),
+        (record(SetIdentifier="a", Weight=50), record(SetIdentifier="b", Region="eu-west-1"), "mixes routing policies"),
+        (
+            record(SetIdentifier="a", Region="eu-west-1"),
+            record(SetIdentifier="b", Region="eu-west-1"),
+            "two latency records of the same region",
+        ),
     ],
 )
 def test_records_that_exclude_each_other_are_refused(
@@ -202,12 +213,52 @@ def test_records_that_exclude_each_other_are_refused(
         world.change(("CREATE", second))
 
 
+PAIR = [record(SetIdentifier=name.lower(), Failover=name) for name in ("PRIMARY", "SECONDARY")]
+SHARED = [record(SetIdentifier=f"weight-{name}", Weight=50) for name in ("a", "b")]
+
+
+def test_a_name_changes_its_policy_in_one_batch_and_in_no_other_way(world: World) -> None:
+    def held() -> list[str | None]:
+        return [identifier for _, _, identifier in world.records()]
+
+    world.change(*(("CREATE", one) for one in PAIR))
+    for halves in ([("UPSERT", one) for one in SHARED], [("DELETE", PAIR[0]), ("UPSERT", SHARED[0])]):
+        with pytest.raises(ClientError, match="mixes routing policies"):
+            world.change(*halves)
+        assert held() == ["primary", "secondary"]
+    world.change(*(("DELETE", one) for one in PAIR), *(("UPSERT", one) for one in SHARED))
+    assert held() == ["weight-a", "weight-b"]
+    world.change(*(("DELETE", one) for one in SHARED), *(("UPSERT", one) for one in PAIR))
+    assert held() == ["primary", "secondary"]
+
+
+@pytest.mark.parametrize("other", [{"Weight": 51}, {"TTL": 6}, {"HealthCheckId": "nobody"}])
+def test_a_deletion_repeats_every_value_of_a_record(world: World, other: dict[str, Any]) -> None:
+    world.change(("CREATE", SHARED[0]))
+    with pytest.raises(ClientError, match="values provided do not match"):
+        world.change(("DELETE", SHARED[0] | other))
+    world.change(("DELETE", SHARED[0]))
+    assert world.records() == []
+
+
+def test_a_record_is_deleted_once_in_a_batch(world: World) -> None:
+    world.change(("CREATE", record()))
+    with pytest.raises(ClientError, match="more than once"):
+        world.change(("DELETE", record()), ("UPSERT", record()), ("DELETE", record()))
+
+
 @pytest.mark.parametrize(
     ("described", "text"),
     [
         (record(GeoLocation={"CountryCode": "SG"}, SetIdentifier="g"), "GeoLocation"),
         (record(Failover="PRIMARY"), "SetIdentifier"),
         (record(SetIdentifier="p"), "SetIdentifier"),
+        (record(SetIdentifier="p" * 129, Weight=1), "128 characters"),
+        (record(SetIdentifier="p", Weight=256), "from 0 to 255"),
+        (
+            record(SetIdentifier="p", Weight=1, ResourceRecords=[{"Value": "192.0.2.1"}, {"Value": "192.0.2.2"}]),
+            "has one value",
+        ),
         ({"Name": "iris.models.mldr.test", "Type": "A", "TTL": 5}, "Expected exactly one of"),
     ],
 )

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from mldr.errors import Throttled
-from mldr.events import SOURCE
+from mldr.events.detail_types import SOURCE
 from mldr.sdk import translated
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ MODEL#<model>          POINT#<id>        a recovery point (a Record)
 MODEL#<model>          EPOCH             the current epoch
 MODEL#<model>          SWITCH            the takeover switch, once flipped; `off` once this region stood down
 MODEL#<model>          SWITCH#PEER       what the peer was last seen to announce
+MODEL#<model>          SWITCH#BESIDE     what answers here beside the home; `off` once it is withdrawn
 STANDINGS              <model>           one item per model of which the peer announced something
 MODEL#<model>          ROUTE             the onboarded Route 53 graph and its check ids
 MODEL#<model>          HEALTH            what the last health round left
@@ -30,7 +31,7 @@ from mldr.domain.capacity import Capacity
 from mldr.domain.failover import Epoch, Takeover
 from mldr.domain.health import HealthState
 from mldr.domain.identity import Frozen, ModelKey
-from mldr.domain.leadership import Leadership, Standing
+from mldr.domain.leadership import Beside, Leadership, Standing
 from mldr.domain.recovery_point import Phase, Record
 from mldr.domain.routing import Route
 from mldr.domain.transfers import Transfer, WorkItem
@@ -39,10 +40,10 @@ from mldr.sdk import code, translated
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef, WriteRequestTypeDef
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, TransactWriteItemTypeDef, WriteRequestTypeDef
 
 _POINT = "POINT#"
-_SWITCH, _PEER = "SWITCH", "SWITCH#PEER"  # one query reads both
+_SWITCH, _PEER, _BESIDE = "SWITCH", "SWITCH#PEER", "SWITCH#BESIDE"  # one query reads all
 _DONE = "#DONE"
 KEPT = dt.timedelta(days=90)  # how long the progress of a transfer can be looked at
 BATCH = 25  # items of one BatchWriteItem
@@ -81,7 +82,7 @@ class DynamoCatalog:
         """Write all but what others may have noted since the record was read: a withdrawal must not be lost."""
         lost = LostRace(f"{record.recovery_point}: attempt {attempt} is over, or the point is sealed")
         fields = {**_fields(record), "reason": {"S": record.reason}}
-        written = {name: value for name, value in fields.items() if name not in ("withdrawn", "damaged", "target_arn")}
+        written = {name: value for name, value in fields.items() if name not in _NOTED}
         with translated("write a recovery point", ConditionalCheckFailedException=lost):
             item = self._dynamodb.update_item(
                 TableName=self._table,
@@ -199,13 +200,14 @@ class DynamoCatalog:
 
     def leadership(self, model: ModelKey) -> Leadership:
         found = {item["sk"]["S"]: item for item in self._query(_pk(model), _SWITCH)}
-        switch, peer = found.get(_SWITCH), found.get(_PEER)
+        switch, peer, beside = found.get(_SWITCH), found.get(_PEER), found.get(_BESIDE)
         takeover = Takeover.model_validate_json(switch["body"]["S"]) if switch else None
         off = switch is not None and "off" in switch
         return Leadership(
             takeover=None if off else takeover,
             former=takeover if off else None,
             standing=Standing.model_validate_json(peer["body"]["S"]) if peer else None,
+            beside=Beside.model_validate_json(beside["body"]["S"]) if beside and "off" not in beside else None,
         )
 
     def standing(self, model: ModelKey) -> Standing | None:
@@ -247,6 +249,26 @@ class DynamoCatalog:
                 )
         except LostRace:
             return
+
+    def put_beside(self, model: ModelKey, beside: Beside, previous: Beside | None) -> None:
+        self._write_beside(model, beside, previous, {})
+
+    def withdraw_beside(self, model: ModelKey, beside: Beside) -> None:
+        """What is off keeps its item: nothing of this table is ever deleted by a function."""
+        self._write_beside(model, beside, beside, {"off": {"BOOL": True}})
+
+    def _write_beside(
+        self, model: ModelKey, beside: Beside, previous: Beside | None, more: dict[str, AttributeValueTypeDef]
+    ) -> None:
+        fields = {"mark": {"S": beside.mark}, "body": {"S": beside.model_dump_json()}, **more}
+        condition = "attribute_not_exists(pk) OR attribute_exists(#off)"
+        names, values = {"#off": "off"}, {}
+        if previous:
+            condition = "#mark = :mark AND attribute_not_exists(#off)"
+            names, values = {**names, "#mark": "mark"}, {":mark": {"S": previous.mark}}
+        lost = LostRace(f"{model}: what answers beside the home was changed by another at the same time")
+        with translated("write what answers beside the home", ConditionalCheckFailedException=lost):
+            self._put(_pk(model), _BESIDE, fields, condition, values, names)
 
     # routes and health
 
@@ -408,7 +430,8 @@ def _epoch_fields(epoch: Epoch) -> dict[str, Any]:
 
 
 # What `annotate` sets stands beside the body, so that it needs no read before its write.
-_ANNOTATIONS = ("target_arn", "withdrawn", "damaged", "reason")
+_NOTED = ("target_arn", "withdrawn", "damaged", "tier_tag", "criticality_tag")
+_ANNOTATIONS = (*_NOTED, "reason")
 
 
 def _fields(record: Record) -> dict[str, Any]:

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 WINDOW = 4096  # entries in memory at once
 WORTH_A_PAGE = 50  # copies whose versions a listing finds sooner than as many HEADs at once
-PACE = PaceLimits(ceiling=32)
+PACE = PaceLimits(ceiling=128)  # of one function; what the server bears of it, the pace finds out
 
 
 @dataclass
@@ -127,9 +127,10 @@ class S3Copier:
                 turn += 1
 
     def _all(self, jobs: list[Job], wanted: Wanted) -> Iterator[tuple[Job, Entry]]:
-        """Yield every job with its verified copy, as they come; those whose version was not told come last."""
+        """Yield every job with its verified copy, as they come; of many, those whose version was not told come last."""
         untold: list[Job] = []
-        for job, entry in self._calls.each(lambda job: self._one(job, wanted), jobs):
+        few = len(jobs) < WORTH_A_PAGE
+        for job, entry in self._calls.each(lambda job: self._one(job, wanted, few=few), jobs):
             if entry is None:
                 untold.append(job)
             else:
@@ -148,8 +149,8 @@ class S3Copier:
         for _ in self._calls.each(lambda entry: self._ends.lock(entry, entry.version_id, retention), entries):
             pass
 
-    def _one(self, job: Job, wanted: Wanted) -> Entry | None:
-        """Return the verified copy; None when it is made, but the server did not tell its version."""
+    def _one(self, job: Job, wanted: Wanted, *, few: bool) -> Entry | None:
+        """Return the verified copy; None when it is made, and its version is left to a listing with those of others."""
         entry, retention = job.entry, wanted.retention
         if entry.copied and not wanted.anew:
             if retention:
@@ -157,7 +158,7 @@ class S3Copier:
             return entry
         if job.copy is None:
             self._make(job, wanted, fresh=not wanted.anew)
-        return None if job.untold else self._told(job, wanted)
+        return None if job.untold and not few else self._told(job, wanted)
 
     def _told(self, job: Job, wanted: Wanted) -> Entry:
         entry, retention = job.entry, wanted.retention
@@ -242,7 +243,7 @@ class S3Copier:
     def _keeps_versions(self) -> bool:
         """Whether the bucket has versions that the answer to a copy did not tell; S3 tells them."""
         with translated(f"describe bucket {self._bucket}"):
-            return self._vault.get_bucket_versioning(Bucket=self._bucket).get("Status") == "Enabled"
+            return self._ends.vault.get_bucket_versioning(self._bucket) == "Enabled"
 
     def _there(self, entry: Entry) -> Shown:
         """Describe what is at the key. When nothing is, it was the source that failed the request's conditions."""

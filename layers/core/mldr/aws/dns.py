@@ -1,16 +1,16 @@
-"""Route 53's control plane: used when a model is onboarded, never during recovery."""
+"""Route 53's control plane: used when a model is onboarded or its tier changes, never during recovery."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mldr.aws.metrics import NAMESPACE, dimensions
 from mldr.domain.identity import ModelKey
-from mldr.domain.routing import CalculatedCheck, CheckTimes, EndpointCheck, FailoverRecord, MetricCheck, Route
-from mldr.errors import ZoneMissing
+from mldr.domain.routing import CalculatedCheck, CheckTimes, EndpointCheck, MetricCheck, Route, RoutedRecord
+from mldr.errors import RecordsChanged, ZoneMissing
 from mldr.sdk import translated
 
 if TYPE_CHECKING:
@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from mypy_boto3_route53 import Route53Client
 
 OPERATORS: dict[str, Any] = {"below": "LessThanThreshold", "reached": "GreaterThanOrEqualToThreshold"}
+PAGE = "300"  # of a listing; a name holds two records of a type
 
 
 class Route53Dns:
-    """Needs route53:CreateHealthCheck, ListHostedZonesByName and ChangeResourceRecordSets.
+    """Needs route53:CreateHealthCheck, ListHostedZonesByName, ListResourceRecordSets and ChangeResourceRecordSets.
 
     For checks that follow metrics: cloudwatch:PutMetricAlarm on mldr-<environment>-switch-* of both regions.
     """
@@ -89,10 +90,40 @@ class Route53Dns:
             "Inverted": False,
         }
 
-    def ensure_records(self, records: Sequence[FailoverRecord], ttl: int, check_ids: dict[str, str]) -> None:
-        changes: list[Any] = [_upsert(record, ttl, check_ids) for record in records]
-        with translated("write the records of a model"):
-            self._route53.change_resource_record_sets(HostedZoneId=self._zone_id(), ChangeBatch={"Changes": changes})
+    def ensure_records(
+        self, records: Sequence[RoutedRecord], ttl: int, check_ids: dict[str, str], *, gone: Sequence[str] = ()
+    ) -> None:
+        """One change batch, all of it or nothing: between the old records and the new ones there is always an answer.
+
+        Route 53 refuses two routing policies under one name, so what is there and not wanted goes in the same batch.
+        See Route53/latest/APIReference/API_ChangeResourceRecordSets, Change Batches and Transactional Changes.
+        """
+        zone = self._zone_id()
+        wanted = [_described(record, ttl, check_ids) for record in records]
+        kept = {(one["Name"], one["Type"], one["SetIdentifier"]) for one in wanted}
+        places = dict.fromkeys([(one["Name"], one["Type"]) for one in wanted] + [(f"{name}.", "TXT") for name in gone])
+        leaving = [
+            one
+            for name, kind in places
+            for one in self._held(zone, name, kind)
+            if (name, kind, one.get("SetIdentifier", "")) not in kept
+        ]
+        changes: list[Any] = [{"Action": "DELETE", "ResourceRecordSet": one} for one in leaving]
+        changes += [{"Action": "UPSERT", "ResourceRecordSet": one} for one in wanted]
+        changed = RecordsChanged(
+            f"Route 53 refused to replace {', '.join(sorted({name for name, _ in places}))} at once: they were changed "
+            "meanwhile, and are read again; if it goes on, look for a protection or for records of others there"
+        )
+        with translated("write the records of a model", InvalidChangeBatch=changed):
+            self._route53.change_resource_record_sets(HostedZoneId=zone, ChangeBatch={"Changes": changes})
+
+    def _held(self, zone: str, name: str, kind: Any) -> Iterator[Any]:
+        """What stands under a name, as it has to be told to delete it. A listing goes on with what comes after it."""
+        with translated(f"read the records of {name}"):
+            listed = self._route53.list_resource_record_sets(
+                HostedZoneId=zone, StartRecordName=name, StartRecordType=kind, MaxItems=PAGE
+            )
+        return (one for one in listed["ResourceRecordSets"] if (one["Name"], one["Type"]) == (name, kind))
 
     def _zone_id(self) -> str:
         with translated(f"find the zone {self._zone}"):
@@ -132,18 +163,21 @@ def _alarm(check: MetricCheck) -> dict[str, Any]:
     }
 
 
-def _upsert(record: FailoverRecord, ttl: int, check_ids: dict[str, str]) -> Any:
+def _described(record: RoutedRecord, ttl: int, check_ids: dict[str, str]) -> Any:
     value = f'"{record.value}"' if record.type == "TXT" else record.value
     health: Any = {"HealthCheckId": check_ids[record.check]} if record.check else {}
     return {
-        "Action": "UPSERT",
-        "ResourceRecordSet": {
-            "Name": record.name,
-            "Type": record.type,
-            "SetIdentifier": record.failover.lower(),
-            "Failover": record.failover,
-            "TTL": ttl,
-            "ResourceRecords": [{"Value": value}],
-            **health,
-        },
+        "Name": f"{record.name}.",
+        "Type": record.type,
+        "SetIdentifier": record.identifier,
+        **_policy(record),
+        "TTL": ttl,
+        "ResourceRecords": [{"Value": value}],
+        **health,
     }
+
+
+def _policy(record: RoutedRecord) -> dict[str, Any]:
+    if record.failover:
+        return {"Failover": record.failover}
+    return {"Region": record.region} if record.weight is None else {"Weight": record.weight}

@@ -10,7 +10,7 @@ from mldr.domain.evidence import GENESIS, Evidence, digest, evidence_key
 from mldr.domain.identity import ModelKey
 from mldr.domain.recovery_point import Retention
 from mldr.errors import LostRace
-from mldr.ports import Vault
+from mldr.ports.vault import Vault
 
 KEPT = dt.timedelta(days=365 * 7)
 

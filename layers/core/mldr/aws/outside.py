@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import http.client
 import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from urllib.parse import urlencode
 
 import dns.exception
@@ -13,10 +16,12 @@ from pydantic import ValidationError
 from mldr.domain.health import Observation, Sight
 from mldr.domain.identity import ModelKey
 from mldr.domain.leadership import Announcement
+from mldr.domain.warming import MARK
 
 TIMEOUT = 4.0  # seconds; Route 53's checkers give a connection as long
 AT_ONCE = 1.0  # seconds; a health check waits for the peer's word, and its checker for two seconds
 WITNESS_TIMEOUT = 6.0  # it waits for the gateway that it looks at as long as the rest of us
+START = 10.0  # seconds; a gateway's environment that has yet to start answers late
 LONGEST = 16 * 1024  # bytes that are read of an answer
 
 
@@ -96,6 +101,31 @@ class PublicNetwork:
             return Announcement.model_validate_json(body) if status == 200 else None
         except (dns.exception.DNSException, OSError, http.client.HTTPException, ValidationError):
             return None
+
+    def warm(
+        self, host: str, model: ModelKey, body: bytes, content_type: str, token: str, *, requests: int
+    ) -> list[float]:
+        headers = {
+            "Host": host, "User-Agent": "mldr-warm", "Authorization": f"Bearer {token}", "Content-Type": content_type,
+            MARK: "1",
+        }  # fmt: skip
+        ask = partial(self._warm, host, f"/models/{model.name}/invocations", body, headers)
+        with ThreadPoolExecutor(requests) as pool:
+            return [took for took in pool.map(lambda _: ask(), range(requests)) if took is not None]
+
+    def _warm(self, host: str, path: str, body: bytes, headers: dict[str, str]) -> float | None:
+        began = time.monotonic()
+        try:
+            connection = self._connection(host, START)
+            try:
+                connection.request("POST", path, body, headers)
+                response = connection.getresponse()
+                response.read()
+            finally:
+                connection.close()
+        except (dns.exception.DNSException, OSError, http.client.HTTPException):
+            return None
+        return (time.monotonic() - began) * 1000 if response.status == 200 else None
 
 
 def _seen(sight: Sight, detail: str) -> Observation:

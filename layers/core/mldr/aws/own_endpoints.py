@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -21,7 +21,7 @@ MISSING = "Missing"
 class SageMakerOwnEndpoints:
     """Needs sagemaker:DescribeEndpoint, DescribeEndpointConfig and DescribeModel."""
 
-    def __init__(self, sagemaker: SageMakerClient) -> None:
+    def __init__(self, sagemaker: Callable[[], SageMakerClient]) -> None:
         self._sagemaker = sagemaker
         self._made_of: dict[str, tuple[str, dt.datetime, int, frozenset[str]]] = {}
 
@@ -45,7 +45,7 @@ class SageMakerOwnEndpoints:
 
     def _look(self, endpoint: str) -> Look:
         """A configuration is never changed, so it and its models are described once for each change of the endpoint."""
-        found = self._sagemaker.describe_endpoint(EndpointName=endpoint)
+        found = self._sagemaker().describe_endpoint(EndpointName=endpoint)
         config, changed = found["EndpointConfigName"], found["LastModifiedTime"]
         told = {"status": found["EndpointStatus"], "made_at": found["CreationTime"], "changed_at": changed}
         if found["EndpointStatus"] != IN_SERVICE:
@@ -57,23 +57,23 @@ class SageMakerOwnEndpoints:
 
     def _describe(self, config: str) -> tuple[int, frozenset[str]]:
         """Return how many models a configuration has, one that hosts components counted as many, and their contents."""
-        variants = self._sagemaker.describe_endpoint_config(EndpointConfigName=config)["ProductionVariants"]
+        variants = self._sagemaker().describe_endpoint_config(EndpointConfigName=config)["ProductionVariants"]
         named = {variant.get("ModelName") for variant in variants}
         contents = frozenset(one for name in named if name for one in self._of_model(name))
         return (len(named), contents) if None not in named else (len(variants) + 1, frozenset())
 
     def _contents(self, endpoint: str) -> Iterator[str]:
-        found = self._sagemaker.describe_endpoint(EndpointName=endpoint)
+        found = self._sagemaker().describe_endpoint(EndpointName=endpoint)
         if found["EndpointStatus"] != "InService":
             return
-        config = self._sagemaker.describe_endpoint_config(EndpointConfigName=found["EndpointConfigName"])
+        config = self._sagemaker().describe_endpoint_config(EndpointConfigName=found["EndpointConfigName"])
         for variant in config["ProductionVariants"]:
             # A variant that hosts inference components names no model; those are not looked into.
             name = variant.get("ModelName")
             yield from self._of_model(name) if name else (f"components of {variant['VariantName']}",)
 
     def _of_model(self, name: str) -> Iterator[str]:
-        model: Any = self._sagemaker.describe_model(ModelName=name)
+        model: Any = self._sagemaker().describe_model(ModelName=name)
         for one in [model.get("PrimaryContainer"), *model.get("Containers", [])]:
             if one and one.get("ModelPackageName"):
                 yield one["ModelPackageName"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from functools import partial
 from itertools import islice
 from typing import Generic, TypeVar
@@ -45,7 +45,8 @@ class PacedCalls:
 
         Closed early, it starts nothing more and waits for what is in flight.
         """
-        crew = _Crew(self, self._changed, work, iter(items))
+        most = len(items) if isinstance(items, Sized) else UNREAD
+        crew = _Crew(self, self._changed, work, iter(items), most)
         try:
             yield from crew.results()
         finally:
@@ -88,9 +89,9 @@ class _Crew(Generic[T, R]):
     """The threads of one run: they join as the window grows, and pause while they are more than it allows."""
 
     def __init__(
-        self, calls: PacedCalls, changed: threading.Condition, work: Callable[[T], R], items: Iterator[T]
+        self, calls: PacedCalls, changed: threading.Condition, work: Callable[[T], R], items: Iterator[T], most: int
     ) -> None:
-        self._calls, self._changed, self._work, self._items = calls, changed, work, items
+        self._calls, self._changed, self._work, self._items, self._most = calls, changed, work, items, most
         self._one_reads = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._active = self._paused = self._alive = 0  # threads with a call or its delay; without; both
@@ -102,7 +103,7 @@ class _Crew(Generic[T, R]):
 
     def results(self) -> Iterator[tuple[T, R]]:
         with self._changed:
-            for _ in range(self._calls.allowed):
+            for _ in range(max(1, min(self._calls.allowed, self._most))):
                 self._join()
         ended = False
         while not ended:
@@ -176,7 +177,7 @@ class _Crew(Generic[T, R]):
             return
         if self._paused:
             self._changed.notify()
-        elif not self._dry:
+        elif not self._dry and len(self._threads) < self._most:
             self._join()
 
     def _fail(self, error: BaseException) -> None:

@@ -41,18 +41,14 @@ class ServiceQuotas:
                 if kind := instance_type(quota["QuotaName"]):
                     yield kind, int(quota["Value"])
 
-    def used(self) -> dict[str, int]:
-        held: Counter[str] = Counter()
+    def held(self) -> dict[str, dict[str, int]]:
         with translated("list the endpoints of this region"):
             pages = self._clients[1]().get_paginator("list_endpoints").paginate()
             names = [one["EndpointName"] for page in pages for one in page["Endpoints"]]
-        for name in names:
-            for kind, count in self._held_by(name):
-                held[kind] += count
-        return dict(held)
+        return {name: held for name in names if (held := self._held_by(name))}
 
-    def _held_by(self, endpoint: str) -> Iterator[tuple[str, int]]:
-        """Yield what each variant has or asked for. An endpoint that comes up is told only by its configuration."""
+    def _held_by(self, endpoint: str) -> dict[str, int]:
+        """Return what its variants have or asked for. An endpoint that comes up is told only by its configuration."""
         sagemaker = self._clients[1]()
         try:
             with translated(f"describe endpoint {endpoint}"):
@@ -61,12 +57,14 @@ class ServiceQuotas:
         except ClientError as error:
             if code(error) not in _GONE:
                 raise
-            return
+            return {}
+        held: Counter[str] = Counter()
         for place in _VARIANTS:
             live = {one["VariantName"]: one for one in described.get(place, [])}
             for variant in config.get(place, []):
                 if kind := variant.get("InstanceType"):
-                    yield kind, _count(variant, live.get(variant["VariantName"]))
+                    held[kind] += _count(variant, live.get(variant["VariantName"]))
+        return dict(held)
 
 
 def _count(variant: dict[str, Any], live: dict[str, Any] | None) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from mldr.domain.evacuation import EARLIER
@@ -13,7 +14,9 @@ from mldr.domain.region_plan import Direction, ModelFacts, leaving, retired
 from mldr.domain.routing import Route
 from mldr.domain.serving_state import ServingState
 from mldr.errors import Permanent
-from mldr.ports import Catalog, EvidenceStore, ServingCaptures, Vault
+from mldr.ports.catalog import Catalog
+from mldr.ports.serving import ServingCaptures
+from mldr.ports.vault import EvidenceStore, Vault
 
 THREADS = 32
 LOOKED_AT = 2 * EARLIER  # records of a chain: failures stand between the recoveries
@@ -34,20 +37,25 @@ class CatalogFacts:
 
     def _of(self, model: ModelKey, direction: Direction, now: dt.datetime) -> ModelFacts | None:
         knowledge = self._catalog.leadership(model)
-        home = leaving(direction, knowledge, self._route(model, knowledge), now)
+        route = self._route(model, knowledge)
+        home = leaving(direction, knowledge, route, now)
         if home is None:
             return None
         records = self._catalog.records(model)
         if retired(records):
             return None
         point = newest_restorable(records)
+        state = self._state(model)
         return ModelFacts(
             model=model,
             home=home,
             point=point,
             sealed=self._sealed(point) if point else None,
             earlier=tuple(self._evidence.newest(model, LOOKED_AT)),
-            state=self._state(model),
+            state=state,
+            others=self._others(records, point, state),
+            route=route,
+            beside=knowledge.beside is not None,
         )
 
     def _route(self, model: ModelKey, knowledge: Leadership) -> Route | None:
@@ -57,6 +65,14 @@ class CatalogFacts:
         """A manifest that is gone is told by its model's own failover; the plan of the others goes on."""
         content = self._vault.read(manifest_key(point.model, point.recovery_point), point.manifest_version)
         return Manifest.model_validate_json(content) if content else None
+
+    def _others(
+        self, records: Sequence[Record], point: Record | None, state: ServingState | None
+    ) -> dict[str, Manifest]:
+        named = [
+            one for one in records if state and one != point and one.restorable and one.recovery_point in state.points
+        ]
+        return {one.recovery_point: sealed for one in named if (sealed := self._sealed(one))}
 
     def _state(self, model: ModelKey) -> ServingState | None:
         try:

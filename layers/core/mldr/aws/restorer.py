@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from mldr.aws.copier import PACE
 from mldr.aws.copy_ends import CopyEnds, pin, shown, whole
 from mldr.aws.large_copies import LargeCopies
 from mldr.aws.pacing import PacedCalls
@@ -16,8 +17,6 @@ from mldr.errors import ChecksumMismatch, LostRace, MissingArtifact, TargetDiffe
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-
-PACE = PaceLimits(ceiling=32)
 
 
 class S3Restorer:

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from email.utils import format_datetime
 from functools import lru_cache
+from hashlib import sha256
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 from urllib.parse import quote, unquote_plus, urlsplit
@@ -24,7 +25,7 @@ from mldr.aws.s3_signer import Request, Signer
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-CALLS = ("CopyObject", "UploadPartCopy", "HeadObject", "GetObject")
+CALLS = ("CopyObject", "UploadPartCopy", "HeadObject", "GetObject", "PutObject")
 NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 # Buckets of these names are the first label of the host; a dot would not fit the certificate's wildcard.
 VIRTUAL = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
@@ -179,6 +180,21 @@ class S3Wire:
         if answer.status >= 300:
             raise self._refused("GetObject", answer.status, answer, answer.content())
         return Stream(answer)
+
+    def put_object(self, bucket: str, key: str, body: bytes, **options: Any) -> str | None:
+        """Write an object, with its SHA-256 for S3 to compare and to keep; return its version
+        (docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html)."""
+        query, headers = self._sorted("PutObject", options)
+        headers["x-amz-sdk-checksum-algorithm"] = "SHA256"
+        headers["x-amz-checksum-sha256"] = base64.b64encode(sha256(body).digest()).decode()
+        answer, _ = self._asked("PutObject", "PUT", bucket, key, query, headers, body)
+        return answer.fields.get("x-amz-version-id")
+
+    def get_bucket_versioning(self, bucket: str) -> str:
+        """Return whether a bucket keeps versions: Enabled, Suspended or ''
+        (docs.aws.amazon.com/AmazonS3/latest/API/API_GetBucketVersioning.html)."""
+        _, body = self._asked("GetBucketVersioning", "GET", bucket, "", {"versioning": ""}, {})
+        return _between(body.decode(errors="replace"), "Status")
 
     def put_object_retention(self, bucket: str, key: str, version_id: str, mode: str, until: dt.datetime) -> None:
         """Lock a version until then (docs.aws.amazon.com/AmazonS3/latest/API/API_PutObjectRetention.html)."""

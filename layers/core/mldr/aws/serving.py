@@ -13,7 +13,7 @@ from mldr.domain.serving import OWNER, PlannedModel, ServingPlan
 from mldr.domain.serving_state import IN_SERVICE
 from mldr.domain.warming import Count
 from mldr.errors import EndpointFailed, NotAllowed
-from mldr.ports import Finished
+from mldr.ports.serving import Finished
 from mldr.sdk import code, translated
 
 if TYPE_CHECKING:

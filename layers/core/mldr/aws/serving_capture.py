@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from mldr.domain.identity import ModelKey
 from mldr.domain.serving_state import Refusal, ServingState, state_key
 from mldr.errors import LostRace, MissingArtifact
-from mldr.ports import Vault
+from mldr.ports.vault import Vault
 from mldr.sdk import translated
 
 if TYPE_CHECKING:

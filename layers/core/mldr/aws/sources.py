@@ -12,7 +12,7 @@ from mldr.aws.pacing import PacedCalls
 from mldr.aws.s3_wire import S3Wire, Version, VersionPage
 from mldr.domain.recovery_point import Checksum, SourceVersion
 from mldr.errors import ArtifactChanged, BadReference, MissingArtifact, SourceNotVersioned
-from mldr.ports import FoundObject, Listed
+from mldr.ports.sources import FoundObject, Listed
 from mldr.sdk import translated
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class S3Sources:
 
     def __init__(self, s3: S3Client) -> None:
         self._s3, self._calls = s3, PacedCalls()
+        self._versioned: tuple[str, dt.datetime | None] = ("", None)  # the bucket that was last seen to keep versions
 
     @cached_property
     def _wire(self) -> S3Wire:
@@ -68,10 +69,9 @@ class S3Sources:
         (docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html): what was completed after `as_of` may be
         listed as if it had been there.
         """
-        if as_of:
-            self._check_versioned(bucket)
+        versions = self._versions(bucket, prefix, after)
         decided = None
-        for one in self._versions(bucket, prefix, after):
+        for one in self._once_versioned(bucket, as_of, versions) if as_of else versions:
             if one.key == decided or (as_of is not None and one.modified > as_of):
                 continue
             decided = one.key
@@ -95,6 +95,18 @@ class S3Sources:
                     coming = ahead.submit(self._asked, bucket, prefix, page)
                 page = coming.result() if coming else None
 
+    def _once_versioned(self, bucket: str, as_of: dt.datetime, versions: Iterator[Version]) -> Iterator[Version]:
+        """Yield versions of a bucket that is seen to keep them, once for each instant, while the first page comes."""
+        if self._versioned != (bucket, as_of):
+            with ThreadPoolExecutor(1) as aside:
+                first = aside.submit(next, versions, None)
+                self._check_versioned(bucket)
+            self._versioned = (bucket, as_of)
+            found = first.result()
+            if found:
+                yield found
+        yield from versions
+
     def _asked(self, bucket: str, prefix: str, before: VersionPage) -> VersionPage:
         with translated(f"list s3://{bucket}/{prefix}", NoSuchBucket=_no_bucket(bucket)):
             return self._calls.once(partial(self._page, bucket, prefix, before))
@@ -107,7 +119,7 @@ class S3Sources:
 
     def _check_versioned(self, bucket: str) -> None:
         with translated(f"describe bucket {bucket}", NoSuchBucket=_no_bucket(bucket)):
-            status = self._s3.get_bucket_versioning(Bucket=bucket).get("Status")
+            status = self._calls.once(lambda: self._wire.get_bucket_versioning(bucket))
         if status != "Enabled":
             raise SourceNotVersioned(
                 f"bucket {bucket} does not keep every version, so nothing in it can be named as of an instant; "

@@ -1,4 +1,4 @@
-"""mldr's own endpoints of this region: found by name and tag, made small, and taken away."""
+"""mldr's own endpoints of this region: found by name and tag, made smaller or larger, and taken away."""
 
 from __future__ import annotations
 
@@ -82,9 +82,9 @@ class SageMakerStandingEndpoints:
         pages = self._sagemaker.get_paginator("list_inference_components").paginate(EndpointNameEquals=endpoint)
         return [one["InferenceComponentName"] for page in pages for one in page["InferenceComponents"]]
 
-    def shrink(self, endpoint: str, counts: dict[str, int]) -> None:
+    def resize(self, endpoint: str, counts: dict[str, int]) -> None:
         try:
-            with translated(f"scale {endpoint} down"):
+            with translated(f"scale {endpoint}"):
                 for variant in counts:
                     self._unregister(f"endpoint/{endpoint}/variant/{variant}")
                 self._sagemaker.update_endpoint_weights_and_capacities(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mldr.domain.identity import ModelKey
 from mldr.domain.switches import shown
-from mldr.ports import Metrics
+from mldr.ports.stack import Metrics
 
 
 class GatewaySwitch:

@@ -6,6 +6,7 @@ import hmac
 import time
 from typing import TYPE_CHECKING
 
+from mldr.errors import BadSettings
 from mldr.sdk import translated
 
 if TYPE_CHECKING:
@@ -29,7 +30,10 @@ class SecretToken:
 
     def _held(self) -> bytes:
         if not self._token or time.monotonic() - self._read_at > FRESH:
-            with translated("read the gateway token"):
+            absent = BadSettings(
+                f"there is no secret {self._name} in this region; the DnsOwner's stack makes it there and replicates it"
+            )
+            with translated("read the gateway token", ResourceNotFoundException=absent):
                 self._token = self._secrets.get_secret_value(SecretId=self._name)["SecretString"].encode()
             self._read_at = time.monotonic()
         return self._token

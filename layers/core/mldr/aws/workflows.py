@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from mldr.ports import Status
+from mldr.ports.stack import Status
 from mldr.sdk import code, translated
 
 if TYPE_CHECKING:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections import Counter
+from collections.abc import Mapping
 
 from mldr.domain.identity import Frozen
 
 # So Service Quotas names the quotas of hosting, one for each instance type.
 _USAGE = re.compile(r"(ml\.[a-z0-9-]+\.[a-z0-9]+) for endpoint usage")
+# So an endpoint is called that stands for a tier (domain/tiers.py).
+_STANDS = re.compile(r".+-.{8}-s[0-9a-f]{6}")
 STALE = dt.timedelta(hours=2)  # several rounds of the schedule were missed
 
 
@@ -17,6 +21,7 @@ class Capacity(Frozen):
 
     limits: dict[str, int]
     used: dict[str, int]
+    standing: dict[str, dict[str, int]] = {}  # what stands for a tier, by its name: it is among what is used
     side_by_side: int  # recoveries at once, as the stack says
     read_at: dt.datetime
 
@@ -24,6 +29,17 @@ class Capacity(Frozen):
     def free(self) -> dict[str, int]:
         """Return how many more instances of each type endpoints may have; not below zero."""
         return {kind: max(0, limit - self.used.get(kind, 0)) for kind, limit in self.limits.items()}
+
+
+def capacity_of(
+    limits: dict[str, int], held: Mapping[str, Mapping[str, int]], *, side_by_side: int, read_at: dt.datetime
+) -> Capacity:
+    """Return what a region can carry, of its quotas and of what each of its endpoints holds, by instance type."""
+    used: Counter[str] = Counter()
+    for counts in held.values():
+        used.update(counts)
+    standing = {name: dict(counts) for name, counts in held.items() if _STANDS.fullmatch(name)}
+    return Capacity(limits=limits, used=dict(used), standing=standing, side_by_side=side_by_side, read_at=read_at)
 
 
 def instance_type(quota_name: str) -> str | None:

@@ -76,7 +76,11 @@ def standing_in(tier: Tier, served: tuple[Used, ...], floor: int) -> tuple[Used,
 
 
 def cost(tier: Tier, standing: tuple[Used, ...], stored: int, prices: Prices) -> Cost:
-    """Return what a tier costs a month; `stored` is bytes in the vault."""
+    """Return what a tier costs a month; `stored` is bytes in the vault.
+
+    Where both regions answer, one health check more looks at the standby.
+    """
+    checks = prices.health_checks + (tier is Tier.ACTIVE_ACTIVE)
     lines = [
         _instances(one, prices) for one in standing
     ] + [
@@ -87,8 +91,8 @@ def cost(tier: Tier, standing: tuple[Used, ...], stored: int, prices: Prices) ->
         ),
         Line(
             what="health checks",
-            dollars=round(prices.health_checks * prices.health_check_month, 2),
-            how=f"{prices.health_checks} at {prices.health_check_month} a month",
+            dollars=round(checks * prices.health_check_month, 2),
+            how=f"{checks} at {prices.health_check_month} a month",
         ),
     ]  # fmt: skip
     known = round(sum(one.dollars for one in lines if one.dollars is not None), 2)

@@ -45,6 +45,7 @@ class Candidate(Frozen):
     kind: Kind = Kind.FAILOVER
     instances: dict[str, int] = {}  # instance type -> how many must be started
     obstacle: str = ""  # why it cannot be recovered at all
+    beside: bool = False  # clients are answered here already; what follows makes this region carry all of them
 
 
 class Planned(Frozen):
@@ -225,4 +226,5 @@ def _reason(one: Candidate, ready: dt.datetime) -> str:
     took = "measured" if one.measured else "assumed, never measured"
     margin = round((one.deadline - ready).total_seconds())
     verdict = f"{margin} s before its deadline" if margin >= 0 else f"{-margin} s too late"
-    return f"{one.criticality}, {round(one.duration.total_seconds())} s ({took}): {verdict}"
+    told = f"{one.criticality}, {round(one.duration.total_seconds())} s ({took}): {verdict}"
+    return f"{told}; both regions answer it, so no client waits for this" if one.beside else told

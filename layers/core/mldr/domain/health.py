@@ -44,6 +44,8 @@ class Action(StrEnum):
     FAIL_OVER = "fail over"
     ASK = "ask for approval"
     PAGE = "page"
+    SCALE = "scale up"
+    GIVE_BACK = "scale back"
 
 
 class Why(StrEnum):
@@ -60,6 +62,10 @@ class Why(StrEnum):
     NOT_READY = "standby not ready"
     BY_HAND = "left to a person"
     AWAITING = "awaiting approval"
+    ALONE = "answers alone"
+    CHANGING = "its endpoint changes"
+    NOT_SCALED = "not scaled"
+    TOGETHER = "both answer again"
 
 
 class Fate(StrEnum):
@@ -208,26 +214,33 @@ def decide(
     verdict, seen = judge(observations, rules.quorum)
     noted = _noted(state, verdict, seen, rules, standby, now)
     decision = _decide(noted, rules, standby, now)
-    return decision.model_copy(update={"state": _logged(decision, now)})
+    return decision.model_copy(update={"state": logged(decision, now)})
 
 
 def _decide(state: HealthState, rules: Rules, standby: Standby, now: dt.datetime) -> Decision:
     if standby.serving:
-        return _rest(_forget(state), Why.SERVING, "this region serves the model")
+        return rest(forget(state), Why.SERVING, "this region serves the model")
     if state.verdict is Sight.UNHEALTHY:
         return _unhealthy(state, rules, standby, now)
     if state.verdict is Sight.UNKNOWN:
         return _unknown(state, rules)
     if state.healthy_rounds >= rules.consecutive:
-        state = _forget(state)
-    if _flapping(state, rules):
-        return _rest(state, Why.FLAPPING, f"healthy again, {_times(state, rules)}: {state.reason}")
-    return _rest(state, Why.HEALTHY, f"healthy: {state.reason}")
+        state = forget(state)
+    if flapping(state, rules):
+        return rest(state, Why.FLAPPING, f"healthy again, {how_often(state, rules)}: {state.reason}")
+    return rest(state, Why.HEALTHY, f"healthy: {state.reason}")
 
 
 def _noted(
     state: HealthState, verdict: Sight, seen: str, rules: Rules, standby: Standby, now: dt.datetime
 ) -> HealthState:
+    """Return the state with this round counted in, and what the standby says."""
+    moved = now if standby.epoch > state.epoch else state.moved_at
+    of_standby = {"epoch": max(standby.epoch, state.epoch), "moved_at": moved, **_approved(state, standby, now)}
+    return counted(state, verdict, seen, rules, now).model_copy(update=of_standby)
+
+
+def counted(state: HealthState, verdict: Sight, seen: str, rules: Rules, now: dt.datetime) -> HealthState:
     """Return the state with this round counted in."""
     rounds = {
         "healthy_rounds": state.healthy_rounds + 1 if verdict is Sight.HEALTHY else 0,
@@ -243,19 +256,8 @@ def _noted(
     first = state.first_unhealthy_at
     if verdict is not Sight.UNKNOWN:
         first = (first or now) if verdict is Sight.UNHEALTHY else None
-    moved = now if standby.epoch > state.epoch else state.moved_at
-    epoch = max(standby.epoch, state.epoch)
     of_round = {"verdict": verdict, "reason": seen, "settled": settled, "changes": changes, **rounds}
-    return state.model_copy(
-        update={
-            **of_round,
-            "looked_at": now,
-            "first_unhealthy_at": first,
-            "epoch": epoch,
-            "moved_at": moved,
-            **_approved(state, standby, now),
-        }
-    )
+    return state.model_copy(update={**of_round, "looked_at": now, "first_unhealthy_at": first})
 
 
 def _approved(state: HealthState, standby: Standby, now: dt.datetime) -> dict[str, object]:
@@ -266,20 +268,21 @@ def _approved(state: HealthState, standby: Standby, now: dt.datetime) -> dict[st
     return {"ask": None, "request": request, "requested_at": now}
 
 
-def _forget(state: HealthState) -> HealthState:
+def forget(state: HealthState) -> HealthState:
     """Return the state after an outage; when a failover was last requested and who serves is kept."""
     kept = state.model_copy(update={"request": None, "ask": None, "paged_for": (), "first_unhealthy_at": None})
     return kept.model_copy(update={"unhealthy_rounds": 0, "unknown_rounds": 0})
 
 
-def _rest(state: HealthState, why: Why, reason: str) -> Decision:
+def rest(state: HealthState, why: Why, reason: str) -> Decision:
+    """Return the decision not to act."""
     return Decision(action=Action.NONE, why=why, state=state, reason=reason)
 
 
-def _page(state: HealthState, why: Why, reason: str) -> Decision:
-    """Page once in an outage for each reason."""
+def page(state: HealthState, why: Why, reason: str) -> Decision:
+    """Return the decision to page, once in an outage for each reason."""
     if why in state.paged_for:
-        return _rest(state, why, f"{reason}; a person was paged")
+        return rest(state, why, f"{reason}; a person was paged")
     paged = state.model_copy(update={"paged_for": (*state.paged_for, why)})
     return Decision(action=Action.PAGE, why=why, state=paged, reason=reason)
 
@@ -287,16 +290,16 @@ def _page(state: HealthState, why: Why, reason: str) -> Decision:
 def _unknown(state: HealthState, rules: Rules) -> Decision:
     rounds = state.unknown_rounds
     if rounds < rules.consecutive:
-        return _rest(state, Why.UNKNOWN, f"unknown, round {rounds} of {rules.consecutive}: {state.reason}")
-    return _page(state, Why.UNKNOWN, f"cannot tell whether the model is up ({rounds} rounds): {state.reason}")
+        return rest(state, Why.UNKNOWN, f"unknown, round {rounds} of {rules.consecutive}: {state.reason}")
+    return page(state, Why.UNKNOWN, f"cannot tell whether the model is up ({rounds} rounds): {state.reason}")
 
 
 def _unhealthy(state: HealthState, rules: Rules, standby: Standby, now: dt.datetime) -> Decision:
     rounds = state.unhealthy_rounds
     if rounds < rules.consecutive:
-        return _rest(state, Why.COUNTING, f"unhealthy, round {rounds} of {rules.consecutive}: {state.reason}")
+        return rest(state, Why.COUNTING, f"unhealthy, round {rounds} of {rules.consecutive}: {state.reason}")
     if standby.under_way:
-        return _rest(state, Why.UNDER_WAY, f"unhealthy; failover {standby.under_way} is under way")
+        return rest(state, Why.UNDER_WAY, f"unhealthy; failover {standby.under_way} is under way")
     waiting = _waiting(state, state.request, rules, standby, now) if state.request else None
     return waiting or _down(state, rules, standby, now)
 
@@ -305,11 +308,11 @@ def _down(state: HealthState, rules: Rules, standby: Standby, now: dt.datetime) 
     down, seen = f"unhealthy for {state.unhealthy_rounds} rounds", state.reason
     if not standby.ready:
         reason = f"{down}, not failed over: the standby is not ready: {standby.reason}; {seen}"
-        return _page(state, Why.NOT_READY, reason)
+        return page(state, Why.NOT_READY, reason)
     seen = f"{seen}; {standby.reason}" if standby.reason else seen
     match rules.mode:
         case FailoverMode.MANUAL:
-            return _page(state, Why.BY_HAND, f"{down}, not failed over: the policy leaves it to a person; {seen}")
+            return page(state, Why.BY_HAND, f"{down}, not failed over: the policy leaves it to a person; {seen}")
         case FailoverMode.APPROVE:
             return _ask(state, rules, standby, now, f"{down}, waiting for a person to approve the failover; {seen}")
         case FailoverMode.AUTOMATIC:
@@ -318,10 +321,10 @@ def _down(state: HealthState, rules: Rules, standby: Standby, now: dt.datetime) 
 
 def _automatic(state: HealthState, rules: Rules, standby: Standby, now: dt.datetime, seen: str) -> Decision:
     down = f"unhealthy for {state.unhealthy_rounds} rounds"
-    if _flapping(state, rules):
-        return _page(state, Why.FLAPPING, f"{down}, not failed over: {_times(state, rules)}; {seen}")
+    if flapping(state, rules):
+        return page(state, Why.FLAPPING, f"{down}, not failed over: {how_often(state, rules)}; {seen}")
     if until := _cooling(state, rules, now):
-        return _page(state, Why.COOLING, f"{down}, not failed over before {until:%H:%M:%S} (cool-down); {seen}")
+        return page(state, Why.COOLING, f"{down}, not failed over before {until:%H:%M:%S} (cool-down); {seen}")
     return _request(state, standby, now, f"{down}: {seen}")
 
 
@@ -329,10 +332,10 @@ def _waiting(state: HealthState, request: Request, rules: Rules, standby: Standb
     """Return the decision while a request of this outage stands; None once it may be followed by another."""
     name, since = request.id, now - request.asked_at
     if standby.fate is Fate.RUNNING:
-        return _rest(state, Why.REQUESTED, f"unhealthy; failover {name} runs")
+        return rest(state, Why.REQUESTED, f"unhealthy; failover {name} runs")
     if standby.fate is Fate.UNSEEN:
         if now - request.put_at < REPEAT:
-            return _rest(state, Why.REQUESTED, f"unhealthy; failover {name} was requested")
+            return rest(state, Why.REQUESTED, f"unhealthy; failover {name} was requested")
         again = state.model_copy(update={"request": request.model_copy(update={"put_at": now})})
         reason = f"failover {name} was requested and nothing of it is seen: requested again"
         return Decision(action=Action.FAIL_OVER, why=Why.REQUESTED, state=again, reason=reason)
@@ -341,7 +344,7 @@ def _waiting(state: HealthState, request: Request, rules: Rules, standby: Standb
         pause = min(pause, FIRST_RETRY * 2 ** min(request.tries - 1, 10))
     if since < pause:
         reason = f"unhealthy; failover {name} is {standby.fate}, the next may follow {pause} after it"
-        return _rest(state, Why.COOLING, reason)
+        return rest(state, Why.COOLING, reason)
     return None
 
 
@@ -352,11 +355,13 @@ def _cooling(state: HealthState, rules: Rules, now: dt.datetime) -> dt.datetime 
     return until if until and now < until else None
 
 
-def _flapping(state: HealthState, rules: Rules) -> bool:
+def flapping(state: HealthState, rules: Rules) -> bool:
+    """Return whether the verdict changed more often than the policy bears."""
     return len(state.changes) > rules.flaps
 
 
-def _times(state: HealthState, rules: Rules) -> str:
+def how_often(state: HealthState, rules: Rules) -> str:
+    """Return how often the verdict changed, in words."""
     return f"the verdict changed {len(state.changes)} times within {rules.flap_window}"
 
 
@@ -376,7 +381,7 @@ def _request(state: HealthState, standby: Standby, now: dt.datetime, reason: str
 def _ask(state: HealthState, rules: Rules, standby: Standby, now: dt.datetime, reason: str) -> Decision:
     """A token that ran out while the outage lasts is followed by another, for the same failover."""
     if state.ask and now < state.ask.until:
-        return _rest(state, Why.AWAITING, f"{reason}; asked until {state.ask.until:%H:%M:%S}")
+        return rest(state, Why.AWAITING, f"{reason}; asked until {state.ask.until:%H:%M:%S}")
     tries = state.ask.tries if state.ask else state.request.tries + 1 if state.request else 1
     name = state.ask.id if state.ask else _name(state, standby, tries, now)
     ask = Ask(id=name, tries=tries, until=now + rules.approve_within)
@@ -384,7 +389,7 @@ def _ask(state: HealthState, rules: Rules, standby: Standby, now: dt.datetime, r
     return Decision(action=Action.ASK, why=Why.AWAITING, state=asked, reason=reason)
 
 
-def _logged(decision: Decision, now: dt.datetime) -> HealthState:
+def logged(decision: Decision, now: dt.datetime) -> HealthState:
     """Return the state with the line of the log that this round belongs to."""
     state, last = decision.state, decision.state.decided
     same = last and (last.why, last.action, decision.action) == (decision.why, Action.NONE, Action.NONE)

@@ -3,6 +3,8 @@
 Each region decides from its own catalog, and from what the other one was last seen to announce. Epochs are ballots:
 the standby claims odd numbers and the home even ones, so the same epoch is never held twice, however little the two can
 say to each other. The highest epoch whose switch was flipped serves; whoever learns of a higher one stands down.
+
+A standby may answer beside the home that holds the epoch, with an endpoint that was proven. It holds nothing by that.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ class Announcement(Frozen):
     since: dt.datetime | None
     route: Route | None
     version: str | None = None
+    beside_counts: dict[str, int] | None = None  # instances by variant of what answers here beside the home
 
 
 class Standing(Frozen):
@@ -52,15 +55,43 @@ class Standing(Frozen):
     @classmethod
     def of(cls, announcement: Announcement, learned_at: dt.datetime) -> Self:
         """Return what an announcement leaves in the catalog."""
-        return cls.model_validate({**announcement.model_dump(exclude={"model", "region"}), "learned_at": learned_at})
+        return cls.model_validate(
+            {**announcement.model_dump(exclude={"model", "region", "beside_counts"}), "learned_at": learned_at}
+        )
+
+
+class Beside(Frozen):
+    """The endpoint with which a standby answers beside the home: in service, and its golden answers were given.
+
+    `counts` are its instances by variant while nobody has failed. `leaving` is when the policy wanted it no more: it
+    answers on until DNS is forgotten.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    home: str
+    endpoint: str
+    recovery_point: str
+    counts: dict[str, int]
+    since: dt.datetime
+    leaving: dt.datetime | None = None
+
+    @property
+    def mark(self) -> str:
+        """Return what tells this row from one that replaced it; another count alone is no other row."""
+        return " ".join([self.endpoint, self.since.isoformat(), self.leaving.isoformat() if self.leaving else ""])
 
 
 class Leadership(Frozen):
-    """What a region's catalog knows: its own takeover, the one that it stood down from, and the peer's word."""
+    """What a region's catalog knows: its own takeover, the one that it stood down from, and the peer's word.
+
+    `beside` is what answers here while the home holds the epoch; only a standby has one.
+    """
 
     takeover: Takeover | None = None
     former: Takeover | None = None
     standing: Standing | None = None
+    beside: Beside | None = None
 
     @property
     def epoch(self) -> int:
@@ -68,10 +99,15 @@ class Leadership(Frozen):
         mine = [one.epoch for one in (self.takeover, self.former) if one]
         return max([*mine, self.standing.epoch if self.standing else 0])
 
+    def restored(self, role: Role) -> Takeover | Beside | None:
+        """Return what says which restored endpoint answers in this role, None where none does."""
+        return self.beside if role.beside else self.takeover
+
 
 class Role(Frozen):
     """What a region is to a model. `writer` may capture, register and restore for it in the name of its epoch.
 
+    `serving` holds the epoch. `beside` answers clients too, and is no writer: the home holds the epoch.
     `draining` still answers predictions after a planned move, so that no client fails while DNS answers are kept.
     """
 
@@ -79,6 +115,7 @@ class Role(Frozen):
     writer: bool
     draining: bool
     stood_down: bool
+    beside: bool
     epoch: int
     holder: str
     reason: str
@@ -91,13 +128,19 @@ def home_of(region: str, knowledge: Leadership, route: Route | None) -> str:
     if knowledge.standing and knowledge.standing.home:
         return knowledge.standing.home
     switch = knowledge.takeover or knowledge.former
-    return switch.home if switch else ""
+    if switch and switch.home:
+        return switch.home
+    return knowledge.beside.home if knowledge.beside else ""
 
 
 def role(region: str, home: str, knowledge: Leadership, *, now: dt.datetime, drain: dt.timedelta) -> Role:
     """Return what a region is to a model. Without a home, which nobody has told, it goes on as if it were the home."""
-    takeover, standing = knowledge.takeover, knowledge.standing
+    takeover, standing, beside = knowledge.takeover, knowledge.standing, knowledge.beside
+    if beside and not home:
+        home = beside.home
     if standing and standing.holder != region and standing.epoch > (takeover.epoch if takeover else 0):
+        if beside and standing.holder == beside.home:
+            return _beside(standing.epoch, region, beside)
         planned = standing.kind.planned and now - standing.learned_at < drain
         return _waiting(
             standing.epoch,
@@ -111,19 +154,37 @@ def role(region: str, home: str, knowledge: Leadership, *, now: dt.datetime, dra
         return _serving(takeover.epoch, region, f"{region} serves, epoch {takeover.epoch}, {since}")
     if home in ("", region):
         return _serving(0, region, f"{region} serves, epoch 0: nobody took over")
+    if beside and beside.home == home:
+        return _beside(0, region, beside)
     return _waiting(0, home, draining=False, stood_down=False, reason=f"{home} serves, epoch 0: nobody took over")
 
 
 def _serving(epoch: int, region: str, reason: str) -> Role:
-    return Role(serving=True, writer=True, draining=False, stood_down=False, epoch=epoch, holder=region, reason=reason)
+    return Role(
+        serving=True,
+        writer=True,
+        draining=False,
+        stood_down=False,
+        beside=False,
+        epoch=epoch,
+        holder=region,
+        reason=reason,
+    )
 
 
-def _waiting(epoch: int, holder: str, *, draining: bool, stood_down: bool, reason: str) -> Role:
+def _beside(epoch: int, region: str, beside: Beside) -> Role:
+    told = f"{beside.home} serves, epoch {epoch}, and {region} answers beside it since"
+    reason = f"{told} {beside.since:%Y-%m-%d %H:%M:%S}"
+    return _waiting(epoch, beside.home, draining=False, stood_down=False, reason=reason, beside=True)
+
+
+def _waiting(epoch: int, holder: str, *, draining: bool, stood_down: bool, reason: str, beside: bool = False) -> Role:
     return Role(
         serving=False,
         writer=False,
         draining=draining,
         stood_down=stood_down,
+        beside=beside,
         epoch=epoch,
         holder=holder,
         reason=reason,
@@ -138,6 +199,14 @@ def announce(
     model: ModelKey, region: str, knowledge: Leadership, *, route: Route | None, version: str | None
 ) -> Announcement:
     """Return what a region says of a model; `version` is what its own takeover serves."""
+    told = _announced(model, region, knowledge, route=route, version=version)
+    beside = knowledge.beside
+    return told.model_copy(update={"beside_counts": beside.counts}) if beside and not beside.leaving else told
+
+
+def _announced(
+    model: ModelKey, region: str, knowledge: Leadership, *, route: Route | None, version: str | None
+) -> Announcement:
     takeover, standing = knowledge.takeover, knowledge.standing
     home = home_of(region, knowledge, route)
     route = route or (standing.route if standing else None)

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, StrictBool, StrictInt
 from mldr.domain.durations import Duration, LockPeriod
 from mldr.domain.identity import Frozen
 from mldr.domain.kserve_rules import ADDRESS, KServeRule
+from mldr.domain.routing import Spread
 
 
 class Criticality(StrEnum):
@@ -170,6 +171,7 @@ class ModelRules(Frozen):
 
     criticality: Criticality = Criticality.IMPORTANT
     tier: Tier = Tier.COLD_STANDBY
+    active_active: Spread | None = None  # only for that tier, which shares by latency without it
     rto: Duration = Field(default_factory=_rto)
     rpo: Duration = dt.timedelta(minutes=15)
     retention: RetentionRule = RetentionRule()
@@ -182,6 +184,13 @@ class ModelRules(Frozen):
     cache: CacheRule | None = None  # nothing is remembered without it
     datasets: tuple[Name, ...] = ()
     features: tuple[Name, ...] = ()
+
+    @property
+    def spread(self) -> Spread | None:
+        """Return how clients are shared while both regions answer, None for a tier or a target of which one does."""
+        if self.tier is not Tier.ACTIVE_ACTIVE or self.serving.kserve:
+            return None
+        return self.active_active or Spread()
 
     def given(self) -> dict[str, Any]:
         """Return only what the file said, without the defaults that follow from it."""

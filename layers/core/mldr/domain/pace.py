@@ -1,7 +1,8 @@
 """How many requests may be in flight, and how many may be made again: growth with success, a cut at SlowDown.
 
 S3 raises its limits gradually and answers 503 meanwhile
-(docs.aws.amazon.com/AmazonS3/latest/userguide/optimizing-performance.html), so a run starts low and finds the limit.
+(docs.aws.amazon.com/AmazonS3/latest/userguide/optimizing-performance.html), so a run starts low and finds the limit, as
+TCP does (RFC 5681): one more in flight for each answer until the first refusal, then one more for each full window.
 The budget is the token bucket of the SDKs' standard retries
 (docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html), at one token a retry and one a success: calls
 never exceed twice the items, but for the bucket itself. Times are in seconds; the caller brings clock and chance.
@@ -32,6 +33,7 @@ class Pace:
         self._window = float(min(limits.start, limits.ceiling))
         self._tokens = limits.budget
         self._cut_at = float("-inf")
+        self._steady = False  # a refusal has told where the limit is
 
     @property
     def allowed(self) -> int:
@@ -39,15 +41,16 @@ class Pace:
         return int(self._window)
 
     def succeeded(self) -> None:
-        """Count an answer: one more in flight for each full window of them, and one more retry allowed."""
-        self._window = min(self._window + 1 / self._window, float(self._limits.ceiling))
+        """Count an answer: the window grows, at first with each and later with a full window; one more retry too."""
+        step = 1 / self._window if self._steady else 1.0
+        self._window = min(self._window + step, float(self._limits.ceiling))
         self._tokens = min(self._tokens + 1, self._limits.budget)
 
     def refused(self, sent: float, now: float) -> None:
         """Halve the window, unless this request was sent before the last cut: that one has answered it already."""
         if sent >= self._cut_at:
             self._window = max(1.0, self._window / 2)
-            self._cut_at = now
+            self._cut_at, self._steady = now, True
 
     def may_retry(self, attempt: int) -> bool:
         """Return whether the call that failed for the `attempt`th time is made again; if so, it takes a token."""

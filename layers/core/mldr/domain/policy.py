@@ -95,6 +95,12 @@ class Policy(Frozen):
         )
 
 
+def effective(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return those tags of a model's group that change what its policy says."""
+    overrides, _ = _overrides(tags)
+    return {f"mldr:{field}": value for field, value in overrides.items()}
+
+
 def _overrides(tags: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
     """What tags change, and a warning for each that cannot."""
     kinds: dict[str, type[StrEnum]] = {CRITICALITY_TAG: Criticality, TIER_TAG: Tier}

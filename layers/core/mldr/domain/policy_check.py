@@ -16,10 +16,11 @@ from mldr.domain.datasets import DATASET_NAME, LONGEST_KEPT, DatasetRule
 from mldr.domain.durations import format_duration
 from mldr.domain.identity import Frozen
 from mldr.domain.kserve_rules import ClusterRule
-from mldr.domain.model_rules import ModelRules
+from mldr.domain.model_rules import ModelRules, Tier
 from mldr.domain.policy_explain import explain, nearest
 from mldr.domain.policy_text import Path, path_name
 from mldr.domain.regions import REGIONS
+from mldr.domain.routing import SpreadBy
 from mldr.errors import BadPolicy
 
 REGISTRIES = ("sagemaker", "mlflow", "wandb", "clearml", "kubeflow")
@@ -152,11 +153,27 @@ def _contradictions(rules: ModelRules) -> Iterator[tuple[tuple[Path, ...], str]]
         yield fields, f"a retention of {period} is shorter than the rpo of {rpo}; keep points for longer"
     if rules.serving.kserve and rules.serving.endpoint:
         yield (("serving", "endpoint"),), "an InferenceService serves this model; leave the endpoint out"
+    yield from _shared_wrongly(rules)
     for field in ("datasets", "features"):
         names = getattr(rules, field)
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             yield ((field,),), f"{', '.join(twice)} stands here more than once; name each once"
+
+
+def _shared_wrongly(rules: ModelRules) -> Iterator[tuple[tuple[Path, ...], str]]:
+    """What is said of two regions that both answer, and cannot be."""
+    spread, tier = rules.active_active, rules.tier
+    if tier is Tier.ACTIVE_ACTIVE and rules.serving.kserve:
+        text = (
+            "an InferenceService has one name and nothing of it stands in the standby, so both regions cannot answer; "
+            "give tier: cold-standby, or serve the model by a SageMaker endpoint"
+        )
+        yield (("tier",), ("serving", "kserve")), text
+    if spread and tier is not Tier.ACTIVE_ACTIVE:
+        yield (("active_active",),), f"the tier is {tier}, and only one region answers; give tier: active-active"
+    if spread and spread.by is SpreadBy.LATENCY and "weight" in spread.model_fields_set:
+        yield (("active_active", "weight"),), "clients are shared by latency; give by: weight, or leave the weight out"
 
 
 def _datasets(document: policy_text.Document) -> Iterator[Mistake]:

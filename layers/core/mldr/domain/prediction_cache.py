@@ -17,7 +17,6 @@ from typing import Any
 
 from pydantic import ConfigDict
 
-from mldr.domain.failover import Takeover
 from mldr.domain.identity import Frozen, ModelKey
 from mldr.domain.leadership import Leadership, Role
 from mldr.domain.model_rules import CacheRule
@@ -92,6 +91,14 @@ class Sighting(Frozen):
     def serving(self) -> str:
         """Return the version in service, '' while an update is under way or the version is not known."""
         return self.version if self.status == IN_SERVICE and self.settled_at == self.seen_at else ""
+
+
+class Restored(Frozen):
+    """The endpoint that mldr restored to answer in this region, from which point, and by when it was made."""
+
+    endpoint: str
+    recovery_point: str
+    by: dt.datetime
 
 
 class Directives(Frozen):
@@ -191,10 +198,20 @@ def seen(look: Look, endpoint: str, version: str, now: dt.datetime, before: Sigh
     return Sighting(**told, version=before.version, settled_at=before.settled_at)
 
 
-def version_of(look: Look, endpoint: str, takeover: Takeover | None, records: Iterable[Record], home: str) -> str:
+def restored_of(knowledge: Leadership, role: Role) -> Restored | None:
+    """Return what mldr restored to answer in this role: for the takeover in force, or beside the home."""
+    beside, takeover = knowledge.beside, knowledge.takeover
+    if role.beside and beside:
+        return Restored(endpoint=beside.endpoint, recovery_point=beside.recovery_point, by=beside.since)
+    if takeover is None:
+        return None
+    return Restored(endpoint=takeover.endpoint, recovery_point=takeover.recovery_point, by=takeover.flipped_at)
+
+
+def version_of(look: Look, endpoint: str, restored: Restored | None, records: Iterable[Record], home: str) -> str:
     """Return the version that an endpoint in service has, by its ARN in the home's registry; '' when that is not sure.
 
-    Either it was made of one model package; or mldr restored it for the takeover, and its configuration is still that.
+    Either it was made of one model package; or mldr restored it to answer here, and its configuration is still that.
     An endpoint made of images and URIs says no version: bytes behind a URI change.
     """
     if look.status != IN_SERVICE:
@@ -202,11 +219,11 @@ def version_of(look: Look, endpoint: str, takeover: Takeover | None, records: It
     packages = [one for one in look.contents if ":model-package/" in one]
     if packages:
         return at_home(packages[0], records, home) if len(look.contents) == 1 else ""
-    if takeover is None or takeover.endpoint != endpoint or look.config != endpoint or look.models != 1:
+    if restored is None or restored.endpoint != endpoint or look.config != endpoint or look.models != 1:
         return ""
-    if look.made_at is None or look.made_at > takeover.flipped_at:
+    if look.made_at is None or look.made_at > restored.by:
         return ""  # another endpoint of the same name
-    record = next((one for one in records if one.recovery_point == takeover.recovery_point), None)
+    record = next((one for one in records if one.recovery_point == restored.recovery_point), None)
     return at_home(record.origin.arn, [record], home) if record else ""
 
 
@@ -232,16 +249,17 @@ def last_known(sighting: Sighting | None, endpoint: str, rule: CacheRule, now: d
     return sighting.version if now - sighting.settled_at < rule.ttl + rule.serve_stale else ""
 
 
-def refusal(entry: Cached, *, own: bool, knowledge: Leadership, role: Role, writer: bool, now: dt.datetime) -> str:
+def refusal(entry: Cached, *, own: bool, knowledge: Leadership, role: Role, answering: bool, now: dt.datetime) -> str:
     """Return why an entry is not kept, '' if it is. Work of an older epoch is refused (law 7).
 
-    `writer` says whether this region may write for the model; `own` whether the entry comes from this region.
+    `answering` says whether this region keeps what it answers: as the writer, or beside it and then for itself alone;
+    `own` whether the entry comes from this region.
     """
     if now >= entry.expires:
         return "it is too old"
     if entry.epoch < knowledge.epoch:
         return f"it is of epoch {entry.epoch}, and epoch {knowledge.epoch} is known"
-    if own and not (writer and entry.epoch == role.epoch):
+    if own and not (answering and entry.epoch == role.epoch):
         return f"this region does not write for epoch {entry.epoch}: {role.reason}"
     if not own and knowledge.takeover and knowledge.takeover.epoch >= entry.epoch:
         return f"this region itself holds epoch {knowledge.takeover.epoch}"

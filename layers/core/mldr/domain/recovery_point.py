@@ -10,7 +10,7 @@ from pydantic import computed_field
 
 from mldr.domain.identity import Frozen, ModelKey
 from mldr.domain.manifests import ShardRef
-from mldr.domain.policy import ModelPolicy
+from mldr.domain.policy import CRITICALITY_TAG, TIER_TAG, ModelPolicy
 
 # SHA-256 by streaming stands in where the source has no full-object checksum of its own.
 Algorithm = Literal[
@@ -138,6 +138,14 @@ class Record(Frozen):
     withdrawn: str | None = None
     damaged: str | None = None
     warnings: tuple[str, ...] = ()
+    tier_tag: str | None = None  # as the model's group was tagged when its version was last described
+    criticality_tag: str | None = None
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """Return the tags of the model's group that lie over the policy."""
+        found = {TIER_TAG: self.tier_tag, CRITICALITY_TAG: self.criticality_tag}
+        return {name: value for name, value in found.items() if value}
 
     @computed_field  # type: ignore[prop-decorator]
     @property

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from mldr.domain.capacity import Capacity
+from mldr.domain.draining import too_short
 from mldr.domain.evacuation import Candidate, Evacuation, Refused, arrange_recoveries, expected, instances_of
 from mldr.domain.evidence import Evidence
 from mldr.domain.failover import Kind
 from mldr.domain.identity import Frozen, ModelKey
 from mldr.domain.leadership import Leadership, home_of, role
+from mldr.domain.model_rules import Tier
+from mldr.domain.owed import owed
 from mldr.domain.policy import ModelPolicy, Policy
 from mldr.domain.recovery_point import Manifest, Record
 from mldr.domain.routing import Route
+from mldr.domain.serving import plan_serving
 from mldr.domain.serving_state import ServingState
+from mldr.domain.tiers import standing_name
+from mldr.errors import NotRestorable
 
 SIDE_BY_SIDE = 10  # recoveries at once, where the stack was never asked
 
@@ -36,6 +42,9 @@ class ModelFacts(Frozen):
     sealed: Manifest | None
     earlier: tuple[Evidence, ...]  # the newest first
     state: ServingState | None
+    others: dict[str, Manifest] = {}  # of the points besides `sealed` that the state names
+    route: Route | None = None
+    beside: bool = False  # what stands here answers clients already
 
 
 class Draft(Frozen):
@@ -70,15 +79,15 @@ def draw(
     facts: Iterable[ModelFacts],
     direction: Direction,
     *,
-    policy: tuple[Policy | None, str],
+    policy: Policy | None,
     capacity: Capacity | None,
     began_at: dt.datetime,
     now: dt.datetime,
     side_by_side: int,
 ) -> Draft:
-    """Return the plan. Recovery times count from `began_at`; `policy` is the one in force, and its version."""
+    """Return the plan. Recovery times count from `began_at`; `policy` is the one in force, if it is valid."""
     plan = arrange_recoveries(
-        [_candidate(one, direction, policy, began_at) for one in facts],
+        [_candidate(one, direction, policy, began_at, capacity.standing if capacity else {}) for one in facts],
         now=now,
         side_by_side=side_by_side,
         free=capacity.free if capacity else {},
@@ -87,21 +96,26 @@ def draw(
 
 
 def _candidate(
-    facts: ModelFacts, direction: Direction, policy: tuple[Policy | None, str], began_at: dt.datetime
+    facts: ModelFacts,
+    direction: Direction,
+    policy: Policy | None,
+    began_at: dt.datetime,
+    standing: Mapping[str, Mapping[str, int]],
 ) -> Candidate:
-    owed = _owed(facts, *policy)
-    duration, measured = expected(facts.earlier, owed.tier, facts.point.bytes if facts.point else 0)
+    rules = _rules(facts, policy)
+    duration, measured = expected(facts.earlier, rules.tier, facts.point.bytes if facts.point else 0)
     at_home = facts.home == direction.here
     return Candidate(
         model=facts.model,
-        criticality=owed.criticality,
-        deadline=began_at + owed.rto,
+        criticality=rules.criticality,
+        deadline=began_at + rules.rto,
         duration=duration,
         measured=measured,
         kind=_kind(direction.kind, at_home=at_home),
         # At home the model's own endpoint serves, which still runs and is counted.
-        instances={} if at_home else _instances(facts, owed),
-        obstacle=_obstacle(facts),
+        instances={} if at_home else _missing(_instances(facts, rules), _standing(facts, rules, standing)),
+        obstacle=_obstacle(facts, rules, direction.kind),
+        beside=facts.beside and not at_home,
     )
 
 
@@ -112,27 +126,42 @@ def _kind(asked: Kind, *, at_home: bool) -> Kind:
     return Kind.FAILBACK if at_home else Kind.MOVE
 
 
-def _obstacle(facts: ModelFacts) -> str:
+def _obstacle(facts: ModelFacts, rules: ModelPolicy, kind: Kind) -> str:
     if facts.point is None:
         return f"no sealed recovery point; look at `mldr status {facts.model.name}`"
     if not facts.home:
         return f"never onboarded, so no traffic can be switched; `mldr protect {facts.model.name}` finishes that"
-    return ""
+    return too_short(rules.failover.drain, facts.route) if kind.planned and facts.route else ""
 
 
-def _owed(facts: ModelFacts, policy: Policy | None, version: str) -> ModelPolicy:
-    """The sealed policy knows the tags of the model's group, which lie in the region that is left."""
-    if facts.sealed and (policy is None or facts.sealed.policy_version == version):
-        return facts.sealed.policy
-    if policy is None:
-        return ModelPolicy(matched=None)
-    return policy.for_model(facts.model.registry, facts.model.name, {})
+def _rules(facts: ModelFacts, policy: Policy | None) -> ModelPolicy:
+    """While the policy in force has mistakes the sealed one holds."""
+    if policy:
+        return owed(policy, facts.model, facts.point)
+    return facts.sealed.policy if facts.sealed else ModelPolicy(matched=None)
 
 
-def _instances(facts: ModelFacts, owed: ModelPolicy) -> dict[str, int]:
-    """Return what the model's endpoint starts: as captured, or as the policy says. KServe has quotas of its own."""
-    if owed.serving.kserve:
+def _instances(facts: ModelFacts, rules: ModelPolicy) -> dict[str, int]:
+    """Return what the model's endpoint needs: as captured, or as the policy says. KServe has quotas of its own."""
+    if rules.serving.kserve:
         return {}
     if facts.state:
         return instances_of(facts.state)
-    return {owed.serving.instance_type: owed.serving.instance_count}
+    return {rules.serving.instance_type: rules.serving.instance_count}
+
+
+def _standing(facts: ModelFacts, rules: ModelPolicy, standing: Mapping[str, Mapping[str, int]]) -> Mapping[str, int]:
+    """Return what stands already of what a failover would use. What answers clients has its own load to carry."""
+    if facts.sealed is None or facts.beside or rules.tier is Tier.COLD_STANDBY or not standing:
+        return {}
+    try:
+        plan = plan_serving(facts.sealed, epoch=0, default_role="", state=facts.state, others=facts.others, name="name")
+    except NotRestorable:
+        return {}  # its own failover says why
+    return standing.get(standing_name(plan, facts.model, facts.sealed.recovery_point), {})
+
+
+def _missing(wanted: Mapping[str, int], standing: Mapping[str, int]) -> dict[str, int]:
+    """Return how many instances of each type must still be started."""
+    left = {kind: count - standing.get(kind, 0) for kind, count in wanted.items()}
+    return {kind: count for kind, count in left.items() if count > 0}

@@ -13,7 +13,7 @@ checking is configured" (Route53/latest/DeveloperGuide/health-checks-how-route-5
 
 Where Route 53's checkers may not reach the gateways, E and T follow CloudWatch metrics instead of paths (SwitchKind):
 
-    deep health ──── endpoint                      in the home: no data counts as unhealthy
+    deep health ──── endpoint                      in the home: no data counts as unhealthy (peer: in the standby)
     switch metric ── taken ────┐                   in the standby: no data changes nothing
                                ├─ takeover (one healthy child is enough)
     taken back ───── returned ─┘                   in the home: no data counts as "not taken back"
@@ -23,20 +23,35 @@ that has died while it served would keep its clients for ever: the home, once it
 says so with a metric of its own, and that alone turns T off. A new alarm check is healthy until there is data, so the
 switch is off from the start. Source: Route53/latest/APIReference/API_HealthCheckConfig, InsufficientDataHealthStatus.
 
-Two canaries are TXT pairs that say, by DNS alone, what Route 53 believes of a check: `_health` of the endpoint and
-`_switch` of the takeover. The second gates the onboarding: a new inverted check starts unhealthy, which would send
-clients to a standby that has nothing, so the model's own name is written only when the switch is seen to be off.
+Where both regions answer (Spread, an active-active model), the name has two records by weight or latency instead:
+
+    primary ───────────── home                     as above: well, and not taken over
+    peer ──────┐                                   P: the standby gateway's own /health
+               ├─ standby (one is enough)
+    secondary ─┘
+
+Each region falls out by its own health and nothing has to be decided. A takeover leaves the standby alone, as ever: its
+record is healthy by the switch too, so that the home's, which is not, is never answered beside it. With every record
+unhealthy Route 53 answers all of them. Source: Route53/latest/DeveloperGuide/routing-policy-weighted, and as above.
+
+Canaries are TXT pairs that say, by DNS alone, what Route 53 believes of a check: `_health` of the endpoint, `_switch`
+of the takeover and `_beside` of the peer. `_switch` gates the onboarding: a new inverted check starts unhealthy, which
+would send clients to a standby that has nothing, so the model's own name is written only when the switch is seen to be
+off. `_beside` gates the spread: a new check that is not inverted starts healthy.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, StrictInt
 
 from mldr.domain.identity import Frozen, ModelKey
 
 HEALTHY, UNHEALTHY = "healthy", "unhealthy"
 OFF, ON = "off", "on"
+PEER = "peer"  # the role of the check of a standby that answers beside the home
 TAKEOVER_SWITCH, TAKEN_BACK, DEEP_HEALTH = "TakeoverSwitch", "TakenBack", "DeepHealth"  # metrics: 1 holds, 0 does not
 
 
@@ -100,14 +115,46 @@ class CalculatedCheck(Frozen):
         return len(self.children) if self.needed is None else self.needed
 
 
-class FailoverRecord(Frozen):
-    """One half of a failover pair. `check` is a role; a secondary without one is always healthy."""
+class SpreadBy(StrEnum):
+    """What decides which of two regions that both answer a client is sent to."""
+
+    LATENCY = "latency"
+    WEIGHT = "weight"
+
+
+def _percent(given: int) -> int:
+    if not 1 <= given <= 99:
+        raise ValueError(f"{given} is no share of two regions; give 1 to 99, the percent that the standby answers")
+    return given
+
+
+class Spread(Frozen):
+    """How clients are shared while both regions answer. `weight` is the percent of answers that name the standby."""
+
+    by: SpreadBy = SpreadBy.LATENCY
+    weight: Annotated[StrictInt, AfterValidator(_percent)] = 50
+
+
+class RoutedRecord(Frozen):
+    """One of the records under a name: a half of a failover pair, or a region by its weight, or else by its latency.
+
+    `check` is a role; a record without one is always healthy.
+    """
 
     name: str
     type: Literal["CNAME", "TXT"]
-    failover: Literal["PRIMARY", "SECONDARY"]
+    failover: Literal["PRIMARY", "SECONDARY"] | None = None
+    region: str | None = None
+    weight: int | None = None
     value: str
     check: str | None
+
+    @property
+    def identifier(self) -> str:
+        """Return its SetIdentifier. It names the policy, so that another policy is another record and no change."""
+        if self.failover:
+            return self.failover.lower()
+        return f"{SpreadBy.LATENCY if self.weight is None else SpreadBy.WEIGHT}-{self.region}"
 
 
 class Route(Frozen):
@@ -121,9 +168,11 @@ class Route(Frozen):
     times: CheckTimes
     endpoint_checks: tuple[EndpointCheck, ...]
     calculated_checks: tuple[CalculatedCheck, ...]
-    canaries: tuple[FailoverRecord, ...]
-    records: tuple[FailoverRecord, ...]
+    canaries: tuple[RoutedRecord, ...]
+    records: tuple[RoutedRecord, ...]
     metric_checks: tuple[MetricCheck, ...] = ()
+    spread: Spread | None = None
+    beside_name: str | None = None
 
     @property
     def kind(self) -> SwitchKind:
@@ -139,11 +188,16 @@ def plan_route(
     standby: Front,
     times: CheckTimes,
     kind: SwitchKind = SwitchKind.HTTPS,
+    spread: Spread | None = None,
 ) -> Route:
-    """Return the graph of a model whose standby is `standby`. The same model and parameters give the same graph."""
+    """Return the graph of a model whose standby is `standby`; with a spread, both answer.
+
+    The same model and parameters give the same graph.
+    """
     by_metric = kind is SwitchKind.METRIC
     name = f"{model.label}.{zone.rstrip('.')}"
-    verdict, switch = f"_health.{name}", f"_switch.{name}"
+    verdict, switch, beside = f"_health.{name}", f"_switch.{name}", f"_beside.{name}" if spread else None
+    paths, metrics = _paths(model, active, standby), _metrics(active.region, standby.region)
     return Route(
         name=name,
         verdict_name=verdict,
@@ -151,23 +205,46 @@ def plan_route(
         active=active,
         standby=standby,
         times=times,
-        endpoint_checks=() if by_metric else _paths(model, active, standby),
-        metric_checks=_metrics(active.region, standby.region) if by_metric else (),
+        endpoint_checks=() if by_metric else tuple(one for one in paths if spread or one.role != PEER),
+        metric_checks=tuple(one for one in metrics if spread or one.role != PEER) if by_metric else (),
         calculated_checks=(
             *([CalculatedCheck(role="takeover", children=("taken", "returned"), needed=1)] if by_metric else []),
             CalculatedCheck(role="primary", children=("endpoint", "takeover")),
             CalculatedCheck(role="secondary", children=("takeover",), inverted=True),
+            *([CalculatedCheck(role="standby", children=(PEER, "secondary"), needed=1)] if spread else []),
         ),
         canaries=(
-            FailoverRecord(name=verdict, type="TXT", failover="PRIMARY", value=HEALTHY, check="endpoint"),
-            FailoverRecord(name=verdict, type="TXT", failover="SECONDARY", value=UNHEALTHY, check=None),
-            FailoverRecord(name=switch, type="TXT", failover="PRIMARY", value=OFF, check="takeover"),
-            FailoverRecord(name=switch, type="TXT", failover="SECONDARY", value=ON, check=None),
+            *_pair(verdict, "TXT", (HEALTHY, "endpoint"), (UNHEALTHY, None)),
+            *_pair(switch, "TXT", (OFF, "takeover"), (ON, None)),
+            *(_pair(beside, "TXT", (HEALTHY, PEER), (UNHEALTHY, None)) if beside else ()),
         ),
         records=(
-            FailoverRecord(name=name, type="CNAME", failover="PRIMARY", value=active.target, check="primary"),
-            FailoverRecord(name=name, type="CNAME", failover="SECONDARY", value=standby.target, check="secondary"),
+            _spread(name, spread, active, standby)
+            if spread
+            else _pair(name, "CNAME", (active.target, "primary"), (standby.target, "secondary"))
         ),
+        spread=spread,
+        beside_name=beside,
+    )
+
+
+def _pair(
+    name: str, kind: Literal["CNAME", "TXT"], first: tuple[str, str | None], second: tuple[str, str | None]
+) -> tuple[RoutedRecord, ...]:
+    """Return a failover pair of values with their checks."""
+    return (
+        RoutedRecord(name=name, type=kind, failover="PRIMARY", value=first[0], check=first[1]),
+        RoutedRecord(name=name, type=kind, failover="SECONDARY", value=second[0], check=second[1]),
+    )
+
+
+def _spread(name: str, spread: Spread, home: Front, standby: Front) -> tuple[RoutedRecord, ...]:
+    """Return the records of a name that both regions answer."""
+    shares = (100 - spread.weight, spread.weight) if spread.by is SpreadBy.WEIGHT else (None, None)
+    sides = zip((home, standby), shares, ("primary", "standby"), strict=True)
+    return tuple(
+        RoutedRecord(name=name, type="CNAME", region=front.region, weight=share, value=front.target, check=check)
+        for front, share, check in sides
     )
 
 
@@ -175,15 +252,16 @@ def _paths(model: ModelKey, active: Front, standby: Front) -> tuple[EndpointChec
     return (
         EndpointCheck(role="endpoint", host=active.host, path=f"/models/{model.name}/health"),
         EndpointCheck(role="takeover", host=standby.host, path=f"/models/{model.name}/takeover", inverted=True),
+        EndpointCheck(role=PEER, host=standby.host, path=f"/models/{model.name}/health"),
     )
 
 
 def _metrics(home: str, standby: str) -> tuple[MetricCheck, ...]:
-    """The switch turns on with the first datapoint; what speaks for the home may miss a minute."""
-    below: dict[str, Any] = {"region": home, "breach": "below", "minutes": 2, "unknown": "Unhealthy"}
+    """The switch turns on with the first datapoint; what speaks for a region's health may miss a minute."""
+    below: dict[str, Any] = {"breach": "below", "minutes": 2, "unknown": "Unhealthy"}
     return (
-        MetricCheck(role="endpoint", metric=DEEP_HEALTH, **below),
-        MetricCheck(role="returned", metric=TAKEN_BACK, **below),
+        MetricCheck(role="endpoint", region=home, metric=DEEP_HEALTH, **below),
+        MetricCheck(role="returned", region=home, metric=TAKEN_BACK, **below),
         MetricCheck(
             role="taken",
             region=standby,
@@ -192,4 +270,5 @@ def _metrics(home: str, standby: str) -> tuple[MetricCheck, ...]:
             minutes=1,
             unknown="LastKnownStatus",
         ),
+        MetricCheck(role=PEER, region=standby, metric=DEEP_HEALTH, **below),
     )

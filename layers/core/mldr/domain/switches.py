@@ -16,12 +16,14 @@ def shown(model: ModelKey, *, on: bool, at_home: bool) -> Measured:
     return _figure(model, TAKEN_BACK if at_home else TAKEOVER_SWITCH, holds=on)
 
 
-def of_standby(model: ModelKey, takeover: int) -> list[Measured]:
+def of_standby(model: ModelKey, takeover: int, health: int | None = None) -> list[Measured]:
     """Return what a standby shows, given what its gateway would answer a checker that asks for the switch.
 
-    Nothing when that cannot be told: the switch stays as it is.
+    Nothing of the switch when that cannot be told: it stays as it is. `health` is given where it answers beside the
+    home; what cannot be told there is not well, and its clients go to the home.
     """
-    return [shown(model, on=takeover == _ON, at_home=False)] if takeover in (_ON, _OFF) else []
+    switch = [shown(model, on=takeover == _ON, at_home=False)] if takeover in (_ON, _OFF) else []
+    return switch if health is None else [*switch, _figure(model, DEEP_HEALTH, holds=health == _WELL)]
 
 
 def of_home(model: ModelKey, takeover: int, health: int) -> list[Measured]:

@@ -24,7 +24,12 @@ VARIANTS = "ProductionVariants"
 _LIVE = {"InitialInstanceCount", "InitialVariantWeight", "ModelName"}
 _SETTLED = {IN_SERVICE, "Failed", "OutOfService", "UpdateRollbackFailed"}  # others cannot be changed or deleted
 _STANDS = {IN_SERVICE, "Creating", "Updating", "SystemUpdating", "RollingBack"}
-_FROM_ZERO = "serving.floor is 0, but only an endpoint of inference components scales to zero; it stands with 1"
+FROM_ZERO = "serving.floor is 0, but only an endpoint of inference components scales to zero; it stands with 1"
+
+_SIZE = {
+    False: "and nobody is served by it: it stands at the floor of its policy",
+    True: "and stands as large as it serves at home",
+}
 
 
 class Verb(StrEnum):
@@ -128,6 +133,54 @@ def _floored(variant: dict[str, Any], floor: int, components: bool) -> dict[str,
     return made
 
 
+def for_both(plan: ServingPlan) -> ServingPlan:
+    """Return what answers beside the home: each variant as large as there, and no shadows, which answer nobody.
+
+    Autoscaling stays, and may reach twice as far: when one region is lost, the other grows to the load of both alone.
+    """
+    variants = [_twice(one) for one in plan.config[VARIANTS]]
+    config = {name: value for name, value in plan.config.items() if name not in (VARIANTS, SHADOWS)}
+    there = {f"endpoint/{plan.name}/variant/{one['VariantName']}" for one in variants}
+    there |= {f"inference-component/{one['InferenceComponentName']}" for one in plan.components}
+    return plan.model_copy(
+        update={
+            "config": {**config, VARIANTS: variants},
+            "targets": tuple(_doubled(one) for one in plan.targets if one["ResourceId"] in there),
+            "policies": tuple(one for one in plan.policies if one["ResourceId"] in there),
+            "schedules": tuple(_rescheduled(one) for one in plan.schedules if one["ResourceId"] in there),
+        }
+    )
+
+
+def _twice(variant: dict[str, Any]) -> dict[str, Any]:
+    managed = variant.get("ManagedInstanceScaling", {})
+    if "MaxInstanceCount" not in managed:
+        return variant
+    return {**variant, "ManagedInstanceScaling": {**managed, "MaxInstanceCount": 2 * managed["MaxInstanceCount"]}}
+
+
+def _doubled(target: dict[str, Any]) -> dict[str, Any]:
+    return {**target, "MaxCapacity": 2 * target["MaxCapacity"]} if "MaxCapacity" in target else target
+
+
+def _rescheduled(schedule: dict[str, Any]) -> dict[str, Any]:
+    action = schedule.get("ScalableTargetAction")
+    return {**schedule, "ScalableTargetAction": _doubled(action)} if action else schedule
+
+
+def counts_beside(plan: ServingPlan, there: Mapping[str, Count], *, answers: bool) -> dict[str, int]:
+    """Return the instances that what answers beside the home should have, without the variants that are left alone.
+
+    What scales by itself is brought to the size of the home once, before it `answers`, and is then nobody's affair.
+    """
+    scaled = {one["ResourceId"].rpartition("/variant/")[2] for one in plan.targets}
+
+    def left_alone(name: str, count: int) -> bool:
+        return name in scaled and (answers or (name in there and there[name].desired >= count))
+
+    return {name: count for name, count in plan.capacity.items() if not left_alone(name, count)}
+
+
 def wanted_of(plan: ServingPlan, model: ModelKey, recovery_point: str, floor: int) -> Wanted:
     """Return what should stand. An endpoint without inference components never has less than one instance."""
     zero = floor == 0 and bool(plan.components)
@@ -137,7 +190,7 @@ def wanted_of(plan: ServingPlan, model: ModelKey, recovery_point: str, floor: in
         recovery_point=recovery_point,
         counts=counts,
         from_zero=zero,
-        remark=_FROM_ZERO if floor == 0 and not plan.components else "",
+        remark=FROM_ZERO if floor == 0 and not plan.components else "",
     )
 
 
@@ -175,7 +228,7 @@ def _wanted(now: Situation, held: Sequence[Held]) -> list[Action]:
     counts = now.wanted.counts
     off = {one: n for one, n in counts.items() if one in found.counts and found.counts[one].desired != n}
     if found.status == IN_SERVICE and off:
-        why = f"{now.model} is {now.tier}, and nobody is served by it: it stands at the floor of its policy"
+        why = f"{now.model} is {now.tier}, {_SIZE[now.tier is Tier.ACTIVE_ACTIVE]}"
         return [Action(verb=Verb.SCALE, endpoint=name, reason=_also(why, now), counts=off)]
     return []
 

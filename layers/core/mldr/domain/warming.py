@@ -14,6 +14,7 @@ from mldr.domain.golden import GoldenInference
 from mldr.domain.identity import Frozen
 from mldr.domain.model_rules import WarmRule
 
+MARK = "x-mldr-warm"  # the header of a request to a gateway that is to get ready, and to give no answer away
 SLACK = 10.0  # milliseconds that a call may take longer anywhere: the factor of a very fast model would mean nothing
 
 
@@ -71,6 +72,11 @@ def drifted(held: Latency | None, found: Latency | None) -> bool:
 def missing(wanted: Mapping[str, int], there: Mapping[str, Count]) -> dict[str, int]:
     """Return the variants that have not asked for as many instances as they should have, with that number."""
     return {name: count for name, count in wanted.items() if name in there and there[name].desired < count}
+
+
+def together(captured: Mapping[str, int], beside: Mapping[str, int]) -> dict[str, int]:
+    """Return the instances that carry the load of both regions: those that served at home, and those beside it."""
+    return {name: count + beside.get(name, 0) for name, count in captured.items()}
 
 
 def reweighed(wanted: Mapping[str, float], there: Mapping[str, Count]) -> dict[str, float]:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from mldr.domain.kserve_rules import ClusterRule
 from mldr.errors import BadPolicy
 from mldr.kserve.rest import RestInferenceServices
-from mldr.ports import InferenceServices, PolicyStore
+from mldr.ports.serving import InferenceServices
+from mldr.ports.stack import PolicyStore
 
 Bearer = Callable[[str, ClusterRule], Callable[[], str]]  # (region, rule) -> what gives a token
 

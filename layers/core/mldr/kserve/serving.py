@@ -14,7 +14,7 @@ from mldr.domain.kserve_rules import Address
 from mldr.domain.serving import ServingPlan
 from mldr.domain.warming import Count
 from mldr.errors import EndpointFailed, LostRace, NotRestorable, RegionUnreachable, Throttled
-from mldr.ports import Clusters, Finished, InferenceServices
+from mldr.ports.serving import Clusters, Finished, InferenceServices
 
 TIMEOUT = 60.0  # seconds, as a SageMaker endpoint has for an answer
 ATTEMPTS = 5

@@ -11,7 +11,7 @@ from mldr.domain.kserve_revisions import older_component
 from mldr.domain.kserve_rules import Address
 from mldr.domain.serving_state import Observed
 from mldr.errors import BadReference
-from mldr.ports import Clusters, InferenceServices
+from mldr.ports.serving import Clusters, InferenceServices
 
 
 class KServeSource:

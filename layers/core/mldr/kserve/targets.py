@@ -9,7 +9,7 @@ from mldr.domain.kserve_rules import SCHEME
 from mldr.domain.serving import ServingPlan
 from mldr.domain.serving_state import Observed
 from mldr.domain.warming import Count
-from mldr.ports import Finished, Serving, ServingSource
+from mldr.ports.serving import Finished, Serving, ServingSource
 
 
 class ServingTargets:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from mldr import events
 from mldr.domain.approvals import Approval, objection
 from mldr.domain.identity import Frozen
 from mldr.errors import LostRace
-from mldr.events import FailoverApproved
-from mldr.ports import Bus, Clock, Decisions
+from mldr.events import detail_types
+from mldr.events.health import FailoverApproved
+from mldr.ports.health import Decisions
+from mldr.ports.stack import Bus, Clock
 
 
 class Answered(Frozen):
@@ -31,7 +32,7 @@ def approve_failover(approved: FailoverApproved, *, decisions: Decisions, bus: B
             return _second(approved, decisions, clock)
     if approval is None:
         return Answered(refused="no failover of this model waits for an approval")
-    bus.put(events.FAILOVER_REQUESTED, _request(approved, approval))
+    bus.put(detail_types.FAILOVER_REQUESTED, _request(approved, approval))
     return Answered(failover_id=approval.failover_id)
 
 

@@ -6,7 +6,7 @@ import re
 
 from mldr.domain.health import Observation
 from mldr.domain.identity import Frozen, ModelKey
-from mldr.ports import Outside, Tokens
+from mldr.ports.outside import Outside, Tokens
 
 _HOST = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]*")
 

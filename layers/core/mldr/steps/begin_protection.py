@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import datetime as dt
 
-from mldr import events
 from mldr.domain.identity import Frozen, ModelKey, recovery_point_id
 from mldr.domain.leadership import home_of, role
 from mldr.domain.model_rules import GoldenRule
-from mldr.domain.policy import ModelPolicy
+from mldr.domain.policy import CRITICALITY_TAG, TIER_TAG, ModelPolicy, effective
 from mldr.domain.recovery_point import Origin, Phase, Record
 from mldr.domain.registry import PENDING, Capture, RegistryEntry
 from mldr.errors import BadEvent, MissingArtifact
-from mldr.events import Promotion
-from mldr.ports import Bus, Catalog, Clock, PolicyStore, Registry, Status, Vault, Workflows
+from mldr.events import detail_types
+from mldr.events.protection import Promotion
+from mldr.ports.catalog import Catalog
+from mldr.ports.registry import Registry
+from mldr.ports.stack import Bus, Clock, PolicyStore, Status, Workflows
+from mldr.ports.vault import Vault
 from mldr.steps.executions import start_unless
 from mldr.steps.working_files import keep_capture
 
@@ -61,6 +64,7 @@ def begin_protection(
     policy, version = policies.load()
     resolved = _with_golden(policy.for_model(entry.model.registry, entry.model.name, entry.tags), entry)
     point = recovery_point_id(entry.version, entry.arn, entry.document)
+    tags = effective(entry.tags)
     known = catalog.record(entry.model, point)
     if known is None:
         known = catalog.begin(
@@ -72,13 +76,25 @@ def begin_protection(
                 origin=Origin(region=source, version=entry.version, arn=arn, promoted_at=promotion.told_at),
                 started_at=clock.now(),
                 warnings=resolved.warnings,
+                tier_tag=tags.get(TIER_TAG),
+                criticality_tag=tags.get(CRITICALITY_TAG),
             )
         )
+    known = _tagged(known, tags, catalog)
     capture = Capture(entry=entry, policy=resolved, policy_version=version)
     if known.attempt == 0:
         here = [name for name in resolved.datasets if policy.datasets[name].region == peer_region]
         _ask_for_snapshots(here, known, bus)
     return _continue(known, promotion, capture, catalog=catalog, vault=vault, registry=registry, workflows=workflows)
+
+
+def _tagged(record: Record, tags: dict[str, str], catalog: Catalog) -> Record:
+    """A tag is edited without any event: whoever describes the version again takes note of it."""
+    if record.tags == tags:
+        return record
+    noted = {"tier_tag": tags.get(TIER_TAG), "criticality_tag": tags.get(CRITICALITY_TAG)}
+    catalog.annotate(record.model, record.recovery_point, **noted)
+    return record.model_copy(update=noted)
 
 
 def wanted_here(entry: RegistryEntry, region: str, catalog: Catalog) -> bool:
@@ -111,7 +127,7 @@ def _ask_for_snapshots(names: list[str], record: Record, bus: Bus) -> None:
     """Ask before the attempt begins: what dies in between asks twice, the other order would never ask."""
     for name in names:
         reason = f"{record.recovery_point} of {record.model} was promoted"
-        bus.put(events.SNAPSHOT_REQUESTED, {"dataset": name, "reason": reason})
+        bus.put(detail_types.SNAPSHOT_REQUESTED, {"dataset": name, "reason": reason})
 
 
 def _newest(model: ModelKey, registry: Registry) -> str:

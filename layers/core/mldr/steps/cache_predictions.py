@@ -10,24 +10,26 @@ import datetime as dt
 from dataclasses import dataclass, field
 
 from mldr.domain import prediction_cache as caching
-from mldr.domain.failover import Takeover
 from mldr.domain.identity import Frozen, ModelKey
 from mldr.domain.leadership import Leadership, Role
 from mldr.domain.model_rules import CacheRule
-from mldr.domain.prediction_cache import Cached, Directives, Grade, Look, Sighting
+from mldr.domain.prediction_cache import Cached, Directives, Grade, Look, Restored, Sighting
 from mldr.domain.recovery_point import Record, newest_restorable
 from mldr.errors import MldrError
-from mldr.ports import Catalog, Clock, Offers, OwnEndpoints, PolicyStore, PredictionCache
+from mldr.ports.catalog import Catalog
+from mldr.ports.serving import Offers, OwnEndpoints, PredictionCache
+from mldr.ports.stack import Clock, PolicyStore
 from mldr.steps.know_leader import NEVER, home_known
 
 
 class Question(Frozen):
-    """What a client asks, and what it says of caches."""
+    """What a client asks, and what it says of caches. `warm` comes from mldr itself, which wants no answer."""
 
     body: bytes
     content_type: str
     accept: str
     cache_control: str = ""
+    warm: bool = False
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,7 @@ class Asked:
     def _awaited(self) -> str:
         """Return the version that served here until the endpoint broke; in a region that waits, what it would restore.
 
-        A takeover of this region is the version of its point, whatever became of the endpoint.
+        What mldr restored to answer here is the version of its point, whatever became of the endpoint.
         """
         if self.rule is None:
             return ""
@@ -159,7 +161,7 @@ class Asked:
             return self.sighting.serving
         model, knowledge, catalog = self.served.model, self.served.knowledge, self.ports.catalog
         home = home_known(self.ports.region, model, knowledge, catalog)
-        if knowledge.takeover or home in ("", self.ports.region):
+        if knowledge.restored(self.served.role) or home in ("", self.ports.region):
             return caching.last_known(self.sighting or self.before, self.served.endpoint, self.rule, self.at)
         records = catalog.records(model)
         claimed = catalog.epoch(model)
@@ -176,22 +178,18 @@ def sight(ports: Predictions, served: Served, before: Sighting | None, *, anew: 
         return before
     look = ports.endpoints.look(served.endpoint)
     home = home_known(ports.region, served.model, served.knowledge, ports.catalog)
-    version = caching.version_of(
-        look,
-        served.endpoint,
-        served.knowledge.takeover,
-        _records(ports.catalog, served.model, look, served.knowledge.takeover, home),
-        home,
-    )
+    restored = caching.restored_of(served.knowledge, served.role)
+    records = _records(ports.catalog, served.model, look, restored, home)
+    version = caching.version_of(look, served.endpoint, restored, records, home)
     sighting = caching.seen(look, served.endpoint, version, now, before)
     ports.cache.see(served.model, sighting)
     return sighting
 
 
-def _records(catalog: Catalog, model: ModelKey, look: Look, takeover: Takeover | None, home: str) -> list[Record]:
+def _records(catalog: Catalog, model: ModelKey, look: Look, restored: Restored | None, home: str) -> list[Record]:
     """Return the records that a version can be told from: none when the endpoint has a package of the home."""
     packages = [one for one in look.contents if ":model-package/" in one]
     if packages:
         return [] if packages[0].split(":")[3] == home or not home else catalog.records(model)
-    found = catalog.record(model, takeover.recovery_point) if takeover else None
+    found = catalog.record(model, restored.recovery_point) if restored else None
     return [found] if found else []

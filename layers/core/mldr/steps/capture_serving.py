@@ -24,8 +24,13 @@ from mldr.domain.serving_references import (
 from mldr.domain.serving_state import IN_SERVICE, Carried, Kind, Observed, Refusal, ServingState
 from mldr.domain.warming import drifted
 from mldr.errors import BadEvent, BadReference, LostRace, Permanent, RegionUnreachable
-from mldr.events import TIERS_DUE, ServingWish
-from mldr.ports import Bus, Catalog, Clock, Images, PolicyStore, ServingCaptures, ServingSource, Vault
+from mldr.events.detail_types import TIERS_DUE
+from mldr.events.serving import ServingWish
+from mldr.ports.catalog import Catalog
+from mldr.ports.registry import Images
+from mldr.ports.serving import ServingCaptures, ServingSource
+from mldr.ports.stack import Bus, Clock, PolicyStore
+from mldr.ports.vault import Vault
 from mldr.steps.carry_inference_service import carry_inference_service
 from mldr.steps.know_leader import home_known
 from mldr.steps.seal_recovery_point import read_manifest

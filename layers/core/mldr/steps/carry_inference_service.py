@@ -7,7 +7,8 @@ from mldr.domain.model_rules import ServingRule
 from mldr.domain.recovery_point import Manifest, Record
 from mldr.domain.serving_references import Problem, mapped
 from mldr.domain.serving_state import Carried, Kind, Observed
-from mldr.ports import Images, Vault
+from mldr.ports.registry import Images
+from mldr.ports.vault import Vault
 from mldr.steps.seal_recovery_point import read_manifest
 from mldr.steps.standby_images import standby_image
 

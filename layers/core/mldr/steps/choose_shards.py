@@ -15,8 +15,11 @@ from mldr.domain.recovery_point import Phase, Record
 from mldr.domain.scrub import ALL, Holding, ScrubPlan, Unreadable, assigned, shards_of, work_key
 from mldr.domain.transfers import owner_of
 from mldr.errors import MissingArtifact
-from mldr.events import ScrubRun
-from mldr.ports import Catalog, Clock, Datasets, Vault
+from mldr.events.scrub import ScrubRun
+from mldr.ports.catalog import Catalog
+from mldr.ports.datasets import Datasets
+from mldr.ports.stack import Clock
+from mldr.ports.vault import Vault
 from mldr.steps.seal_recovery_point import read_manifest
 
 PLAN, SHARDS = "plan.json", "shards.json"

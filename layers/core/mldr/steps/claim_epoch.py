@@ -9,8 +9,10 @@ from mldr.domain.leadership import Leadership, role
 from mldr.domain.recovery_point import Record, newest_restorable
 from mldr.domain.serving import endpoint_name
 from mldr.errors import AlreadyServing, NothingToClear, NotRestorable
-from mldr.events import Claimed, MoveTask
-from mldr.ports import Catalog, Clock, Status, Vault, Workflows
+from mldr.events.failover import Claimed, MoveTask
+from mldr.ports.catalog import Catalog
+from mldr.ports.stack import Clock, Status, Workflows
+from mldr.ports.vault import Vault
 from mldr.steps.executions import newest_status
 from mldr.steps.know_leader import home_known
 from mldr.steps.seal_recovery_point import read_manifest

@@ -21,8 +21,8 @@ from mldr.domain.digest_jobs import (
     work_of,
 )
 from mldr.domain.identity import Frozen
-from mldr.events import DigestTask
-from mldr.ports import DigestJobs, Vault
+from mldr.events.transfers import DigestTask
+from mldr.ports.vault import DigestJobs, Vault
 from mldr.steps.digest_lists import keep_results, load_results, load_wanted
 from mldr.steps.working_files import need
 

@@ -7,13 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
-from mldr import events
 from mldr.domain.evacuation import Planned, Refused, recovery_id, region_key
 from mldr.domain.evidence import GENESIS, Evidence, ModelOutcome, phase_times
 from mldr.domain.failover import Kind
 from mldr.domain.leadership import role
-from mldr.events import NAMED, EvacuationConclusion
-from mldr.ports import Bus, Catalog, Clock, EvidenceStore, Pager, Vault
+from mldr.events import detail_types
+from mldr.events.evacuation import NAMED, EvacuationConclusion, RegionCompletedDetail
+from mldr.ports.catalog import Catalog
+from mldr.ports.stack import Bus, Clock, Pager
+from mldr.ports.vault import EvidenceStore, Vault
 from mldr.steps.know_leader import home_known
 from mldr.steps.plan_evacuation import read_draft
 
@@ -50,8 +52,8 @@ def conclude_evacuation(
         lines: list[Planned | Refused] = [*made.plan.planned, *made.plan.refused] if made else []
         models = tuple(pool.map(one, lines))
     record = evidence.append(_evidence(task, models, place.region, clock))
-    told = events.FAILBACK_COMPLETED if task.kind is Kind.FAILBACK else events.FAILOVER_COMPLETED
-    bus.put(told, events.RegionCompletedDetail.of(record).model_dump(mode="json"))
+    told = detail_types.FAILBACK_COMPLETED if task.kind is Kind.FAILBACK else detail_types.FAILOVER_COMPLETED
+    bus.put(told, RegionCompletedDetail.of(record).model_dump(mode="json"))
     if record.outcome != "completed":
         pager.page(f"mldr: {task.kind} of {task.region} {record.outcome}", _named(record))
     return record

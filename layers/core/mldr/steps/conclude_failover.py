@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-from mldr import events
 from mldr.domain.evidence import GENESIS, Evidence, phase_times
 from mldr.domain.failover import Kind
-from mldr.events import FailoverConclusion
-from mldr.ports import Bus, Catalog, Clock, EvidenceStore, Pager
+from mldr.events import detail_types
+from mldr.events.failover import FailoverCompletedDetail, FailoverConclusion, Mark, WarmMark
+from mldr.events.message import detail
+from mldr.ports.catalog import Catalog
+from mldr.ports.stack import Bus, Clock, Pager
+from mldr.ports.vault import EvidenceStore
 from mldr.steps.restore_serving import IN_SERVICE
 
 _REFUSALS = {
@@ -19,6 +22,7 @@ _REFUSALS = {
     "WrongDirection",
     "PeerSilent",
     "PeerLagging",
+    "DrainTooShort",
     "NothingToClear",
 }
 
@@ -38,8 +42,8 @@ def conclude_failover(
     epoch = catalog.epoch(task.model)
     if epoch and epoch.failover_id == task.failover_id and not epoch.concluded:
         catalog.conclude(task.model, epoch)
-    told = events.FAILBACK_COMPLETED if task.kind is Kind.FAILBACK else events.FAILOVER_COMPLETED
-    bus.put(told, events.detail(events.FailoverCompletedDetail.of(record)))
+    told = detail_types.FAILBACK_COMPLETED if task.kind is Kind.FAILBACK else detail_types.FAILOVER_COMPLETED
+    bus.put(told, detail(FailoverCompletedDetail.of(record)))
     if record.outcome != "completed":
         pager.page(f"mldr: {task.kind} of {task.model} {record.outcome}", record.reason)
     elif task.switch and task.switch.note:
@@ -80,7 +84,7 @@ def _reason(task: FailoverConclusion) -> str:
     return f"{said} ({task.switch.note})" if task.switch and task.switch.note else said
 
 
-def _marks(task: FailoverConclusion) -> list[tuple[str, events.Mark | None]]:
+def _marks(task: FailoverConclusion) -> list[tuple[str, Mark | None]]:
     """Nothing is restored where the model's own endpoint serves the version already."""
     reused = task.claim is not None and task.claim.reuse
     return [
@@ -92,8 +96,8 @@ def _marks(task: FailoverConclusion) -> list[tuple[str, events.Mark | None]]:
     ]
 
 
-def _ended(mark: events.Mark) -> bool:
-    return mark.status == IN_SERVICE and not (isinstance(mark, events.WarmMark) and mark.more)
+def _ended(mark: Mark) -> bool:
+    return mark.status == IN_SERVICE and not (isinstance(mark, WarmMark) and mark.more)
 
 
 def _outcome(task: FailoverConclusion) -> Literal["completed", "refused", "failed"]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from mldr import events
 from mldr.domain.recovery_point import Phase
 from mldr.domain.transfers import Transfer
-from mldr.events import ProtectConclusion, TaskError
-from mldr.ports import Bus, Catalog, Vault
+from mldr.events import detail_types
+from mldr.events.message import TaskError, detail
+from mldr.events.protection import FailedDetail, ProtectConclusion, SealedDetail
+from mldr.ports.catalog import Catalog
+from mldr.ports.stack import Bus
+from mldr.ports.vault import Vault
 from mldr.steps.seal_recovery_point import read_manifest
 from mldr.steps.working_files import current_record, last_trouble
 
@@ -16,8 +19,8 @@ def conclude_protection(task: ProtectConclusion, *, catalog: Catalog, vault: Vau
     record = current_record(catalog, task.model, task.recovery_point, task.attempt)
     if task.error is None:
         # Told before it is cleared: what dies between the two tells it again, the other order would never tell it.
-        sealed = events.SealedDetail.of(read_manifest(vault, record), record.target_arn)
-        bus.put(events.SEALED, events.detail(sealed))
+        sealed = SealedDetail.of(read_manifest(vault, record), record.target_arn)
+        bus.put(detail_types.SEALED, detail(sealed))
         if record.reason:
             catalog.annotate(record.model, record.recovery_point, reason="")
         return record.phase
@@ -27,10 +30,8 @@ def conclude_protection(task: ProtectConclusion, *, catalog: Catalog, vault: Vau
     else:
         record = record.model_copy(update={"phase": Phase.FAILED, "reason": reason})
         catalog.advance(record)
-    failed = events.FailedDetail(
-        model=record.model, recovery_point=record.recovery_point, phase=record.phase, reason=reason
-    )
-    bus.put(events.FAILED, events.detail(failed))
+    failed = FailedDetail(model=record.model, recovery_point=record.recovery_point, phase=record.phase, reason=reason)
+    bus.put(detail_types.FAILED, detail(failed))
     return record.phase
 
 

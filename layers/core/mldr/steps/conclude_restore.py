@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from mldr import events
 from mldr.domain.snapshots import RestoreRecord
 from mldr.errors import NotRestorable
-from mldr.events import RestoreConclusion, TaskError
-from mldr.ports import Bus, Catalog, Clock, Datasets, Vault
+from mldr.events import detail_types
+from mldr.events.message import TaskError
+from mldr.events.snapshots import RestoreConclusion, RestoredDetail
+from mldr.ports.catalog import Catalog
+from mldr.ports.datasets import Datasets
+from mldr.ports.stack import Bus, Clock
+from mldr.ports.vault import Vault
 from mldr.steps.plan_restore import transfer_of
 from mldr.steps.working_files import last_trouble
 
@@ -30,7 +34,7 @@ def conclude_restore(
         }
     )
     datasets.put_restore(ended)
-    bus.put(events.DATASET_RESTORED, events.RestoredDetail.of(ended).model_dump(mode="json"))
+    bus.put(detail_types.DATASET_RESTORED, RestoredDetail.of(ended).model_dump(mode="json"))
     return ended
 
 

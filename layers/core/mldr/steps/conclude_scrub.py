@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Mapping
 
-from mldr import events
 from mldr.domain.identity import ModelKey
 from mldr.domain.recovery_point import Retention, newest_restorable
 from mldr.domain.scrub import (
@@ -24,8 +23,11 @@ from mldr.domain.scrub import (
     tally,
 )
 from mldr.errors import ChecksumMismatch, LostRace, MissingArtifact
-from mldr.events import ScrubConclusion, VerificationDetail
-from mldr.ports import Bus, Catalog, Clock, Pager, Scrubs, Vault
+from mldr.events import detail_types
+from mldr.events.scrub import ScrubConclusion, VerificationDetail
+from mldr.ports.catalog import Catalog
+from mldr.ports.stack import Bus, Clock, Pager
+from mldr.ports.vault import Scrubs, Vault
 from mldr.steps.choose_shards import load_plan
 from mldr.steps.manifest_lines import entry_named
 from mldr.steps.scrub_shard import load_checked
@@ -60,7 +62,7 @@ def conclude_scrub(
         scrubs.note(one)
     _seal(report, vault)
     reason = task.error.sentence if task.error else ""
-    bus.put(events.VERIFICATION_COMPLETED, VerificationDetail.of(report, reason).model_dump(mode="json"))
+    bus.put(detail_types.VERIFICATION_COMPLETED, VerificationDetail.of(report, reason).model_dump(mode="json"))
     return report
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-from mldr import events
 from mldr.domain.recovery_point import Phase
 from mldr.domain.snapshots import OVERLAP, Changed, Difference, How, SnapshotRecord, compare
-from mldr.events import SnapshotConclusion, TaskError
-from mldr.ports import Bus, Datasets, Vault
+from mldr.events import detail_types
+from mldr.events.message import TaskError
+from mldr.events.snapshots import SnapshotConclusion, SnapshotFailedDetail, SnapshotSealedDetail
+from mldr.ports.datasets import Datasets
+from mldr.ports.stack import Bus
+from mldr.ports.vault import Vault
 from mldr.steps.manifest_lines import shard
 from mldr.steps.snapshot_state import current_snapshot, load_state, shards_of
 from mldr.steps.working_files import last_trouble
@@ -28,16 +31,16 @@ def conclude_snapshot(
         if record.difference is None:
             record = record.model_copy(update={"difference": _difference(record, datasets, vault, remaining)})
             datasets.annotate(record)
-        bus.put(events.SNAPSHOT_SEALED, events.SnapshotSealedDetail.of(record).model_dump(mode="json"))
+        bus.put(detail_types.SNAPSHOT_SEALED, SnapshotSealedDetail.of(record).model_dump(mode="json"))
     else:
         if record.phase is not Phase.FAILED:
             record = record.model_copy(update={"phase": Phase.FAILED, "reason": _reason(task.error, record, vault)})
             datasets.advance(record)
-        failed = events.SnapshotFailedDetail(dataset=record.dataset, snapshot=record.snapshot, reason=record.reason)
-        bus.put(events.SNAPSHOT_FAILED, failed.model_dump(mode="json"))
+        failed = SnapshotFailedDetail(dataset=record.dataset, snapshot=record.snapshot, reason=record.reason)
+        bus.put(detail_types.SNAPSHOT_FAILED, failed.model_dump(mode="json"))
     again = current_snapshot(datasets, task).again
     if again:
-        bus.put(events.SNAPSHOT_REQUESTED, {"dataset": record.dataset, "reason": again})
+        bus.put(detail_types.SNAPSHOT_REQUESTED, {"dataset": record.dataset, "reason": again})
     return record
 
 

@@ -8,8 +8,10 @@ from mldr.domain.model_rules import Digest
 from mldr.domain.transfers import plan_key, shard_work
 from mldr.domain.verification import READABLE
 from mldr.errors import ChecksumUnavailable
-from mldr.events import ShardTask
-from mldr.ports import Catalog, Clock, Copier, Vault
+from mldr.events.transfers import ShardTask
+from mldr.ports.catalog import Catalog
+from mldr.ports.stack import Clock
+from mldr.ports.vault import Copier, Vault
 from mldr.steps.digest_lists import load_results, taken
 from mldr.steps.seal_shard import seal_shard
 from mldr.steps.working_files import in_force, need, trouble_kept

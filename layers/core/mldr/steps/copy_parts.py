@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from mldr.domain.transfers import WorkItem, parts
-from mldr.events import PartsTask
-from mldr.ports import Catalog, Clock, Copier, Vault
+from mldr.events.transfers import PartsTask
+from mldr.ports.catalog import Catalog
+from mldr.ports.stack import Clock
+from mldr.ports.vault import Copier, Vault
 from mldr.steps.working_files import in_force, trouble_kept
 
 

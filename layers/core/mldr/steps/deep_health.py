@@ -15,7 +15,11 @@ from mldr.domain.golden import GoldenInference, judge
 from mldr.domain.identity import Frozen, ModelKey
 from mldr.domain.serving_state import IN_SERVICE
 from mldr.errors import EndpointFailed, LostRace, MldrError, RegionUnreachable
-from mldr.ports import Catalog, Clock, Goldens, PolicyStore, Proofs, Serving, Vault
+from mldr.ports.catalog import Catalog
+from mldr.ports.health import Goldens, Proofs
+from mldr.ports.serving import Serving
+from mldr.ports.stack import Clock, PolicyStore
+from mldr.ports.vault import Vault
 from mldr.steps.seal_recovery_point import read_manifest
 
 

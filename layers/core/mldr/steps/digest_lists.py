@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from mldr.domain.digest_jobs import Results, results_key, wanted_key
 from mldr.domain.manifests import Entry, decode, encode
-from mldr.ports import Vault
+from mldr.ports.vault import Vault
 
 
 def keep_wanted(vault: Vault, work: str, algorithm: str, item: str, entries: Sequence[Entry]) -> None:

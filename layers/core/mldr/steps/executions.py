@@ -6,7 +6,7 @@ from collections.abc import Collection
 from itertools import count
 from typing import Any
 
-from mldr.ports import Status, Workflows
+from mldr.ports.stack import Status, Workflows
 
 
 def start_unless(workflows: Workflows, name: str, payload: dict[str, Any], final: Collection[Status]) -> str | None:

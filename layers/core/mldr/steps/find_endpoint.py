@@ -7,8 +7,11 @@ from typing import Any
 
 from mldr.domain.tiers import stands
 from mldr.errors import Permanent
-from mldr.events import Claimed, ClaimedTask
-from mldr.ports import Catalog, OwnEndpoints, Registry, Serving, ServingCaptures, Vault
+from mldr.events.failover import Claimed, ClaimedTask
+from mldr.ports.catalog import Catalog
+from mldr.ports.registry import Registry
+from mldr.ports.serving import OwnEndpoints, Serving, ServingCaptures
+from mldr.ports.vault import Vault
 from mldr.steps.restore_serving import claimed_manifest, claimed_state, held_epoch, other_manifests
 from mldr.steps.standing_name import name_of_standing
 

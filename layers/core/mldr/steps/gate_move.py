@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import datetime as dt
 
-from mldr import events
+from mldr.domain.draining import too_short
 from mldr.domain.failover import Kind
 from mldr.domain.identity import Frozen
 from mldr.domain.leadership import Announcement, Leadership, learned, role
 from mldr.domain.recovery_point import Record
 from mldr.domain.routing import Route
-from mldr.errors import AlreadyServing, MissingArtifact, NotRestorable, PeerLagging, PeerSilent, WrongDirection
-from mldr.events import MoveTask
-from mldr.ports import Bus, Catalog, Clock, Outside, PolicyStore, Registry
+from mldr.errors import (
+    AlreadyServing,
+    DrainTooShort,
+    MissingArtifact,
+    NotRestorable,
+    PeerLagging,
+    PeerSilent,
+    WrongDirection,
+)
+from mldr.events import detail_types
+from mldr.events.failover import MoveTask
+from mldr.ports.catalog import Catalog
+from mldr.ports.outside import Outside
+from mldr.ports.registry import Registry
+from mldr.ports.stack import Bus, Clock, PolicyStore
 from mldr.steps.know_leader import front_of, home_known, known_route
 
 
@@ -38,7 +50,7 @@ def gate_move(
 ) -> Gate:
     """Return whether the move may begin; while what the peer serves is being protected here it is asked again.
 
-    Raises WrongDirection, NotRestorable, PeerSilent, AlreadyServing or PeerLagging.
+    Raises WrongDirection, NotRestorable, PeerSilent, AlreadyServing, DrainTooShort or PeerLagging.
     """
     current = catalog.epoch(task.model)
     if current and current.failover_id == task.failover_id:
@@ -54,6 +66,7 @@ def gate_move(
     now = role(region, route.active.region, knowledge, now=clock.now(), drain=dt.timedelta(0))
     if now.serving:
         raise AlreadyServing(f"{task.model}: {now.reason}")
+    _check_drain(task, route, policies)
     return _protected(task, region, said, catalog, registry, policies, bus, clock)
 
 
@@ -63,6 +76,14 @@ def _check_direction(task: MoveTask, region: str, home: str) -> None:
             f"{task.model} is at home in {home}: there it fails back, and a move goes to the other region; "
             f"the request came to {region}, use `mldr {task.kind} {task.model.name}`, which finds the right one"
         )
+
+
+def _check_drain(task: MoveTask, route: Route, policies: PolicyStore) -> None:
+    """A policy is checked without the stack's parameters: only here it is known how slow its DNS is."""
+    policy, _ = policies.load()
+    drain = policy.for_model(task.model.registry, task.model.name, {}).failover.drain
+    if why := too_short(drain, route):
+        raise DrainTooShort(f"{task.model}: {why}")
 
 
 def _listen(
@@ -105,7 +126,7 @@ def _protected(
     if here:
         return Gate(ready=True, reason=f"{wanted} is sealed here", recovery_point=here.recovery_point)
     if task.gate is None:  # the first look
-        bus.put(events.PROMOTED, {"model": str(task.model), "arn": wanted})
+        bus.put(detail_types.PROMOTED, {"model": str(task.model), "arn": wanted})
     record = max(records, key=lambda one: one.started_at, default=None)
     lag = clock.now() - min(record.origin.promoted_at if record else task.requested_at, task.requested_at)
     why = f"{wanted}, which the peer serves, is not sealed in {region}: {_lag(lag)} behind, {_state(record)}"
@@ -122,8 +143,15 @@ def _protected(
 def _served(task: MoveTask, said: Announcement, registry: Registry) -> str:
     """Return the version that must be here: the peer's newest promotion, or the copy that it serves by a takeover."""
     newest = registry.newest_approved(task.model)
-    if said.version and (newest is None or registry.describe(newest).copied_from):
+    if newest and not registry.describe(newest).copied_from:
+        return newest
+    if said.version:
         return said.version
+    if said.epoch and said.holder == said.region:
+        raise MissingArtifact(
+            f"{said.region} serves {task.model} and cannot say which version: its registry has no copy of it. There, "
+            f"`mldr status {task.model.name}` has the reason; mend it, then `mldr protect {task.model.name}`"
+        )
     if newest is None:
         raise MissingArtifact(f"{task.model} has no approved version in the region that serves it; approve one")
     return newest

@@ -12,8 +12,9 @@ from mldr.domain.identity import Frozen, ModelKey
 from mldr.domain.leadership import Leadership, Role, role
 from mldr.domain.prediction_cache import Cached, Sighting
 from mldr.errors import MldrError
-from mldr.events import PREDICTIONS_KEPT, PredictionsKept
-from mldr.ports import Bus
+from mldr.events.detail_types import PREDICTIONS_KEPT
+from mldr.events.serving import PredictionsKept
+from mldr.ports.stack import Bus
 from mldr.steps.cache_predictions import Predictions, Served, sight
 from mldr.steps.know_leader import home_known
 
@@ -38,9 +39,9 @@ class _Batch:
 
     def why_not(self, entry: Cached, *, own: bool) -> str:
         """Return why an answer is not kept, '' if it is."""
-        knowledge, held, writer = self._leadership(entry.model)
+        knowledge, held, answering = self._leadership(entry.model)
         now = self.ports.clock.now()
-        why = caching.refusal(entry, own=own, knowledge=knowledge, role=held, writer=writer, now=now)
+        why = caching.refusal(entry, own=own, knowledge=knowledge, role=held, answering=answering, now=now)
         if why or not own:
             return why
         return caching.still_serves(entry, self._sighting(entry, knowledge, held))
@@ -53,8 +54,12 @@ class _Batch:
             knowledge = ports.catalog.leadership(model)
             home = home_known(ports.region, model, knowledge, ports.catalog)
             held = role(ports.region, home, knowledge, now=ports.clock.now(), drain=rules.failover.drain)
-            self._known[model] = (knowledge, held, rules.cache is not None and held.writer)
+            self._known[model] = (knowledge, held, rules.cache is not None and (held.writer or held.beside))
         return self._known[model]
+
+    def told_of(self, entry: Cached) -> bool:
+        """Return whether the other region is told: what holds the epoch takes no answer from beside it."""
+        return self._leadership(entry.model)[1].writer
 
     def _sighting(self, entry: Cached, knowledge: Leadership, held: Role) -> Sighting:
         place = (entry.model, entry.endpoint)
@@ -80,7 +85,7 @@ def keep_predictions(messages: Sequence[str], *, ports: Predictions, bus: Bus) -
                     refused.append(why)
                 elif ports.cache.keep(entry):
                     kept += 1
-                    to_tell += [(number, entry)] if own else []
+                    to_tell += [(number, entry)] if own and batch.told_of(entry) else []
         except MldrError as error:
             failed[number] = f"{type(error).__name__}: {error}"
     try:

@@ -10,7 +10,9 @@ from mldr.domain.leadership import Announcement, Leadership, Role, Standing, hom
 from mldr.domain.model_rules import FailoverRule
 from mldr.domain.routing import Front, Route
 from mldr.errors import BadPolicy, MldrError, Retryable
-from mldr.ports import Catalog, Clock, Fronts, Outside, PolicyStore
+from mldr.ports.catalog import Catalog
+from mldr.ports.outside import Fronts, Outside
+from mldr.ports.stack import Clock, PolicyStore
 
 STALE = dt.timedelta(seconds=10)  # how old the peer's word may be before a health check asks it again
 NO_FRONT = dt.timedelta(seconds=60)  # for how long a peer that could not be found is not looked for
@@ -53,12 +55,12 @@ class Leaders:
         return knowledge
 
     def role(self, model: ModelKey, knowledge: Leadership, policies: PolicyStore) -> Role:
-        """Return what this region is to a model. Only predictions ask, so the home need not be known."""
-        now = self._clock.now()
-        at_once = role(self.region, self.region, knowledge, now=now, drain=dt.timedelta(0))
+        """Return what this region is to a model. Only who is to answer asks, so the home need not be known."""
+        now, home = self._clock.now(), knowledge.beside.home if knowledge.beside else self.region
+        at_once = role(self.region, home, knowledge, now=now, drain=dt.timedelta(0))
         if not at_once.stood_down:
             return at_once
-        return role(self.region, self.region, knowledge, now=now, drain=_drain(model, policies))
+        return role(self.region, home, knowledge, now=now, drain=_drain(model, policies))
 
     def _read(self, model: ModelKey) -> tuple[Leadership, Standing | None]:
         """Return what is known, and what of the peer's word is stored, or is believed to be."""

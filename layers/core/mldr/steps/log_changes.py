@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from mldr.events import StorageEvent
-from mldr.ports import Clock, Datasets, PolicyStore
+from mldr.events.snapshots import StorageEvent
+from mldr.ports.datasets import Datasets
+from mldr.ports.stack import Clock, PolicyStore
 
 
 def log_changes(event: StorageEvent, *, datasets: Datasets, policies: PolicyStore, clock: Clock) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from mldr.domain.manifests import Entry, ShardRef, decode, digest_of
 from mldr.domain.repairs import repaired
 from mldr.errors import ChecksumMismatch, MissingArtifact
-from mldr.ports import Vault
+from mldr.ports.vault import Vault
 from mldr.steps.early import early
 from mldr.steps.repairs import load_repairs
 

@@ -8,8 +8,10 @@ from mldr.domain.identity import Frozen
 from mldr.domain.manifests import GIB, Entry, ShardLimits, cut
 from mldr.domain.recovery_point import Manifest
 from mldr.domain.transfers import parts
-from mldr.events import MaterialiseTask
-from mldr.ports import Catalog, Copier, ServingCaptures, Vault
+from mldr.events.failover import MaterialiseTask
+from mldr.ports.catalog import Catalog
+from mldr.ports.serving import ServingCaptures
+from mldr.ports.vault import Copier, Vault
 from mldr.steps.manifest_lines import lines
 from mldr.steps.restore_serving import claimed_manifest, claimed_state, held_epoch, other_manifests
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from mldr.domain.lag import Measured, figures, lag
-from mldr.ports import Catalog, Clock, Metrics, PolicyStore
+from mldr.ports.catalog import Catalog
+from mldr.ports.stack import Clock, Metrics, PolicyStore
 
 
 def measure_lag(*, catalog: Catalog, policies: PolicyStore, metrics: Metrics, clock: Clock) -> list[Measured]:

@@ -14,8 +14,10 @@ from mldr.domain.failover import Kind
 from mldr.domain.policy import Policy
 from mldr.domain.region_plan import Direction, Draft, draw
 from mldr.errors import BadPolicy, WrongDirection
-from mldr.events import EvacuationPlanned, EvacuationTask
-from mldr.ports import Catalog, Clock, PolicyStore, RegionFacts, Vault
+from mldr.events.evacuation import EvacuationPlanned, EvacuationTask
+from mldr.ports.catalog import Catalog, RegionFacts
+from mldr.ports.stack import Clock, PolicyStore
+from mldr.ports.vault import Vault
 
 PLAN, MODELS, REST = "plan.json", "models.json", "rest.json"
 
@@ -76,12 +78,12 @@ def _direction(task: EvacuationTask, region: str, peer: str) -> Direction:
     return Direction(here=region, there=peer, kind=task.kind)
 
 
-def _in_force(policies: PolicyStore) -> tuple[Policy | None, str]:
+def _in_force(policies: PolicyStore) -> Policy | None:
     """While the policy has mistakes the sealed ones hold."""
     try:
-        return policies.load()
+        return policies.load()[0]
     except BadPolicy:
-        return None, ""
+        return None
 
 
 def _keep(task: EvacuationTask, made: Draft, vault: Vault) -> None:

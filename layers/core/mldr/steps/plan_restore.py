@@ -9,8 +9,11 @@ from mldr.domain.manifests import ShardRef
 from mldr.domain.snapshots import RestoreRecord
 from mldr.domain.transfers import Transfer, WorkItem, plan_key
 from mldr.errors import NotRestorable
-from mldr.events import RestoreTask
-from mldr.ports import Catalog, Clock, Datasets, Vault
+from mldr.events.snapshots import RestoreTask
+from mldr.ports.catalog import Catalog
+from mldr.ports.datasets import Datasets
+from mldr.ports.stack import Clock
+from mldr.ports.vault import Vault
 from mldr.steps.snapshot_state import read_snapshot
 
 PLAN = "1"  # a snapshot does not change, so that there is one way only to bring it back

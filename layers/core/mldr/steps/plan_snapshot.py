@@ -15,7 +15,8 @@ from mldr.domain.model_rules import Digest
 from mldr.domain.snapshots import SnapshotRecord, spans
 from mldr.domain.transfers import PlanState, WorkItem, matched, same_content
 from mldr.errors import BaseUnreadable, ChecksumMismatch, MissingArtifact
-from mldr.ports import Copier, FoundObject, Listed, Sources, Vault
+from mldr.ports.sources import FoundObject, Listed, Sources
+from mldr.ports.vault import Copier, Vault
 from mldr.steps.early import begun
 from mldr.steps.manifest_lines import lines
 from mldr.steps.plan_transfer import Keep, entry_of, plan_transfer, reusing

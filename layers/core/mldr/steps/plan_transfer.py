@@ -27,7 +27,8 @@ from mldr.domain.transfers import (
     shard_work,
 )
 from mldr.errors import MissingArtifact
-from mldr.ports import Copier, Listed, Sources, Vault
+from mldr.ports.sources import Listed, Sources
+from mldr.ports.vault import Copier, Vault
 from mldr.steps.manifest_lines import lines
 
 THREADS = 16

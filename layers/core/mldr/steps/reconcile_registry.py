@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from mldr import events
 from mldr.domain.identity import ModelKey
 from mldr.domain.recovery_point import newest_restorable
-from mldr.ports import Bus, Catalog, Registry
+from mldr.events import detail_types
+from mldr.ports.catalog import Catalog
+from mldr.ports.registry import Registry
+from mldr.ports.stack import Bus
 from mldr.steps.begin_protection import wanted_here
 
 
@@ -14,7 +16,7 @@ def reconcile_registry(*, region: str, registry: Registry, catalog: Catalog, bus
     told = []
     for model in registry.models():
         for arn in _forgotten(model, region, registry, catalog):
-            bus.put(events.PROMOTED, {"model": str(model), "arn": arn})
+            bus.put(detail_types.PROMOTED, {"model": str(model), "arn": arn})
             told.append(arn)
     return told
 

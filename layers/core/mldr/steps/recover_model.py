@@ -6,8 +6,9 @@ import datetime as dt
 
 from mldr.domain.identity import ModelKey
 from mldr.domain.leadership import role
-from mldr.events import RecoverTask
-from mldr.ports import Catalog, Clock, Status, Workflows
+from mldr.events.evacuation import RecoverTask
+from mldr.ports.catalog import Catalog
+from mldr.ports.stack import Clock, Status, Workflows
 from mldr.steps.executions import newest_status, start_unless
 from mldr.steps.know_leader import home_known
 from mldr.steps.start_failover import CONCLUDED, payload_of

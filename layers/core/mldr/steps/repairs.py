@@ -11,7 +11,7 @@ from mldr.domain.repairs import PREFIX, Repair, found
 from mldr.domain.scrub import Finding, Problem, agree
 from mldr.domain.transfers import is_large, ranges
 from mldr.errors import ChecksumMismatch, LostRace, MldrError, Throttled
-from mldr.ports import Copier, Vault
+from mldr.ports.vault import Copier, Vault
 
 
 def load_repairs(vault: Vault) -> Mapping[str, str]:

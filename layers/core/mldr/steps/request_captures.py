@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from mldr import events
-from mldr.ports import Bus, Catalog
+from mldr.events import detail_types
+from mldr.ports.catalog import Catalog
+from mldr.ports.stack import Bus
 
 
 def request_captures(*, catalog: Catalog, bus: Bus) -> int:
     """Return how many models were asked for. Harmless: a state that has not changed is not written again."""
     models = catalog.models()
     for model in models:
-        bus.put(events.SERVING_CAPTURE_REQUESTED, {"model": str(model), "reason": "reconciliation"})
+        bus.put(detail_types.SERVING_CAPTURE_REQUESTED, {"model": str(model), "reason": "reconciliation"})
     return len(models)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from mldr import events
 from mldr.domain.durations import format_duration
 from mldr.domain.snapshots import is_wanted
-from mldr.ports import Bus, Clock, Datasets, PolicyStore
+from mldr.events import detail_types
+from mldr.ports.datasets import Datasets
+from mldr.ports.stack import Bus, Clock, PolicyStore
 
 
 def request_snapshots(
@@ -22,6 +23,6 @@ def request_snapshots(
         if rule.region == peer_region and is_wanted(rule, newest, clock.now()):
             every = format_duration(rule.every)
             reason = f"the policy: a snapshot every {every}, a listing every {format_duration(rule.reconcile)}"
-            bus.put(events.SNAPSHOT_REQUESTED, {"dataset": dataset, "reason": reason, "if_due": True})
+            bus.put(detail_types.SNAPSHOT_REQUESTED, {"dataset": dataset, "reason": reason, "if_due": True})
             asked.append(dataset)
     return asked

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from mldr.domain.transfers import WorkItem
-from mldr.events import RestoreShardTask
-from mldr.ports import Catalog, Clock, Datasets, Restorer, Vault
+from mldr.events.snapshots import RestoreShardTask
+from mldr.ports.catalog import Catalog
+from mldr.ports.datasets import Datasets, Restorer
+from mldr.ports.stack import Clock
+from mldr.ports.vault import Vault
 from mldr.steps.manifest_lines import lines
 from mldr.steps.plan_restore import transfer_of
 from mldr.steps.working_files import trouble_kept

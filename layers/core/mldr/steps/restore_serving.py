@@ -7,12 +7,16 @@ import datetime as dt
 from mldr.domain.failover import Epoch
 from mldr.domain.identity import Frozen
 from mldr.domain.recovery_point import Manifest
-from mldr.domain.serving import plan_serving
+from mldr.domain.serving import ServingPlan, plan_serving
 from mldr.domain.serving_state import IN_SERVICE as SERVES
 from mldr.domain.serving_state import ServingState
+from mldr.domain.tiers import for_both
 from mldr.errors import EndpointFailed, EpochTaken, NotRestorable, StaleEpoch
-from mldr.events import ClaimedTask
-from mldr.ports import Catalog, Clock, Serving, ServingCaptures, Vault
+from mldr.events.failover import ClaimedTask
+from mldr.ports.catalog import Catalog
+from mldr.ports.serving import Serving, ServingCaptures
+from mldr.ports.stack import Clock
+from mldr.ports.vault import Vault
 from mldr.steps.seal_recovery_point import read_manifest
 from mldr.steps.standing_name import others_of
 
@@ -50,6 +54,7 @@ def restore_serving(
         others=other_manifests(task, state, catalog, vault),
         name=task.claim.endpoint,
     )
+    plan = _as_it_answers(plan, task, catalog)
     serving.restore(plan)
     status, reason = serving.status(plan.name)
     warnings = plan.warnings
@@ -58,6 +63,12 @@ def restore_serving(
         status, reason, warnings = finished.status, finished.reason, (*warnings, *finished.warnings)
     _check(task, plan.name, status, reason, clock)
     return Restored(status=status, captured_at=state.captured_at if state else None, warnings=warnings)
+
+
+def _as_it_answers(plan: ServingPlan, task: ClaimedTask, catalog: Catalog) -> ServingPlan:
+    """What answered beside the home carries the load of both now: its autoscaling must not be set back to one half."""
+    beside = catalog.leadership(task.model).beside
+    return for_both(plan) if beside and beside.endpoint == plan.name else plan
 
 
 def _check(task: ClaimedTask, name: str, status: str, reason: str, clock: Clock) -> None:

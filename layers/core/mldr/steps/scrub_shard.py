@@ -14,8 +14,9 @@ from mldr.domain.manifests import Entry
 from mldr.domain.scrub import Checked, Finding, Partial, Problem, ScrubItem, chosen, same_copy, work_key
 from mldr.domain.transfers import matched
 from mldr.errors import ChecksumMismatch, MissingArtifact
-from mldr.events import ScrubTask
-from mldr.ports import Clock, Copier, Vault, VaultBytes
+from mldr.events.scrub import ScrubTask
+from mldr.ports.stack import Clock
+from mldr.ports.vault import Copier, Vault, VaultBytes
 from mldr.steps.digest_lists import keep_wanted, load_results, load_wanted, taken
 from mldr.steps.manifest_lines import lines
 from mldr.steps.repairs import repair

@@ -17,8 +17,11 @@ from mldr.domain.recovery_point import (
 )
 from mldr.domain.transfers import sealed_shards
 from mldr.errors import LostRace, MissingArtifact
-from mldr.events import SealTask
-from mldr.ports import Catalog, Clock, Datasets, Vault
+from mldr.events.protection import SealTask
+from mldr.ports.catalog import Catalog
+from mldr.ports.datasets import Datasets
+from mldr.ports.stack import Clock
+from mldr.ports.vault import Vault
 from mldr.steps.manifest_lines import entry_named
 from mldr.steps.working_files import current_record, in_force, load_capture, load_plan
 

@@ -9,7 +9,7 @@ from mldr.domain.manifests import Entry, ShardRef, digest_of, encode
 from mldr.domain.recovery_point import Retention
 from mldr.domain.transfers import Transfer, shard_key
 from mldr.errors import ChecksumMismatch, LostRace
-from mldr.ports import Copier, Vault
+from mldr.ports.vault import Copier, Vault
 
 
 def seal_shard(

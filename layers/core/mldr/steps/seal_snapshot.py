@@ -9,8 +9,11 @@ from mldr.domain.recovery_point import Phase, Retention
 from mldr.domain.snapshots import FEW_SHARDS, SnapshotManifest, SnapshotRecord, kept_until, manifest_key
 from mldr.domain.transfers import PlanState, sealed_shards
 from mldr.errors import LostRace, MissingArtifact, VaultRefused
-from mldr.events import SnapshotTask
-from mldr.ports import Catalog, Clock, Datasets, Vault
+from mldr.events.snapshots import SnapshotTask
+from mldr.ports.catalog import Catalog
+from mldr.ports.datasets import Datasets
+from mldr.ports.stack import Clock
+from mldr.ports.vault import Vault
 from mldr.steps.snapshot_state import current_snapshot, load_state, read_snapshot
 from mldr.steps.working_files import in_force
 

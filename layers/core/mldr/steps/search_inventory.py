@@ -21,7 +21,8 @@ from mldr.domain.inventories import DataFile, Inventory, Ranges, current_lines, 
 from mldr.domain.manifests import Entry, ShardRef
 from mldr.domain.snapshots import FEW_CHANGES, LOG_KEPT, SnapshotRecord
 from mldr.errors import InventoryUnusable, MissingArtifact
-from mldr.ports import Sources, Vault
+from mldr.ports.sources import Sources
+from mldr.ports.vault import Vault
 from mldr.steps.plan_snapshot import readable
 
 MANIFEST, CHECKSUM = "manifest.json", "manifest.checksum"

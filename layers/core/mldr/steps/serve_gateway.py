@@ -8,7 +8,10 @@ from mldr.domain.identity import Frozen, ModelKey
 from mldr.domain.leadership import Leadership, Role, announce, overruled
 from mldr.domain.prediction_cache import Cached, Grade
 from mldr.errors import BadPolicy, MldrError, RegionUnreachable
-from mldr.ports import Catalog, Offers, PolicyStore, Serving, Tokens
+from mldr.ports.catalog import Catalog
+from mldr.ports.outside import Tokens
+from mldr.ports.serving import Offers, Serving
+from mldr.ports.stack import PolicyStore
 from mldr.steps.cache_predictions import Asked, Predictions, Question, Served
 from mldr.steps.deep_health import DeepHealth
 from mldr.steps.know_leader import Leaders, known_route
@@ -40,9 +43,12 @@ def predict(
 
     The peer is never asked here. After a planned move away the old endpoint still answers, until DNS is forgotten.
     A cached answer says so, by `x-mldr-cache` and `age`; a stale one only stands in for an endpoint that is down.
+    A warm request is answered 200 whoever serves the model, and without what the endpoint said.
     """
     if not tokens.valid(token):
         return _error(401, "send the gateway token of Secrets Manager as `Authorization: Bearer …`")
+    if question.warm:
+        return _warmed(model, question, leaders, policies, serving, predictions)
     headers = {"x-mldr-region": leaders.region}
     asked: Asked | None = None
     try:
@@ -50,7 +56,7 @@ def predict(
         role = leaders.role(model, knowledge, policies)
         if role.stood_down and not role.draining:
             return _stood_down(model, role, headers)
-        headers["x-mldr-endpoint"] = endpoint = _likely_endpoint(model, knowledge, policies)
+        headers["x-mldr-endpoint"] = endpoint = _likely_endpoint(model, knowledge, role, policies)
         asked = predictions.ask(Served(model, endpoint, knowledge, role), question)
         if found := asked.fresh():
             return _cached("hit", found, asked, headers)
@@ -64,6 +70,29 @@ def predict(
     return Answer(status=200, body=answer, content_type=answered_type, headers=marked, note=asked.note)
 
 
+def _warmed(
+    model: ModelKey,
+    question: Question,
+    leaders: Leaders,
+    policies: PolicyStore,
+    serving: Serving,
+    predictions: Predictions,
+) -> Answer:
+    """Do what a prediction does, so that the first client does not wait for what is made on first use."""
+    said = ""
+    try:
+        knowledge = leaders.known(model)
+        role = leaders.role(model, knowledge, policies)
+        endpoint = _likely_endpoint(model, knowledge, role, policies)
+        predictions.ask(Served(model, endpoint, knowledge, role), question)
+        if question.body:
+            serving.invoke(endpoint, question.body, question.content_type, question.accept)
+    except MldrError as error:
+        # Before a takeover there is nothing of the name that is asked, and the connection is open all the same.
+        said = f"{type(error).__name__}: {error}"
+    return Answer(status=200, body=json.dumps({"region": leaders.region, "warm": True, "said": said}).encode())
+
+
 def health(model: ModelKey, *, leaders: Leaders, policies: PolicyStore, deep: DeepHealth) -> Answer:
     """Return 200 while the model's endpoint in this region is in service and answers, 503 with the reason otherwise.
 
@@ -75,8 +104,8 @@ def health(model: ModelKey, *, leaders: Leaders, policies: PolicyStore, deep: De
         role = leaders.role(model, knowledge, policies)
         if role.stood_down:
             return _stood_down(model, role, {})
-        endpoint = _endpoint(model, knowledge, policies)
-        checked = deep.look(model, endpoint, knowledge.takeover.recovery_point if knowledge.takeover else "")
+        endpoint, restored = _endpoint(model, knowledge, role, policies), knowledge.restored(role)
+        checked = deep.look(model, endpoint, restored.recovery_point if restored else "")
     except MldrError as error:
         return _error(503 if isinstance(error, RegionUnreachable) else 424, f"{type(error).__name__}: {error}")
     body = {"model": str(model), "region": leaders.region, **checked.body}
@@ -138,22 +167,22 @@ def _stood_down(model: ModelKey, role: Role, headers: dict[str, str]) -> Answer:
     return _error(503, f"{model} {role.reason}; resolve its name again", said)
 
 
-def _endpoint(model: ModelKey, knowledge: Leadership, policies: PolicyStore) -> str:
-    """A model taken over is served by the restored endpoint, any other by the one that the policy names.
+def _endpoint(model: ModelKey, knowledge: Leadership, role: Role, policies: PolicyStore) -> str:
+    """A restored endpoint answers, after a takeover or beside the home; else the one that the policy names.
 
     What this region stood down from answers until the drain is over.
     """
-    switch = knowledge.takeover or knowledge.former
+    switch = knowledge.restored(role) or knowledge.former
     if switch:
         return switch.endpoint
     policy, _ = policies.load()
     return policy.for_model(model.registry, model.name, {}).serving.endpoint or model.name
 
 
-def _likely_endpoint(model: ModelKey, knowledge: Leadership, policies: PolicyStore) -> str:
+def _likely_endpoint(model: ModelKey, knowledge: Leadership, role: Role, policies: PolicyStore) -> str:
     """A mistake in the policy must not stop predictions: an endpoint has its model's name unless a policy says more."""
     try:
-        return _endpoint(model, knowledge, policies)
+        return _endpoint(model, knowledge, role, policies)
     except BadPolicy:
         return model.name
 

@@ -8,7 +8,8 @@ from mldr.domain.identity import ModelKey
 from mldr.domain.lag import Measured
 from mldr.domain.switches import of_home, of_standby, total
 from mldr.errors import MldrError
-from mldr.ports import Catalog, Metrics, PolicyStore
+from mldr.ports.catalog import Catalog
+from mldr.ports.stack import Metrics, PolicyStore
 from mldr.steps.deep_health import DeepHealth
 from mldr.steps.know_leader import Leaders, home_known
 from mldr.steps.serve_gateway import health, takeover
@@ -28,9 +29,11 @@ def show_switches(
 
     def one(model: ModelKey) -> list[Measured]:
         switch = takeover(model, leaders=leaders).status
-        if _home(model, catalog, leaders) != leaders.region:
+        home, beside = _known(model, catalog, leaders)
+        if home != leaders.region and not beside:
             return of_standby(model, switch)
-        return of_home(model, switch, health(model, leaders=leaders, policies=policies, deep=deep).status)
+        seen = health(model, leaders=leaders, policies=policies, deep=deep).status
+        return of_home(model, switch, seen) if home == leaders.region else of_standby(model, switch, seen)
 
     with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
         found = [figures for figures in pool.map(one, models.values()) if figures]
@@ -39,8 +42,10 @@ def show_switches(
     return made
 
 
-def _home(model: ModelKey, catalog: Catalog, leaders: Leaders) -> str:
+def _known(model: ModelKey, catalog: Catalog, leaders: Leaders) -> tuple[str, bool]:
+    """Return the model's home, '' when that cannot be told, and whether this region answers beside it."""
     try:
-        return home_known(leaders.region, model, leaders.known(model), catalog)
+        knowledge = leaders.known(model)
+        return home_known(leaders.region, model, knowledge, catalog), knowledge.beside is not None
     except MldrError:
-        return ""
+        return "", False

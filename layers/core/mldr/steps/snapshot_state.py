@@ -6,8 +6,9 @@ from mldr.domain.manifests import ShardRef
 from mldr.domain.snapshots import SnapshotManifest, SnapshotRecord, manifest_key
 from mldr.domain.transfers import PlanState, owner_of, work_key
 from mldr.errors import LostRace, MissingArtifact
-from mldr.events import SnapshotTask
-from mldr.ports import Datasets, Vault
+from mldr.events.snapshots import SnapshotTask
+from mldr.ports.datasets import Datasets
+from mldr.ports.vault import Vault
 
 
 def current_snapshot(datasets: Datasets, task: SnapshotTask) -> SnapshotRecord:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mldr.domain.images import parse_image, twin
 from mldr.errors import ImageNotReplicated, MissingArtifact
-from mldr.ports import Images
+from mldr.ports.registry import Images
 
 
 def standby_image(path: str, reference: str, source_region: str, region: str, images: Images) -> str:

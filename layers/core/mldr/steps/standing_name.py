@@ -7,7 +7,8 @@ from mldr.domain.recovery_point import Manifest
 from mldr.domain.serving import plan_serving
 from mldr.domain.serving_state import ServingState
 from mldr.domain.tiers import standing_name
-from mldr.ports import Catalog, Vault
+from mldr.ports.catalog import Catalog
+from mldr.ports.vault import Vault
 from mldr.steps.seal_recovery_point import read_manifest
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from mldr.events import FailoverRequested, FailoverTask, RegionRequested
-from mldr.ports import Status, Workflows
+from mldr.events.evacuation import RegionRequested
+from mldr.events.failover import FailoverRequested, FailoverTask
+from mldr.ports.stack import Status, Workflows
 from mldr.steps.executions import start_unless
 
 CONCLUDED = (Status.SUCCEEDED, Status.FAILED)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from mldr.domain.snapshots import RestoreRecord
 from mldr.errors import BadEvent, NotRestorable
-from mldr.events import RestoreRequested
-from mldr.ports import Clock, Datasets, Status, Workflows
+from mldr.events.snapshots import RestoreRequested
+from mldr.ports.datasets import Datasets
+from mldr.ports.stack import Clock, Status, Workflows
 from mldr.steps.executions import start_unless
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mldr.events import VerificationRequested
-from mldr.ports import Status, Workflows
+from mldr.events.scrub import VerificationRequested
+from mldr.ports.stack import Status, Workflows
 from mldr.steps.executions import start_unless
 
 

@@ -9,8 +9,9 @@ from mldr.domain.identity import Frozen
 from mldr.domain.recovery_point import Phase
 from mldr.domain.snapshots import How, SnapshotRecord, how_to, is_wanted, needs_listing, snapshot_id
 from mldr.errors import BadEvent
-from mldr.events import SnapshotRequest, SnapshotWish
-from mldr.ports import Clock, Datasets, PolicyStore, Status, Workflows
+from mldr.events.snapshots import SnapshotRequest, SnapshotWish
+from mldr.ports.datasets import Datasets
+from mldr.ports.stack import Clock, PolicyStore, Status, Workflows
 
 SETTLE = 2  # seconds after which no object can still be written within the second that a snapshot is of
 

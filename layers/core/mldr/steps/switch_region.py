@@ -9,8 +9,10 @@ from mldr.domain.failover import Kind
 from mldr.domain.identity import Frozen, ModelKey
 from mldr.domain.leadership import Leadership, home_of
 from mldr.errors import RegionSwitchUnderway
-from mldr.events import FAILOVER_REQUESTED, RegionRequest, RegionSwitchCall
-from mldr.ports import Bus, Catalog
+from mldr.events.detail_types import FAILOVER_REQUESTED
+from mldr.events.evacuation import RegionRequest, RegionSwitchCall
+from mldr.ports.catalog import Catalog
+from mldr.ports.stack import Bus
 from mldr.steps.know_leader import known_route
 
 

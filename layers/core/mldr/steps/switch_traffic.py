@@ -5,10 +5,12 @@ from __future__ import annotations
 from mldr.domain.failover import Takeover
 from mldr.domain.health import Sight
 from mldr.domain.identity import ModelKey
-from mldr.domain.routing import Route, SwitchKind
+from mldr.domain.routing import HEALTHY, OFF, ON, Route, SwitchKind
 from mldr.errors import MldrError, NotConfirmed, NotRestorable
-from mldr.events import ClaimedTask
-from mldr.ports import Catalog, Clock, Outside, RoutingControls, SwitchSignal
+from mldr.events.failover import ClaimedTask
+from mldr.ports.catalog import Catalog
+from mldr.ports.outside import Outside, RoutingControls, SwitchSignal
+from mldr.ports.stack import Clock
 from mldr.steps.know_leader import front_of, home_known, known_route
 from mldr.steps.restore_serving import held_epoch
 
@@ -59,12 +61,28 @@ def confirm_takeover(task: ClaimedTask, *, region: str, catalog: Catalog, outsid
         raise NotRestorable(f"{task.model} was never onboarded; `mldr protect {task.model.name}` finishes that")
     front = front_of(route, region)
     target = outside.target(route.name)
-    if target != front.target:
+    if not _moved(route, region, target, outside):
         raise NotConfirmed(_not_moved(task.model, route, region, target, outside.text(route.switch_name)))
     seen = outside.probe(front.host, f"/models/{task.model.name}/health")
     if seen.sight is not Sight.HEALTHY:
-        raise NotConfirmed(f"{route.name} points to {target}, which is {seen.sight}: {seen.detail}; it is asked again")
-    return target
+        why = f"which is {seen.sight}: {seen.detail}; it is asked again"
+        raise NotConfirmed(f"{route.name} points to {front.target}, {why}")
+    return front.target
+
+
+def _moved(route: Route, region: str, target: str | None, outside: Outside) -> bool:
+    """Return whether clients are sent to this region.
+
+    A name that both regions answer says nothing by one answer. Its canaries do: while the switch is on the home's
+    record is out, and nobody but the standby is answered; while it is off and the home is well, its record is in.
+    """
+    front = front_of(route, region)
+    if route.spread is None:
+        return target == front.target
+    switch = outside.text(route.switch_name)
+    if region == route.active.region:
+        return switch == OFF and outside.text(route.verdict_name) == HEALTHY and target is not None
+    return switch == ON and target == front.target
 
 
 def _not_moved(model: ModelKey, route: Route, region: str, target: str | None, said: str | None) -> str:
@@ -75,8 +93,13 @@ def _not_moved(model: ModelKey, route: Route, region: str, target: str | None, s
         if route.kind is SwitchKind.METRIC
         else f"that https://{front.host}/models/{model.name}/takeover (at home: /health) answers Route 53's checkers"
     )
+    answered = (
+        f"is answered with {target or 'nothing'}, and not surely with {front.target}"
+        if route.spread
+        else f"still points to {target or 'nothing'}, not to {front.target}"
+    )
     return (
-        f"{route.name} still points to {target or 'nothing'}, not to {front.target}; it is asked again. "
+        f"{route.name} {answered}; it is asked again. "
         f"The switch is flipped, but Route 53 says {said or 'nothing'} of it ({route.switch_name} TXT): the old state "
         f"stays, and clients are sent where they were. Look {looked}; once they see it DNS moves by itself, "
         f"and nothing has to be repeated. To give it up: `mldr epoch {model.name}`"

@@ -7,8 +7,11 @@ from mldr.domain.recovery_point import Manifest, Record
 from mldr.domain.references import rewrite_document
 from mldr.domain.registry import PENDING, RegistryEntry
 from mldr.errors import NotRestorable
-from mldr.events import ProtectTask
-from mldr.ports import Catalog, Pager, Registry, Vault
+from mldr.events.protection import ProtectTask
+from mldr.ports.catalog import Catalog
+from mldr.ports.registry import Registry
+from mldr.ports.stack import Pager
+from mldr.ports.vault import Vault
 from mldr.steps.seal_recovery_point import read_manifest
 from mldr.steps.working_files import load_capture
 

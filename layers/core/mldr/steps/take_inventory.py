@@ -15,8 +15,12 @@ from mldr.domain.references import Kind, Reference, find_references
 from mldr.domain.registry import Capture
 from mldr.domain.transfers import PartsItem, PlanState, ShardItem, Transfer, owner_of
 from mldr.errors import ArtifactChanged, MissingArtifact
-from mldr.events import ProtectTask
-from mldr.ports import Catalog, Clock, Copier, FoundObject, Images, Sources, Vault
+from mldr.events.protection import ProtectTask
+from mldr.ports.catalog import Catalog
+from mldr.ports.registry import Images
+from mldr.ports.sources import FoundObject, Sources
+from mldr.ports.stack import Clock
+from mldr.ports.vault import Copier, Vault
 from mldr.steps.plan_transfer import entry_of, plan_transfer
 from mldr.steps.seal_recovery_point import read_manifest
 from mldr.steps.standby_images import standby_image

@@ -13,11 +13,13 @@ from mldr.domain.manifests import Entry, ShardRef, encode
 from mldr.domain.model_rules import Digest
 from mldr.domain.snapshots import SnapshotRecord
 from mldr.domain.transfers import PlanState, ShardItem, sealed_shards
-from mldr.ports import Clock, Copier, Datasets, Vault
+from mldr.ports.datasets import Datasets
+from mldr.ports.stack import Clock
+from mldr.ports.vault import Copier, Vault
 from mldr.steps.seal_shard import seal_shard
 from mldr.steps.seal_snapshot import seal_manifest
 
-MOST_SHARDS = 4  # sealed anew by one call
+MOST_SHARDS = 8  # sealed anew by one call
 MOST_COPIES = 100  # a few seconds; more of them are worth a function of their own
 MOST_BYTES = 16 * 1000**3
 TIME = 600_000  # milliseconds that a function must have left: more than S3 has ever needed for that much

@@ -20,8 +20,12 @@ from mldr.domain.snapshots import (
 )
 from mldr.domain.transfers import PlanState, Transfer, owner_of
 from mldr.errors import ArtifactChanged, BaseUnreadable, InventoryUnusable, MissingArtifact, NotAllowed
-from mldr.events import SnapshotTask
-from mldr.ports import Catalog, Clock, Copier, Datasets, Sources, Vault
+from mldr.events.snapshots import SnapshotTask
+from mldr.ports.catalog import Catalog
+from mldr.ports.datasets import Datasets
+from mldr.ports.sources import Sources
+from mldr.ports.stack import Clock
+from mldr.ports.vault import Copier, Vault
 from mldr.steps.plan_snapshot import Planner
 from mldr.steps.seal_snapshot import finish_seal
 from mldr.steps.search_inventory import newest_inventory, search_inventory

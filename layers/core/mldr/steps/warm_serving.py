@@ -1,4 +1,7 @@
-"""Bring a restored endpoint to the capacity that was captured, and ask it golden questions until it is fast enough."""
+"""Bring a restored endpoint to the capacity that was captured, and ask it golden questions until it is fast enough.
+
+One that answered beside the home until now carries the load of both: it is brought to the sum.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,13 @@ from mldr.domain.identity import Frozen
 from mldr.domain.recovery_point import Manifest
 from mldr.domain.serving import plan_serving
 from mldr.domain.serving_state import IN_SERVICE, ServingState
-from mldr.domain.warming import Count, Warmth, judge, missing, recorded, reweighed
+from mldr.domain.warming import Count, Warmth, judge, missing, recorded, reweighed, together
 from mldr.errors import EndpointFailed, NotWarm
-from mldr.events import WarmTask
-from mldr.ports import Catalog, Clock, Serving, ServingCaptures, Vault
+from mldr.events.failover import WarmTask
+from mldr.ports.catalog import Catalog
+from mldr.ports.serving import Serving, ServingCaptures
+from mldr.ports.stack import Clock
+from mldr.ports.vault import Vault
 from mldr.steps.prove_answers import golden_of
 from mldr.steps.restore_serving import claimed_manifest, claimed_state, held_epoch, other_manifests
 
@@ -49,7 +55,7 @@ def warm_serving(
     began = task.warm.began if task.warm else clock.now()
     capacity = _scaled(task, manifest, state, catalog, vault, serving)
     golden = golden_of(manifest, vault)
-    samples = _replay(task.claim.endpoint, golden, manifest.policy.warm.requests, serving, clock)
+    samples = replay(task.claim.endpoint, golden, manifest.policy.warm.requests, serving, clock)
     warmth = judge(
         manifest.policy.warm,
         samples,
@@ -77,12 +83,18 @@ def _scaled(
         return Capacity()
     endpoint, others = task.claim.endpoint, other_manifests(task, state, catalog, vault)
     plan = plan_serving(manifest, epoch=task.claim.epoch, default_role="", state=state, others=others)
-    there = serving.capacity(endpoint)
-    short, weights, refused = missing(plan.capacity, there), reweighed(plan.weights, there), ""
+    wanted, there = _wanted(task, plan.capacity, catalog), serving.capacity(endpoint)
+    short, weights, refused = missing(wanted, there), reweighed(plan.weights, there), ""
     if (short or weights) and serving.status(endpoint)[0] == IN_SERVICE:
         refused = _ask(endpoint, short, weights, serving)
         there = serving.capacity(endpoint)
-    return Capacity(wanted=plan.capacity, there=there, refused=refused)
+    return Capacity(wanted=wanted, there=there, refused=refused)
+
+
+def _wanted(task: WarmTask, captured: dict[str, int], catalog: Catalog) -> dict[str, int]:
+    """What answers beside the home is not counted anew while an epoch is claimed: every round asks for the same."""
+    beside = catalog.leadership(task.model).beside
+    return together(captured, beside.counts) if beside and beside.endpoint == task.claim.endpoint else captured
 
 
 def _ask(endpoint: str, short: dict[str, int], weights: dict[str, float], serving: Serving) -> str:
@@ -94,7 +106,7 @@ def _ask(endpoint: str, short: dict[str, int], weights: dict[str, float], servin
     return ""
 
 
-def _replay(
+def replay(
     endpoint: str, golden: Sequence[GoldenInference], requests: int, serving: Serving, clock: Clock
 ) -> list[float]:
     """Return how long each answer took, in milliseconds; each question was asked once before, and does not count."""

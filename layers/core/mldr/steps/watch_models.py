@@ -1,6 +1,7 @@
-"""One round of watching: look at every model that the peer serves, decide, and act on the decision.
+"""One round of watching: look at every model that the peer answers, decide, and act on the decision.
 
 The peer serves a model whose home it is, and one whose home this region is after it took that over: both are watched.
+Where both regions answer, the home watches the peer as well: alone it has the load of both.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from mldr import events
 from mldr.domain.approvals import Approval
 from mldr.domain.failover import ABANDONED, Epoch
 from mldr.domain.health import (
@@ -30,29 +30,24 @@ from mldr.domain.health import (
     read_switch,
 )
 from mldr.domain.identity import Frozen, ModelKey
-from mldr.domain.leadership import home_of, role
-from mldr.domain.model_rules import FailoverMode, Tier
+from mldr.domain.leadership import Leadership, Role, home_of, role
+from mldr.domain.model_rules import FailoverMode, FailoverRule, Tier
 from mldr.domain.policy import ModelPolicy
 from mldr.domain.recovery_point import Record, newest_restorable
+from mldr.domain.routing import Route
 from mldr.domain.serving_state import IN_SERVICE
 from mldr.errors import BadPolicy, LostRace, MldrError
-from mldr.ports import (
-    Bus,
-    Catalog,
-    Clock,
-    Decisions,
-    Outside,
-    Pager,
-    PolicyStore,
-    Serving,
-    ServingCaptures,
-    Status,
-    Tokens,
-    Vault,
-    Workflows,
-)
+from mldr.events import detail_types
+from mldr.ports.catalog import Catalog
+from mldr.ports.health import Decisions, Survivors
+from mldr.ports.outside import Outside, Tokens
+from mldr.ports.serving import ScalingLimits, Serving, ServingCaptures
+from mldr.ports.stack import Bus, Clock, Pager, PolicyStore, Status, Workflows
+from mldr.ports.vault import Vault
 from mldr.steps.executions import newest_status
 from mldr.steps.know_leader import front_of, known_route
+from mldr.steps.log_decisions import log_decision
+from mldr.steps.scale_survivor import Home, Scaling, scale_survivor
 from mldr.steps.seal_recovery_point import read_manifest
 from mldr.steps.standing_name import name_of_standing, others_of
 
@@ -100,6 +95,8 @@ class Ports:
     outside: Outside
     serving: Serving
     captures: ServingCaptures
+    survivors: Survivors
+    limits: ScalingLimits
     workflows: Workflows
     witness_token: Callable[[], Tokens]
     bus: Bus
@@ -112,22 +109,25 @@ def watch_models(watch: Watch, ports: Ports) -> list[Watched]:
     known = {str(model): model for model in ports.catalog.models()}
     known |= {str(model): model for model, _ in ports.catalog.standings()}
 
-    def one(model: ModelKey) -> Watched | None:
-        subject = _subject(model, watch, ports)
-        return _look(subject, watch, ports) if subject else None
-
     # An error about one model must not cancel the looks at others, as the pool's own `map` would.
     with ThreadPoolExecutor(THREADS) as pool:
-        looks = [pool.submit(one, model) for model in known.values()]
-    return [watched for look in looks if (watched := look.result())]
+        looks = [pool.submit(_one, model, watch, ports) for model in known.values()]
+    return [watched for look in looks for watched in look.result()]
 
 
-def _subject(model: ModelKey, watch: Watch, ports: Ports) -> Subject | None:
+def _one(model: ModelKey, watch: Watch, ports: Ports) -> list[Watched]:
     knowledge = ports.catalog.leadership(model)
     route = known_route(model, knowledge, ports.catalog)
     if route is None:
-        return None
+        return []
     now = role(watch.region, home_of(watch.region, knowledge, route), knowledge, now=ports.clock.now(), drain=AT_ONCE)
+    subject = _subject(model, route, now, watch)
+    looks = [_look(subject, watch, ports)] if subject else []
+    survivor = _survive(model, knowledge, route, watch, ports) if route.active.region == watch.region else None
+    return [*looks, survivor] if survivor else looks
+
+
+def _subject(model: ModelKey, route: Route, now: Role, watch: Watch) -> Subject | None:
     abroad = route.active.region == watch.region
     if abroad and now.serving and now.epoch == 0:
         return None
@@ -139,6 +139,65 @@ def _subject(model: ModelKey, watch: Watch, ports: Ports) -> Subject | None:
         canary=route.switch_name if abroad else route.verdict_name,
         epoch=now.epoch,
     )
+
+
+def _survive(model: ModelKey, knowledge: Leadership, route: Route, watch: Watch, ports: Ports) -> Watched | None:
+    """Return what was decided about the region beside a home, None where there is nothing to decide."""
+    before = ports.survivors.of(model)
+    if route.spread is None and before.growth is None:
+        return None
+    policy, unclear = _told(model, ports)
+    rule = policy.failover if policy else FailoverRule()
+    now = role(watch.region, watch.region, knowledge, now=ports.clock.now(), drain=rule.drain)
+    if now.draining or (before.growth is None and not now.serving):
+        return None
+    own = policy.serving.endpoint or model.name if policy else ""
+    home = Home(
+        model=model,
+        answers=knowledge.takeover.endpoint if knowledge.takeover else own,
+        spread=route.spread is not None,
+        idle=not now.serving,
+        unclear=unclear,
+    )
+    peer = Subject(
+        model=model,
+        home=False,  # what is read is the health of an endpoint, no switch
+        serving=False,
+        host=front_of(route, watch.peer).host,
+        canary=route.beside_name or "",
+        epoch=now.epoch,
+    )
+    found = scale_survivor(
+        home, before, lambda: _look_beside(peer, watch, ports), _rules(policy), watch.pause, _scaling(ports)
+    )
+    return Watched(model=str(model), action=found[0], reason=found[1])
+
+
+def _scaling(ports: Ports) -> Scaling:
+    return Scaling(
+        survivors=ports.survivors,
+        limits=ports.limits,
+        serving=ports.serving,
+        decisions=ports.decisions,
+        pager=ports.pager,
+        clock=ports.clock,
+    )
+
+
+def _look_beside(peer: Subject, watch: Watch, ports: Ports) -> tuple[list[Observation], dict[str, int] | None]:
+    """Return what the vantage points see, and the instances that the peer announces; None while it is silent."""
+    with ThreadPoolExecutor(1) as pool:
+        listening = pool.submit(ports.outside.announcement, peer.host, peer.model)
+        seen, said = _observe(peer, watch, ports), listening.result()
+    return seen, said.beside_counts if said and said.model == str(peer.model) else None
+
+
+def _told(model: ModelKey, ports: Ports) -> tuple[ModelPolicy | None, str]:
+    """Return the policy in force, or why it cannot be told."""
+    try:
+        return _policy(model, ports), ""
+    except MldrError as error:
+        return None, f"its policy cannot be told: {type(error).__name__}: {error}"
 
 
 def _look(subject: Subject, watch: Watch, ports: Ports) -> Watched:
@@ -193,14 +252,15 @@ def _ready(subject: Subject, policy: ModelPolicy | None, ports: Ports) -> tuple[
     point = newest_restorable(ports.catalog.records(subject.model))
     if point is None:
         return False, "no sealed recovery point"
-    if subject.home or policy is None or policy.tier is Tier.COLD_STANDBY:
+    tier = point.tier_tag or (policy.tier if policy else Tier.COLD_STANDBY)
+    if subject.home or policy is None or tier == Tier.COLD_STANDBY:
         return True, ""
     endpoint = _standing(subject.model, point, policy, ports)
     status, why = ports.serving.status(endpoint)
     if status == IN_SERVICE:
         return True, ""
     # Slower than promised is better than not at all: it is restored as a cold standby is.
-    return True, f"its {policy.tier} endpoint {endpoint} is {status} ({why}): a failover takes as long as a cold one"
+    return True, f"its {tier} endpoint {endpoint} is {status} ({why}): a failover takes as long as a cold one"
 
 
 def _standing(model: ModelKey, point: Record, policy: ModelPolicy, ports: Ports) -> str:
@@ -281,7 +341,7 @@ def _act(model: ModelKey, before: HealthState, decision: Decision, region: str, 
     """Act before remembering: a crash between the two repeats the act, and the request carries the same id."""
     state = decision.state
     if decision.action is Action.FAIL_OVER:
-        ports.bus.put(events.FAILOVER_REQUESTED, _request(model, decision))
+        ports.bus.put(detail_types.FAILOVER_REQUESTED, _request(model, decision))
     if decision.action is Action.PAGE:
         ports.pager.page(
             f"mldr: {model} {state.verdict}",
@@ -291,7 +351,7 @@ def _act(model: ModelKey, before: HealthState, decision: Decision, region: str, 
         _ask(model, state.ask, decision, region, ports)
     if before.ask and not state.ask and not state.request:
         _withdraw(model, before.ask, decision, ports)
-    _log(model, before, state, ports)
+    log_decision(model, before, state, ports.decisions)
     ports.catalog.put_health(model, state)
 
 
@@ -332,12 +392,3 @@ def _withdraw(model: ModelKey, ask: Ask, decision: Decision, ports: Ports) -> No
             ports.decisions.settle(model, approval.withdraw(f"the outage ended ({decision.reason})"))
         except LostRace:
             return
-
-
-def _log(model: ModelKey, before: HealthState, state: HealthState, ports: Ports) -> None:
-    """Write the line that has ended with all its rounds, and the one that begins."""
-    last, line = before.decided, state.decided
-    if line and (last is None or last.at != line.at):
-        if last and last.rounds > 1:
-            ports.decisions.log(model, last)
-        ports.decisions.log(model, line)

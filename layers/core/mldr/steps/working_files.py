@@ -12,7 +12,8 @@ from mldr.domain.recovery_point import Record
 from mldr.domain.registry import Capture
 from mldr.domain.transfers import Transfer, owner_of, plan_key, work_key
 from mldr.errors import ArtifactChanged, ChecksumMismatch, LostRace, MissingArtifact, MldrError, PartsMissing
-from mldr.ports import Catalog, Vault
+from mldr.ports.catalog import Catalog
+from mldr.ports.vault import Vault
 
 CAPTURE, PLAN, FAILURE, STALE = "capture.json", "plan.json", "failure.json", "stale.json"
 
