@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 ACCESS_LOG = "--debug-rgw=1"
 REQUEST = re.compile(rb'beast: \S+ \S+ - \S+ \[[^\]]*\] "([A-Z]+) (\S+) ')
 MEMORY, DISK = Path("/dev/shm"), Path("/var/tmp")  # noqa: S108  a folder of our own is made within
-SIZE = 10 * 1024**3  # bytes that the server may hold in memory: more than any round leaves
-ROOM = SIZE + 4 * 1024**3  # and the programs
+SIZE = 16 * 1024**3  # bytes that the server may hold in memory; what was removed is free again only some time later
+ROOM = SIZE + 3 * 1024**3  # and the programs
 LOG_PAUSE = 0.05  # seconds: a log that has not grown for so long is complete
 CONFIG = Config(
     s3={"addressing_style": "path"},

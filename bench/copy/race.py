@@ -18,7 +18,7 @@ from bench.server import Server
 from bench.tools import NotInstalled
 
 ROUNDS, QUICK_ROUNDS = 5, 1
-LARGE = 64 * 1024**2  # bytes: copies of larger objects are removed after each round, before the disk is full
+LARGE = 4 * 1024**2  # bytes: copies of larger objects are removed after each round, before the disk is full
 FIRST, UNCHANGED, CHANGED = "first copy", "nothing changed", "1 % changed"
 TOLD = ", told by events"
 Contents = Mapping[str, tuple[int, str]]

@@ -85,7 +85,7 @@ class Book:
         self.approved: set[tuple[str, str]] = set()  # the failovers that a person approved, in time or not
         self._confirmed: set[tuple[str, str]] = set()  # and those that followed from it
         self._told: dict[Leaders, int] = {}  # the epoch for which a gateway's process said 200 last
-        self._said: dict[Leaders, int] = {}  # the highest epoch that it announced
+        self.said: dict[Leaders, int] = {}  # the highest epoch that it announced
         self._rounds: dict[str, list[list[str]]] = {HOME: [], STANDBY: []}
         self._both = Beside(simulator, self.at_stake, self.violate)
         self._acts: dict[str, Callable[[Region, tuple[Any, ...]], None]] = {
@@ -327,14 +327,13 @@ class Book:
         if before and region.has("catalog refuses"):
             self.at_stake(STAYS)
 
-    def announced(self, region: Region, process: Leaders, said: Announcement) -> None:
+    def announced(self, region: Region, process: Leaders, before: int, said: Announcement) -> None:
         """What a process once knew it knows for good."""
-        before = self._said.get(process, 0)
         if before:
             self.at_stake(NO_LAPSE)
         if said.epoch < before:
             self.violate(NO_LAPSE, f"a gateway of {region.side} announced epoch {before}, and now {said.epoch}")
-        self._said[process] = said.epoch
+        self.said[process] = max(said.epoch, self.said.get(process, 0))
 
     def moved(self) -> None:
         """DNS does not leave a standby that serves, whose gateway is reached and whose processes know of it."""

@@ -325,6 +325,7 @@ class Simulator:
         if said and self._fails("an old announcement", self.machinery.late / 3):
             return self._dice.choice(said)
         gateway = self._gateway(region)
+        before = self.book.said.get(gateway, 0)  # as this request begins: within it others may be answered
         answer = serve_gateway.epoch(CHURN, leaders=gateway, catalog=region.world.catalog)
         if answer.status != 200:
             return None
@@ -334,7 +335,7 @@ class Simulator:
             said.append(announcement)
         told = self._read[region.side][1]
         assert told
-        self.book.announced(region, gateway, told)
+        self.book.announced(region, gateway, before, told)
         return told
 
     # functions and executions
