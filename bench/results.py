@@ -22,7 +22,10 @@ class Results:
         before = json.loads(self._path.read_text()) if resume and self._path.exists() else {}
         if before.get("complete", True):
             before = {"measured": machine.now(), "machine": machine.describe(), "tools": machine.versions(tools.FOLDER)}
-        self.document: dict[str, Any] = {"samples": [], "steps": [], "problems": []} | before | {"complete": False}
+        empty: dict[str, Any] = {"samples": [], "steps": [], "problems": [], "problems_of_steps": 0}
+        self.document: dict[str, Any] = empty | before | {"complete": False}
+        # A step that was cut off is measured again; what hindered it then is no news.
+        del self.document["problems"][self.document["problems_of_steps"] :]
 
     @property
     def samples(self) -> list[dict[str, Any]]:
@@ -37,6 +40,7 @@ class Results:
         """Keep the samples of one step, at once."""
         self.document["samples"] += list(samples)
         self.document["steps"].append(step)
+        self.document["problems_of_steps"] = len(self.document["problems"])
         self._write()
 
     def problem(self, text: str) -> None:
