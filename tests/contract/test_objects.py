@@ -406,6 +406,7 @@ def test_a_refused_write_has_a_name(real, monkeypatch, code, status, raised):
         real.vault.keep("k", b"x")
 
 
+@pytest.mark.needs("checksums")
 def test_what_arrives_damaged_is_not_taken_for_what_was_sealed(real, monkeypatch):
     real.vault.keep("k", b"sealed")
     original = Stream.read
