@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mldr.domain.capacity import Capacity, instance_type
+from mldr.domain.capacity import Capacity, capacity_of, instance_type
 from mldr.domain.evacuation import expected, instances_of, recovery_id
 from mldr.domain.evidence import GENESIS, Evidence, PhaseTime
 from mldr.domain.failover import Kind
@@ -106,6 +106,13 @@ def test_only_quotas_of_endpoints_limit_instances(name, kind):
 
 def test_more_in_use_than_the_quota_allows_leaves_nothing():
     assert Capacity(limits={"a": 2}, used={"a": 5, "b": 1}, side_by_side=1, read_at=NOON).free == {"a": 0}
+
+
+def test_what_stands_for_a_tier_is_used_like_all_else_and_known_by_its_name():
+    held = {"churn-08f8163c-s970548": {"a": 2}, "churn": {"a": 1, "b": 1}, "churn-08f8163c-e3": {"b": 2}}
+    found = capacity_of({"a": 5, "b": 3}, held, side_by_side=1, read_at=NOON)
+    assert (found.used, found.free) == ({"a": 3, "b": 3}, {"a": 2, "b": 0})
+    assert found.standing == {"churn-08f8163c-s970548": {"a": 2}}
 
 
 def planned(facts, kind=Kind.FAILOVER, policy=POLICY, capacity=None):
