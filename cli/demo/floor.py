@@ -18,8 +18,8 @@ class Times(Frozen):
 class Floor(Frozen):
     """The parts of the floor in seconds, their sum, and the recovery as a multiple of it.
 
-    `switch` is what Route 53's checkers may take to see that the standby took over. It is no part of `seconds`, but no
-    client is sent there before: `with_switch` is the recovery as a multiple of both. Where both regions answer, nothing
+    `switch` is what Route 53's checkers may take to see that the standby took over: one look is enough, and each of
+    them looks once per interval. It is no part of `seconds`, but no client is sent there before: `with_switch` is the recovery as a multiple of both. Where both regions answer, nothing
     has to start and no switch to be seen: it is 0.
     """
 
@@ -41,7 +41,7 @@ def floor_of(times: Times, endpoint_start: float, rto: float | None, *, both: bo
     checked = float(times.check_interval * times.check_threshold)
     detection = checked if both else checked + times.round_interval * (times.rounds - 1)
     seconds = detection + times.ttl + (0.0 if both else endpoint_start)
-    switch = 0.0 if both else checked
+    switch = 0.0 if both else float(times.check_interval)
     return Floor(
         detection=detection,
         ttl=float(times.ttl),

@@ -36,9 +36,9 @@ class Network:
     def __init__(self, home: Region, standby: Region) -> None:
         self.home, self.standby = home, standby
         self.cuts: Counter[str] = Counter()
-        self.endpoint, self.taken, self.peer = True, False, True  # as the checkers believe
+        self.endpoint, self.flipped, self.kept, self.peer = True, False, False, True  # as the checkers believe
         self.reached = 0  # for how many rounds the standby's gateway was reached
-        self._against = {"endpoint": 0, "taken": 0, "peer": 0}
+        self._against = {"endpoint": 0, "kept": 0, "peer": 0}
 
     def reaches(self, one: str, region: Region) -> bool:
         """Whether somebody outside, or the other region, reaches a region's gateway."""
@@ -58,7 +58,7 @@ class Network:
         self.endpoint = self._believe("endpoint", self.endpoint, healthy)
         self.reached = self.reached + 1 if self.reaches(CHECKERS, self.standby) else 0
         on = self.reaches(CHECKERS, self.standby) and internet.status(self.standby, "takeover") < 400
-        self.taken = self._believe("taken", self.taken, on)
+        self.flipped, self.kept = on, self._believe("kept", self.kept, on)
         if self.standby.dns.checks:  # both regions answer, or once did
             well = self.reaches(CHECKERS, self.standby) and internet.status(self.standby, "health") < 400
             self.peer = self._believe("peer", self.peer, well)
@@ -69,6 +69,11 @@ class Network:
             return before
         self._against[name] = 0
         return seen
+
+    @property
+    def taken(self) -> bool:
+        """Whether the checkers believe that the switch is on: one look turns it on, several must fail to turn it off."""
+        return self.flipped or self.kept
 
     @property
     def unsure(self) -> bool:

@@ -74,10 +74,10 @@ def place(request):
 
 def test_every_check_is_made_once(place):
     ids = place.dns.ensure_checks(CHURN, ROUTE)
-    assert set(ids) == {"endpoint", "takeover", "primary", "secondary"}
-    assert len(set(ids.values())) == 4
+    assert set(ids) == {"endpoint", "flipped", "kept", "takeover", "primary", "secondary"}
+    assert len(set(ids.values())) == 6
     assert place.dns.ensure_checks(CHURN, ROUTE) == ids
-    assert place.check_count() == 4
+    assert place.check_count() == 6
 
 
 def test_another_model_has_checks_of_its_own(place):
@@ -181,7 +181,7 @@ def test_the_checks_are_what_the_route_says(moto):
     def config(role):
         return place.route53.get_health_check(HealthCheckId=ids[role])["HealthCheck"]["HealthCheckConfig"]
 
-    endpoint, takeover = config("endpoint"), config("takeover")
+    endpoint, flipped, kept = config("endpoint"), config("flipped"), config("kept")
     assert (endpoint["Type"], endpoint["FullyQualifiedDomainName"], endpoint["Port"]) == (
         "HTTPS",
         f"h.{ACTIVE}.example",
@@ -190,11 +190,16 @@ def test_the_checks_are_what_the_route_says(moto):
     assert (endpoint["ResourcePath"], endpoint["RequestInterval"], endpoint["FailureThreshold"]) == (
         "/models/Churn/health", 10, 3,
     )  # fmt: skip
-    assert (endpoint["Inverted"], takeover["Inverted"]) == (False, True)
-    assert (takeover["FullyQualifiedDomainName"], takeover["ResourcePath"]) == (
-        f"h.{STANDBY}.example",
-        "/models/Churn/takeover",
-    )
+    assert not endpoint["Inverted"]
+    for check, looks in ((flipped, 1), (kept, 3)):
+        assert (check["FullyQualifiedDomainName"], check["ResourcePath"], check["Inverted"]) == (
+            f"h.{STANDBY}.example", "/models/Churn/takeover", True,
+        )  # fmt: skip
+        assert (check["RequestInterval"], check["FailureThreshold"]) == (10, looks)
+    takeover = config("takeover")
+    assert (set(takeover["ChildHealthChecks"]), takeover["HealthThreshold"], takeover["Inverted"]) == (
+        {ids["flipped"], ids["kept"]}, 2, False,
+    )  # fmt: skip
     primary, secondary = config("primary"), config("secondary")
     assert (primary["Type"], set(primary["ChildHealthChecks"]), primary["HealthThreshold"], primary["Inverted"]) == (
         "CALCULATED", {ids["endpoint"], ids["takeover"]}, 2, False,

@@ -60,7 +60,7 @@ def test_every_tier_is_computed_from_the_table_and_what_is_used():
     assert ended.exit_code == 0, ended.output
     found = json.loads(ended.stdout)
     monthly = {one["tier"]: one["dollars"] for one in found["tiers"]}
-    rest = round(10 * 0.023, 2) + 5.00
+    rest = round(10 * 0.023, 2) + 7.50
     one = 0.204 * 730
     assert monthly["cold-standby"] == pytest.approx(rest)
     assert monthly["warm-standby"] == pytest.approx(rest + 2 * one, abs=0.01)
@@ -74,7 +74,7 @@ def test_an_instance_type_without_a_price_is_unknown_and_never_guessed():
     ended = run("cost", "churn", "--tier", "warm-standby")
     assert ended.exit_code == 1
     assert "ml.p9.48xlarge: no price in the table, add it" in ended.stdout
-    assert "unknown, $ 5.00 without it" in ended.stdout
+    assert "unknown, $ 7.50 without it" in ended.stdout
     assert run("cost", "churn", "--tier", "cold-standby").exit_code == 0
 
 
@@ -105,7 +105,7 @@ def test_the_captured_instances_count_and_not_the_policys():
     assert standing_in(Tier.COLD_STANDBY, served, 1) == ()
     assert [one.count for one in standing_in(Tier.WARM_STANDBY, served, 3)] == [3]
     assert [one.count for one in standing_in(Tier.ACTIVE_ACTIVE, served, 3)] == [7]
-    assert cost(Tier.ACTIVE_ACTIVE, served, 0, TABLE).dollars == pytest.approx(7 * 0.23 * 730 + 7.5, abs=0.01)
+    assert cost(Tier.ACTIVE_ACTIVE, served, 0, TABLE).dollars == pytest.approx(7 * 0.23 * 730 + 10.0, abs=0.01)
 
 
 def test_the_table_says_where_and_when_its_prices_were_read():

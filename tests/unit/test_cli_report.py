@@ -268,9 +268,9 @@ class TestFloor:
         assert floor.ratio == pytest.approx(1.0)
 
     def test_what_the_switch_takes_is_told_beside_it_and_not_in_it(self):
-        floor = floor_of(self.TIMES, 8.0, 63.0)
-        assert (floor.switch, floor.seconds) == (20, 43)
-        assert (floor.ratio, floor.with_switch) == (pytest.approx(1.47), pytest.approx(1.0))
+        floor = floor_of(self.TIMES, 8.0, 53.0)
+        assert (floor.switch, floor.seconds) == (10, 43)
+        assert (floor.ratio, floor.with_switch) == (pytest.approx(1.23), pytest.approx(1.0))
 
     def test_where_both_regions_answer_it_is_the_checkers_and_ttl_alone(self):
         floor = floor_of(self.TIMES, 8.0, 25.0, both=True)

@@ -223,24 +223,6 @@ def test_a_version_that_says_not_how_it_is_served_cannot_be(document):
 # routing
 
 
-def test_dns_follows_the_switch_alone():
-    """The truth table of the graph: which record Route 53 answers, for every state of endpoint and switch."""
-    fronts = [Front(region=name, host=name, target=name) for name in ("active", "standby")]
-    route = plan_route(
-        CHURN, "example.", active=fronts[0], standby=fronts[1], times=CheckTimes(interval=10, threshold=3, ttl=5)
-    )
-    for endpoint_up in (True, False):
-        for switch_on in (True, False):
-            health = {"endpoint": endpoint_up, "takeover": not switch_on}
-            assert {one.role: one.inverted for one in route.endpoint_checks} == {"endpoint": False, "takeover": True}
-            for check in route.calculated_checks:
-                health[check.role] = all(health[child] for child in check.children) ^ check.inverted
-            primary, secondary = (health[one.check] for one in route.records)
-            # Both unhealthy answers the primary.
-            answered = "active" if primary or not secondary else "standby"
-            assert answered == ("standby" if switch_on else "active"), (endpoint_up, switch_on)
-
-
 def test_names_are_lower_case_and_the_zones_dot_is_dropped():
     front = Front(region="r", host="h", target="t")
     model = ModelKey(registry="sagemaker", name="Churn")

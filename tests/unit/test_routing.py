@@ -26,6 +26,11 @@ def route(kind, spread=None):
     )  # fmt: skip
 
 
+def switched(*, off):
+    """What the checks of the switch's path believe when all of them agree."""
+    return {"flipped": off, "kept": off}
+
+
 def judged(graph, leaves):
     """What Route 53 believes of every check when the leaves are healthy or not."""
     found = dict(leaves)
@@ -50,7 +55,21 @@ def answers(graph, leaves):
 
 @pytest.mark.parametrize(("endpoint", "off"), [*product((True, False), repeat=2)])
 def test_dns_follows_the_switch_alone(endpoint, off):
-    assert answers(route("https"), {"endpoint": endpoint, "takeover": off}) == (HOME if off else AWAY)
+    assert answers(route("https"), {"endpoint": endpoint, **switched(off=off)}) == (HOME if off else AWAY)
+
+
+@pytest.mark.parametrize(("endpoint", "flipped", "kept"), [*product((True, False), repeat=3)])
+def test_the_switch_is_on_as_soon_as_one_of_its_checks_says_so_and_off_only_when_both_do(endpoint, flipped, kept):
+    leaves = {"endpoint": endpoint, "flipped": flipped, "kept": kept}
+    assert answers(route("https"), leaves) == (HOME if flipped and kept else AWAY)
+
+
+def test_one_look_turns_the_switch_on_and_as_many_as_elsewhere_turn_it_off():
+    found = {check.role: check for check in route("https").endpoint_checks}
+    assert {role: check.threshold for role, check in found.items()} == {"endpoint": None, "flipped": 1, "kept": None}
+    assert found["flipped"].path == found["kept"].path == "/models/churn/takeover"
+    assert found["flipped"].inverted
+    assert found["kept"].inverted
 
 
 @pytest.mark.parametrize(("endpoint", "taken", "returned"), [*product((True, False), repeat=3)])
@@ -68,22 +87,22 @@ def test_a_shared_name_is_answered_by_whoever_is_well_and_by_the_standby_alone_o
     graph = route("https", SPREADS[by])
     well = {region for region, up in ((HOME, endpoint), (AWAY, peer)) if up}
     wanted = (well or {HOME, AWAY}) if off else {AWAY}
-    assert answered(graph, {"endpoint": endpoint, "takeover": off, "peer": peer}) == wanted
+    assert answered(graph, {"endpoint": endpoint, **switched(off=off), "peer": peer}) == wanted
 
 
 @pytest.mark.parametrize(("endpoint", "taken", "returned", "peer"), [*product((True, False), repeat=4)])
 def test_with_metrics_a_shared_name_is_answered_alike(endpoint, taken, returned, peer):
     leaves = {"endpoint": endpoint, "taken": taken, "returned": returned, "peer": peer}
     off = taken or returned
-    wanted = answered(route("https", SPREADS["weight"]), {"endpoint": endpoint, "takeover": off, "peer": peer})
+    wanted = answered(route("https", SPREADS["weight"]), {"endpoint": endpoint, **switched(off=off), "peer": peer})
     assert answered(route("metric", SPREADS["weight"]), leaves) == wanted
 
 
 def test_losing_one_of_two_regions_that_answer_moves_no_switch():
     graph = route("https", SPREADS["weight"])
-    assert answered(graph, {"endpoint": True, "takeover": True, "peer": True}) == {HOME, AWAY}
-    assert answered(graph, {"endpoint": False, "takeover": True, "peer": True}) == {AWAY}
-    assert answered(graph, {"endpoint": True, "takeover": True, "peer": False}) == {HOME}
+    assert answered(graph, {"endpoint": True, **switched(off=True), "peer": True}) == {HOME, AWAY}
+    assert answered(graph, {"endpoint": False, **switched(off=True), "peer": True}) == {AWAY}
+    assert answered(graph, {"endpoint": True, **switched(off=True), "peer": False}) == {HOME}
 
 
 def test_checks_are_in_an_order_in_which_they_can_be_made():
@@ -142,10 +161,14 @@ def test_sharing_a_name_leaves_every_other_check_as_it_is():
 LATER = {"__all__": {"region", "weight"}}
 
 
-def test_a_graph_that_was_stored_by_an_older_release_is_still_the_same():
+def test_a_graph_that_was_stored_by_an_older_release_can_still_be_read_and_is_not_what_is_asked_for_now():
+    """So the next protection replaces it: the switch had one check then."""
     later = {"metric_checks": True, "spread": True, "beside_name": True, "records": LATER, "canaries": LATER}
-    stored = route("https").model_dump(exclude={**later, "calculated_checks": {"__all__": {"needed"}}})
-    assert type(route("https")).model_validate(stored) == route("https")
+    later |= {"calculated_checks": {"__all__": {"needed"}}, "endpoint_checks": {"__all__": {"threshold"}}}
+    read = type(route("https")).model_validate(route("https").model_dump(exclude=later))
+    assert {check.role: check.threshold for check in read.endpoint_checks}["flipped"] is None
+    assert (read.records, read.canaries) == (route("https").records, route("https").canaries)
+    assert read != route("https")
 
 
 def figures(found):

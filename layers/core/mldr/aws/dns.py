@@ -66,7 +66,7 @@ class Route53Dns:
             "Port": self._port,
             "ResourcePath": check.path,
             "RequestInterval": times.interval,
-            "FailureThreshold": times.threshold,
+            "FailureThreshold": times.threshold if check.threshold is None else check.threshold,
             "Inverted": check.inverted,
             "EnableSNI": True,
         }

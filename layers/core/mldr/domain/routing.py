@@ -2,14 +2,18 @@
 
 Everything is created when a model is onboarded; a failover edits none of it (law 1). DNS follows the switch alone:
 
-    endpoint ──┐                                   E: the active gateway's /health
-               ├─ primary (both healthy)           T: the standby gateway's /takeover, inverted
-    takeover ──┤
-               └─ secondary (takeover, inverted)
+               endpoint ──┐                        E: the active gateway's /health
+                          ├─ primary (both healthy)
+    flipped ──┬─ takeover ┤                        T: the switch is off where both of its children say so
+    kept ─────┘           └─ secondary (takeover, inverted)
 
 While the switch is off, the secondary is unhealthy; with both unhealthy Route 53 answers the primary, so an outage
 alone never sends clients to a standby that is not ready. Source: AWS, "How Amazon Route 53 chooses records when health
 checking is configured" (Route53/latest/DeveloperGuide/health-checks-how-route-53-chooses-records).
+
+`flipped` and `kept` look at the same path, the standby gateway's /takeover, inverted. A check takes its threshold of
+looks in a row to turn either way, so `flipped`, which takes one, turns T on with the first looks after a flip, and
+`kept`, which takes as many as every other check, keeps it on through a few looks that fail.
 
 Where Route 53's checkers may not reach the gateways, E and T follow CloudWatch metrics instead of paths (SwitchKind):
 
@@ -79,12 +83,13 @@ class CheckTimes(Frozen):
 
 
 class EndpointCheck(Frozen):
-    """An HTTPS check of a path on a gateway."""
+    """An HTTPS check of a path on a gateway; `threshold` is how many looks in a row turn it, None: as its times say."""
 
     role: str
     host: str
     path: str
     inverted: bool = False
+    threshold: int | None = None
 
 
 class MetricCheck(Frozen):
@@ -194,9 +199,9 @@ def plan_route(
 
     The same model and parameters give the same graph.
     """
-    by_metric = kind is SwitchKind.METRIC
     name = f"{model.label}.{zone.rstrip('.')}"
     verdict, switch, beside = f"_health.{name}", f"_switch.{name}", f"_beside.{name}" if spread else None
+    by_metric = kind is SwitchKind.METRIC
     paths, metrics = _paths(model, active, standby), _metrics(active.region, standby.region)
     return Route(
         name=name,
@@ -207,25 +212,34 @@ def plan_route(
         times=times,
         endpoint_checks=() if by_metric else tuple(one for one in paths if spread or one.role != PEER),
         metric_checks=tuple(one for one in metrics if spread or one.role != PEER) if by_metric else (),
-        calculated_checks=(
-            *([CalculatedCheck(role="takeover", children=("taken", "returned"), needed=1)] if by_metric else []),
-            CalculatedCheck(role="primary", children=("endpoint", "takeover")),
-            CalculatedCheck(role="secondary", children=("takeover",), inverted=True),
-            *([CalculatedCheck(role="standby", children=(PEER, "secondary"), needed=1)] if spread else []),
-        ),
+        calculated_checks=_calculated(kind, spread),
         canaries=(
             *_pair(verdict, "TXT", (HEALTHY, "endpoint"), (UNHEALTHY, None)),
             *_pair(switch, "TXT", (OFF, "takeover"), (ON, None)),
             *(_pair(beside, "TXT", (HEALTHY, PEER), (UNHEALTHY, None)) if beside else ()),
         ),
-        records=(
-            _spread(name, spread, active, standby)
-            if spread
-            else _pair(name, "CNAME", (active.target, "primary"), (standby.target, "secondary"))
-        ),
+        records=_records(name, active, standby, spread),
         spread=spread,
         beside_name=beside,
     )
+
+
+def _calculated(kind: SwitchKind, spread: Spread | None) -> tuple[CalculatedCheck, ...]:
+    """Return the verdicts, T first: it is healthy while the switch is off."""
+    leaves, needed = (("taken", "returned"), 1) if kind is SwitchKind.METRIC else (("flipped", "kept"), None)
+    return (
+        CalculatedCheck(role="takeover", children=leaves, needed=needed),
+        CalculatedCheck(role="primary", children=("endpoint", "takeover")),
+        CalculatedCheck(role="secondary", children=("takeover",), inverted=True),
+        *([CalculatedCheck(role="standby", children=(PEER, "secondary"), needed=1)] if spread else []),
+    )
+
+
+def _records(name: str, home: Front, standby: Front, spread: Spread | None) -> tuple[RoutedRecord, ...]:
+    """Return what a model's own name is answered with."""
+    if spread:
+        return _spread(name, spread, home, standby)
+    return _pair(name, "CNAME", (home.target, "primary"), (standby.target, "secondary"))
 
 
 def _pair(
@@ -249,9 +263,11 @@ def _spread(name: str, spread: Spread, home: Front, standby: Front) -> tuple[Rou
 
 
 def _paths(model: ModelKey, active: Front, standby: Front) -> tuple[EndpointCheck, ...]:
+    switch: dict[str, Any] = {"host": standby.host, "path": f"/models/{model.name}/takeover", "inverted": True}
     return (
         EndpointCheck(role="endpoint", host=active.host, path=f"/models/{model.name}/health"),
-        EndpointCheck(role="takeover", host=standby.host, path=f"/models/{model.name}/takeover", inverted=True),
+        EndpointCheck(role="flipped", **switch, threshold=1),
+        EndpointCheck(role="kept", **switch),
         EndpointCheck(role=PEER, host=standby.host, path=f"/models/{model.name}/health"),
     )
 
