@@ -149,21 +149,25 @@ class LocalCloud:
     @property
     def catalog(self) -> DynamoCatalog:
         """The standby's catalog."""
-        return DynamoCatalog(self.aws("dynamodb"), table=self.outputs(STANDBY)["CatalogTableName"])
+        return self.catalog_of(STANDBY)
+
+    def catalog_of(self, region: str) -> DynamoCatalog:
+        """A region's catalog."""
+        return DynamoCatalog(self.aws("dynamodb", region), table=self.outputs(region)["CatalogTableName"])
 
     @property
     def vault(self) -> str:
         """The standby's vault."""
         return self.outputs(STANDBY)["VaultBucketName"]
 
-    def tell(self, detail_type: str, *details: dict[str, Any]) -> None:
-        """Put events on the standby's bus, as `aws events put-events` does."""
-        bus = self.outputs(STANDBY)["BusName"]
+    def tell(self, detail_type: str, *details: dict[str, Any], region: str = STANDBY) -> None:
+        """Put events on a region's bus, as `aws events put-events` does."""
+        bus = self.outputs(region)["BusName"]
         entries = [
             {"EventBusName": bus, "Source": "mldr", "DetailType": detail_type, "Detail": json.dumps(detail)}
             for detail in details
         ]
-        assert self.aws("events").put_events(Entries=entries)["FailedEntryCount"] == 0
+        assert self.aws("events", region).put_events(Entries=entries)["FailedEntryCount"] == 0
 
     def waiting(self, queue_name: str) -> tuple[int, int]:
         """How many messages a queue of the standby holds: visible, and being handled."""
@@ -176,12 +180,12 @@ class LocalCloud:
         """Wait until every message was handled and every protection has ended."""
         machine = self.outputs(STANDBY)["ProtectStateMachineArn"]
 
-        def idle() -> bool:
+        def busy() -> list[str]:
             running = self.aws("stepfunctions").list_executions(stateMachineArn=machine, statusFilter="RUNNING")
-            quiet = {self.waiting(f"mldr-prod-{name}") for name in ("capture", "serving")} == {(0, 0)}
-            return quiet and not running["executions"]
+            queues = [name for name in ("capture", "serving") if self.waiting(f"mldr-prod-{name}") != (0, 0)]
+            return queues + [one["name"] for one in running["executions"]]
 
-        wait_for("nothing is being protected", idle, 90, self.story)
+        wait_for("nothing is being protected", lambda: not busy(), 90, lambda: f"busy: {busy()}\n{self.story()}")
 
     def put_policy(self, text: str) -> None:
         """Edit the policy in both regions; it is in force within a minute."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mldr.aws.catalog import DynamoCatalog
 from mldr.domain.recovery_point import Phase, Record
 from tests.e2e.cloud import ACTIVE, GLOBAL, LocalCloud, key, wait_for
 from tests.e2e.inbox import Events, Pages
@@ -37,6 +38,12 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
         yield running
     finally:
         running.stop()
+
+
+@pytest.fixture(scope="session")
+def home(cloud: LocalCloud) -> DynamoCatalog:
+    """The home region's catalog."""
+    return cloud.catalog_of(ACTIVE)
 
 
 @pytest.fixture(scope="session")

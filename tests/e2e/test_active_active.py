@@ -1,15 +1,12 @@
 """Both regions answer for a model: losing one needs nobody, what is left grows to carry both, and both answer again."""
 
-import json
-import threading
 import time
 from collections import Counter
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-from mldr.aws.catalog import DynamoCatalog
+from tests.e2e.clients import Clients
 from tests.e2e.cloud import ACTIVE, QUICK, STANDBY, key, wait_for
 from tests.e2e.owner import QUESTIONS, answer, question
 
@@ -19,51 +16,6 @@ CHECK_SECONDS = 10  # HealthCheckInterval's default
 ASKED = 80
 BUSY = 10.0  # seconds that a crowded machine may add
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
-
-
-class Seen(NamedTuple):
-    """One request: when it was sent, its status, the answer, and who gave it."""
-
-    at: float
-    status: int
-    said: object
-    region: str | None
-
-
-class Clients:
-    """Ask for predictions by the model's name, again and again, without remembering DNS; keep what they saw."""
-
-    def __init__(self, cloud):
-        self._cloud, self.seen, self._stop = cloud, [], threading.Event()
-        self._thread = threading.Thread(target=self._ask)
-
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._stop.set()
-        self._thread.join()
-
-    def _ask(self):
-        while not self._stop.is_set():
-            at = time.time()
-            self.seen.append(Seen(at, *self._cloud.ask(MODEL, question(QUESTIONS[len(self.seen) % len(QUESTIONS)]))))
-            time.sleep(0.05)
-
-    def since(self, at):
-        """What was asked from then on."""
-        return [one for one in self.seen if one.at >= at]
-
-    def newest(self, count=20):
-        """Who gave the last answers, None for what failed."""
-        return {one.region if one.status == 200 else None for one in self.seen[-count:]}
-
-
-@pytest.fixture(scope="module")
-def home(cloud):
-    """The home's catalog."""
-    return DynamoCatalog(cloud.aws("dynamodb", ACTIVE), table=cloud.outputs(ACTIVE)["CatalogTableName"])
 
 
 @pytest.fixture(scope="module")
@@ -110,11 +62,10 @@ def standing(cloud):
     return cloud.catalog.leadership(key(MODEL)).beside.endpoint
 
 
-def put(cloud, region, detail_type, failover_id):
+def ask_for(cloud, region, detail_type, failover_id):
     """Ask a region, as an operator does without the CLI."""
     detail = {"model": f"sagemaker/{MODEL}", "reason": "test", "failover_id": failover_id}
-    entry = {"EventBusName": "mldr", "Source": "mldr", "DetailType": detail_type, "Detail": json.dumps(detail)}
-    assert cloud.aws("events", region).put_events(Entries=[entry])["FailedEntryCount"] == 0
+    cloud.tell(detail_type, detail, region=region)
 
 
 def test_both_regions_answer_about_by_weight(shared):
@@ -125,10 +76,10 @@ def test_both_regions_answer_about_by_weight(shared):
 
 
 @pytest.fixture(scope="module")
-def lost(shared):
+def lost(shared, home):
     """The home is refused to everybody until all clients are answered, and a while longer; what they saw meanwhile."""
     cloud = shared
-    with Clients(cloud) as clients:
+    with Clients(cloud, MODEL) as clients:
         at = time.time()
         cloud.fail(ACTIVE)
         try:
@@ -139,22 +90,17 @@ def lost(shared):
                 cloud.story,
             )
             epoch = cloud.catalog.epoch(key(MODEL))
-            put(cloud, STANDBY, "Failover Requested", "duo-1")
+            ask_for(cloud, STANDBY, "Failover Requested", "duo-1")
             done = lambda: (held := cloud.catalog.epoch(key(MODEL))) and held.concluded  # noqa: E731 - asked until it is
             wait_for("the standby holds the epoch", done, 180, lambda: cloud.story(MODEL))
             grown = instances(cloud, STANDBY, standing(cloud))
         finally:
             cloud.heal(ACTIVE)
         healed = time.time()
-        learned = lambda: (held := home_of(cloud).standing(key(MODEL))) and held.epoch == 1  # noqa: E731 - the same
+        learned = lambda: (held := home.standing(key(MODEL))) and held.epoch == 1  # noqa: E731 - the same
         wait_for("the home has learned who serves", learned, 120, cloud.story)
         time.sleep(3)
     return {"at": at, "healed": healed, "epoch": epoch, "grown": grown, "seen": clients}
-
-
-def home_of(cloud):
-    """The home's catalog, for a fixture that cannot have it."""
-    return DynamoCatalog(cloud.aws("dynamodb", ACTIVE), table=cloud.outputs(ACTIVE)["CatalogTableName"])
 
 
 def test_clients_of_a_lost_region_are_answered_within_detection_and_ttl_and_nothing_ran_for_it(lost):
@@ -182,8 +128,8 @@ def test_the_healed_home_stands_down_by_itself(shared, lost):
 
 def test_both_answer_again_after_a_failback_without_a_failed_request(shared, lost, home):
     cloud = shared
-    with Clients(cloud) as clients:
-        put(cloud, ACTIVE, "Failback Requested", "duo-home")
+    with Clients(cloud, MODEL) as clients:
+        ask_for(cloud, ACTIVE, "Failback Requested", "duo-home")
         done = lambda: (held := home.epoch(key(MODEL))) and held.number == 2 and held.concluded  # noqa: E731 - the same
         wait_for("the home serves again", done, 240, lambda: cloud.story(MODEL))
         wait_for("both answer", lambda: clients.newest(40) == {ACTIVE, STANDBY}, 120, cloud.story)
@@ -205,7 +151,7 @@ def test_what_had_grown_goes_back_to_its_size(shared, lost):
 
 def test_the_home_grows_while_the_region_beside_it_is_lost_and_goes_back(shared):
     cloud = shared
-    with Clients(cloud) as clients:
+    with Clients(cloud, MODEL) as clients:
         at = time.time()
         cloud.fail(STANDBY)
         try:
@@ -225,7 +171,7 @@ def test_an_edit_of_the_tier_converges_both_ways_and_no_request_fails(shared):
     alone = POLICY.replace("    active_active: {by: weight, weight: 50}\n", "").replace(
         "tier: active-active", "tier: warm-standby"
     )
-    with Clients(cloud) as clients:
+    with Clients(cloud, MODEL) as clients:
         cloud.put_policy(alone)
 
         def withdrawn():

@@ -3,46 +3,18 @@
 import contextlib
 import http.client
 import json
-import threading
 import time
 from collections import Counter
 
 import pytest
 
-from mldr.aws.catalog import DynamoCatalog
 from mldr.domain.evidence import evidence_key
+from tests.e2e.clients import Clients
 from tests.e2e.cloud import ACTIVE, STANDBY, key, wait_for
 from tests.e2e.owner import QUESTIONS, answer, question
 
 MODEL = "churn"
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
-
-
-class Client:
-    """Asks for a prediction by the model's name, again and again, and keeps what it saw."""
-
-    def __init__(self, cloud):
-        self._cloud, self.seen, self._stop = cloud, [], threading.Event()
-        self._thread = threading.Thread(target=self._ask)
-
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._stop.set()
-        self._thread.join()
-
-    def _ask(self):
-        while not self._stop.is_set():
-            self.seen.append(self._cloud.ask(MODEL, question(QUESTIONS[len(self.seen) % len(QUESTIONS)])))
-            time.sleep(0.05)
-
-
-@pytest.fixture(scope="module")
-def home(cloud):
-    """The home region's catalog."""
-    return DynamoCatalog(cloud.aws("dynamodb", ACTIVE), table=cloud.outputs(ACTIVE)["CatalogTableName"])
 
 
 @pytest.fixture(scope="module")
@@ -95,15 +67,15 @@ def test_a_version_of_the_older_epoch_is_sealed_but_waits_for_a_person(abroad, o
 def test_it_goes_home_without_a_failed_request(abroad, home):
     cloud = abroad
     began = time.time()
-    with Client(cloud) as client:
-        put(cloud, ACTIVE, "Failback Requested", "home-1")
+    with Clients(cloud, MODEL) as clients:
+        ask_for(cloud, ACTIVE, "Failback Requested", "home-1")
         record = evidence(cloud, ACTIVE, "home-1")
         assert record["outcome"] == "completed", record["reason"]
-        wait_for("clients arrive at home", lambda: client.seen[-1][2] == ACTIVE, 120, cloud.story)
+        wait_for("clients arrive at home", lambda: clients.seen[-1].region == ACTIVE, 120, cloud.story)
         time.sleep(2)
-    assert Counter(status for status, _, _ in client.seen) == {200: len(client.seen)}
-    assert {region for _, _, region in client.seen} == {ACTIVE, STANDBY}
-    assert all(found in [answer(asked) for asked in QUESTIONS] for _, found, _ in client.seen)
+    assert Counter(one.status for one in clients.seen) == {200: len(clients.seen)}
+    assert {one.region for one in clients.seen} == {ACTIVE, STANDBY}
+    assert all(one.said in [answer(asked) for asked in QUESTIONS] for one in clients.seen)
     assert (record["kind"], record["epoch"], record["region"]) == ("failback", 2, ACTIVE)
     assert home.takeover(key(MODEL)).endpoint == MODEL, "its own endpoint serves that very version"
     calls = cloud.calls(began, time.time())
@@ -121,23 +93,22 @@ def test_the_standby_stood_down_and_is_the_standby_again(abroad, home):
 
 def test_an_exercise_moves_it_out_and_home_again_without_a_failed_request(abroad, home):
     cloud = abroad
-    with Client(cloud) as client:
-        put(cloud, STANDBY, "Failover Requested", "move-1", kind="move")
+    with Clients(cloud, MODEL) as clients:
+        ask_for(cloud, STANDBY, "Failover Requested", "move-1", kind="move")
         assert evidence(cloud, STANDBY, "move-1")["outcome"] == "completed"
-        wait_for("clients arrive abroad", lambda: client.seen[-1][2] == STANDBY, 120, cloud.story)
+        wait_for("clients arrive abroad", lambda: clients.seen[-1].region == STANDBY, 120, cloud.story)
         wait_for("the home learned it", lambda: home.standing(key(MODEL)).epoch == 3, 30, cloud.story)
-        put(cloud, ACTIVE, "Failback Requested", "home-2")
+        ask_for(cloud, ACTIVE, "Failback Requested", "home-2")
         assert evidence(cloud, ACTIVE, "home-2")["outcome"] == "completed"
-        wait_for("clients arrive at home", lambda: client.seen[-1][2] == ACTIVE, 120, cloud.story)
-    assert Counter(status for status, _, _ in client.seen) == {200: len(client.seen)}
+        wait_for("clients arrive at home", lambda: clients.seen[-1].region == ACTIVE, 120, cloud.story)
+    assert Counter(one.status for one in clients.seen) == {200: len(clients.seen)}
     assert home.takeover(key(MODEL)).epoch == 4
 
 
-def put(cloud, region, detail_type, failover_id, **more):
+def ask_for(cloud, region, detail_type, failover_id, **more):
     """Ask a region, as an operator does without the CLI."""
     detail = {"model": f"sagemaker/{MODEL}", "reason": "exercise", "failover_id": failover_id, **more}
-    entry = {"EventBusName": "mldr", "Source": "mldr", "DetailType": detail_type, "Detail": json.dumps(detail)}
-    assert cloud.aws("events", region).put_events(Entries=[entry])["FailedEntryCount"] == 0
+    cloud.tell(detail_type, detail, region=region)
 
 
 def evidence(cloud, region, failover_id):

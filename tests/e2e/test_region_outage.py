@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from botocore.exceptions import ClientError
 
-from mldr.aws.catalog import DynamoCatalog
 from mldr.domain.evidence import GENESIS, evidence_key
 from mldr.domain.recovery_point import Phase
 from tests.e2e.cloud import ACTIVE, GLOBAL, STANDBY, key, wait_for
@@ -76,9 +75,8 @@ def test_the_evidence_of_it_is_written_and_locked(cloud, recovered):
         s3.delete_object(**version)
 
 
-def test_the_traffic_stays_when_the_region_comes_back(cloud, recovered):
+def test_the_traffic_stays_when_the_region_comes_back(cloud, home, recovered):
     """It hears of the higher epoch and stands down by itself: its health says so before anybody is sent there."""
-    home = DynamoCatalog(cloud.aws("dynamodb", ACTIVE), table=cloud.outputs(ACTIVE)["CatalogTableName"])
     learned = lambda: (held := home.standing(key("churn"))) and held.epoch == 1  # noqa: E731 - asked until it has
     wait_for("the healed region learns who serves", learned, 60, cloud.story)
     assert {cloud.ask("churn", question(QUESTIONS[0]))[::2] for _ in range(10)} == {(200, STANDBY)}
