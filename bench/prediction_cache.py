@@ -112,7 +112,7 @@ class Gateway:
         self.cache = DynamoPredictionCache(lambda: self.dynamodb, table="predictions")
         self.offers = QueuedOffers(lambda: self.sqs, queue_url=self.queue, region=REGION)
         runtime = client("sagemaker-runtime")
-        self.serving = SageMakerServing(lambda: None, lambda: runtime, lambda: None)  # type: ignore[arg-type, return-value]
+        self.serving = SageMakerServing(lambda: None, lambda: runtime, lambda: None, lambda: None)  # type: ignore[arg-type, return-value]
         nobody: Any = None
         self.leaders = Leaders(
             region=REGION, peer_region="ap-southeast-3", catalog=self.catalog, outside=nobody, fronts=nobody,
@@ -125,10 +125,11 @@ class Gateway:
             region=REGION, cache=self.cache, endpoints=policies, catalog=self.catalog, policies=policies,
             clock=SystemClock(),
         )  # fmt: skip
-        return serve_gateway.predict(
-            MODEL, Question(body=body, content_type="application/json", accept=""), token=KEY, tokens=policies,
-            leaders=self.leaders, policies=policies, serving=self.serving, predictions=predictions, offers=self.offers,
+        front = serve_gateway.Front(
+            tokens=policies, leaders=self.leaders, policies=policies, serving=self.serving, predictions=predictions,
+            offers=self.offers,
         )  # fmt: skip
+        return front.predict(MODEL, Question(body=body, content_type="application/json", accept=""), token=KEY)
 
     def keep(self, body: bytes, size: int) -> None:
         """What the keeper does with an offered answer."""

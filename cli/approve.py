@@ -10,10 +10,10 @@ from typing import Annotated
 
 import typer
 
-from cli.failover import POLL, who
+from cli.failover import POLL, Followed, conclude, who
 from cli.outcomes import Ended, Exit
 from cli.output import AsJson, out, print_json
-from cli.protect import ModelName, Timeout
+from cli.protect import ModelName, Timeout, Wait
 from cli.regions import Bus, Environment, Place, Region, look, places, silence
 from mldr.domain.approvals import Approval, digest_of
 from mldr.domain.identity import ModelKey
@@ -21,13 +21,15 @@ from mldr.events.detail_types import FAILOVER_APPROVED
 from mldr.events.health import FailoverApproval
 
 Token = Annotated[str, typer.Argument(help="The token of the newest page.", show_default=False)]
+TAKEN_WITHIN = 60.0  # seconds
 LOST = "look into the queues mldr-<env>-approval and mldr-<env>-approval-dlq"
 
 
 def approve(
     model: ModelName,
     token: Token,
-    timeout: Timeout = 60,
+    wait: Wait = False,
+    timeout: Timeout = 1800,
     as_json: AsJson = False,
     region: Region = None,
     env: Environment = "prod",
@@ -35,19 +37,24 @@ def approve(
 ) -> None:
     """Confirm the failover that a page asked about, once, within the time that it names.
 
-    [dim]$[/] mldr approve recommender-eu 3vJ0q7mWc1Yt_9aZ --region ap-southeast-3
+    [dim]$[/] mldr approve recommender-eu 3vJ0q7mWc1Yt_9aZ --wait --region ap-southeast-3
 
     `Failover Approved` is put on the bus of the region that asked; its own clock decides whether the time is over.
 
-    Exit codes: 0 approved, the failover follows, 1 it does not count (a wrong, used, expired or withdrawn token), 2 bad
-    input, 3 the region cannot be reached.
+    Exit codes: 0 approved, the failover follows (with --wait: it completed), 1 it does not count (a wrong, used,
+    expired or withdrawn token), or the failover did not complete, 2 bad input, 3 the region cannot be reached.
     """
     key = ModelKey.parse(model)
     approval_id = f"approval-{uuid.uuid4().hex}"
     said = FailoverApproval.parse({"model": str(key), "token": token, "approved_by": who(), "approval_id": approval_id})
     place = replace(_asking(key, token, places(region, env)), bus_name=bus)
     place.bus.put(FAILOVER_APPROVED, {**said.model_dump(mode="json"), "model": str(key)})
-    approval = _settled(place, key, approval_id, time.monotonic() + timeout)
+    began = time.monotonic()
+    approval = _settled(place, key, approval_id, began + min(timeout, TAKEN_WITHIN))
+    if wait:
+        followed = Followed(key, approval.failover_id, place)
+        conclude(followed, wait=True, timeout=timeout - (time.monotonic() - began), as_json=as_json)
+        return
     if as_json:
         print_json({"model": str(key), "failover_id": approval.failover_id, "region": place.region})
         return

@@ -6,20 +6,18 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
-from pydantic import ValidationError
 from rich.markup import escape
 
-from cli.outcomes import Exit, bad_input
+from cli.monthly import PRICES, monthly, read_prices, said
+from cli.outcomes import Exit
 from cli.output import AsJson, out, print_json, print_table, table
 from cli.regions import Environment, Place, Region, places, standby_of
-from mldr.domain.costs import NOT_COUNTED, Cost, Prices, cost, served_by, standing_in
+from mldr.domain.costs import NOT_COUNTED, Cost, Prices
 from mldr.domain.identity import ModelKey
 from mldr.domain.model_rules import Tier
 from mldr.domain.owed import owed
 from mldr.domain.recovery_point import newest_restorable
 
-PRICES = Path(__file__).parents[1] / "samplecfg" / "prices.yaml"
 Model = Annotated[str, typer.Argument(help="A model: churn, or sagemaker/churn.", show_default=False)]
 Wanted = Annotated[Tier | None, typer.Option("--tier", help="Only this tier.", show_default=False)]
 Table = Annotated[Path, typer.Option("--prices", help="The table of prices.", dir_okay=False)]
@@ -43,7 +41,7 @@ def cost_(
 
     Exit codes: 0 every price is known, 1 one is not, 2 bad table, model or region, 3 the catalog cannot be read.
     """
-    known = _prices(prices)
+    known = read_prices(prices)
     key = ModelKey.parse(model)
     place = standby_of(key, places(region, env))
     told = _told(place, key, known, tier)
@@ -55,22 +53,11 @@ def cost_(
         raise typer.Exit(int(Exit.DOES_NOT_HOLD))
 
 
-def _prices(path: Path) -> Prices:
-    try:
-        return Prices.model_validate(yaml.safe_load(path.read_text()))
-    except (OSError, yaml.YAMLError, ValidationError) as error:
-        raise bad_input(f"{path}: {error}", f"start from {PRICES.name}") from error
-
-
 def _told(place: Place, model: ModelKey, prices: Prices, only: Tier | None) -> dict[str, Any]:
     policy, _ = place.policies.load()
-    records = place.catalog.records(model)
-    rules = owed(policy, model, newest_restorable(records))
+    rules = owed(policy, model, newest_restorable(place.catalog.records(model)))
     state = place.captures.newest(model)
-    serving = rules.serving
-    served = served_by(state, instance_type=serving.instance_type, count=serving.instance_count)
-    stored = sum(record.bytes for record in records if record.restorable)
-    tiers = [cost(one, standing_in(one, served, serving.floor), stored, prices) for one in Tier if only in (None, one)]
+    tiers = [monthly(place, model, rules, prices, one) for one in Tier if only in (None, one)]
     return {
         "model": str(model),
         "region": place.region,
@@ -87,12 +74,11 @@ def _show(told: dict[str, Any], prices: Prices) -> None:
     out.print(f"[bold]{escape(told['model'])}[/] is {told['tier']}, in {told['region']}; captured: {since}")
     made = table("tier", "a month", "of which")
     for one in (Cost.model_validate(given) for given in told["tiers"]):
-        sum_ = f"$ {one.dollars:.2f}" if one.dollars is not None else f"unknown, $ {one.known:.2f} without it"
         parts = "; ".join(
             f"{line.what} {'unknown' if line.dollars is None else f'$ {line.dollars:.2f}'} ({line.how})"
             for line in one.lines
         )
-        made.add_row(one.tier.value, sum_, escape(parts))
+        made.add_row(one.tier.value, said(one), escape(parts))
     print_table(made)
     if any(one["tier"] == Tier.ACTIVE_ACTIVE for one in told["tiers"]):
         both = "active-active: both regions answer, each with as much as serves at home; this is the standby's part"

@@ -30,6 +30,7 @@ class Known:
     knowledge: Leadership
     role: Role
     work: Status | None
+    onboarded: bool
 
     @property
     def open(self) -> bool:
@@ -47,8 +48,8 @@ class Known:
         if self.work is Status.RUNNING:
             return f"{claim}: its execution runs"
         if self.work is None:
-            return f"{claim}: open, its execution is not found; an hour after the claim the next failover supersedes it"
-        return f"{claim}: open, and nothing works for it; the next failover supersedes it"
+            return f"{claim}: open, its execution is not found; an hour after the claim it is told that it failed"
+        return f"{claim}: open, and its execution died; within a minute it goes on, or is told to have failed"
 
     def described(self) -> dict[str, Any]:
         """Return it as JSON shows it."""
@@ -89,9 +90,14 @@ def epoch(
         raise unreachable(f"no region answers; {silence(looked)}")
     if clear:
         place = _to_clear(key, reason, found, where)
-        followed = ask(key, replace(place, bus_name=bus), Kind.CLEAR, reason or "")
+        seen = found[place.region].claim
+        clears = seen.failover_id if seen else None
+        followed = ask(key, replace(place, bus_name=bus), Kind.CLEAR, reason or "", clears=clears)
         conclude(followed, wait=wait, timeout=timeout, as_json=as_json)
         return
+    if not looked.silent and not any(one.onboarded for one in found.values()):
+        advice = f"approve a version in the registry, or run `mldr protect {key.name}`"
+        raise Ended(Exit.DOES_NOT_HOLD, f"{key} was never onboarded: no region takes it over", advice)
     _show(key, found, {name: str(ended) for name, ended in looked.silent.items()}, as_json)
 
 
@@ -109,10 +115,12 @@ def _to_clear(model: ModelKey, reason: str | None, found: dict[str, Known], wher
 
 def _known(model: ModelKey, place: Place) -> Known:
     claim, knowledge = place.catalog.epoch(model), place.catalog.leadership(model)
-    home = home_of(place.region, knowledge, route_in(place, model, knowledge))
+    route = route_in(place, model, knowledge)
+    home = home_of(place.region, knowledge, route)
     now = role(place.region, home, knowledge, now=dt.datetime.now(dt.UTC), drain=dt.timedelta(0))
     work = _work(place, claim.failover_id) if claim and not claim.concluded else None
-    return Known(claim=claim, knowledge=knowledge, role=now, work=work)
+    onboarded = bool(claim or route or knowledge.epoch)
+    return Known(claim=claim, knowledge=knowledge, role=now, work=work, onboarded=onboarded)
 
 
 def _work(place: Place, failover_id: str) -> Status | None:

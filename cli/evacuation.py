@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.markup import escape
 
-from cli.failover import describe_execution, find_evidence, who
+from cli.failover import describe_execution, find_evidence, given, who
 from cli.outcomes import Ended, Exit, bad_input
 from cli.output import err, out, print_json, print_table, seconds, table
 from cli.regions import Place, places
@@ -53,9 +53,7 @@ def evacuate(
     if plan:
         show_plan(drawn(target, other.region, kind), region, target.region, as_json)
         return
-    if not reason:
-        raise bad_input("a reason is missing", 'add --reason "…"; it is kept in the evidence')
-    asked = _ask(region, kind, reason, replace(target, bus_name=bus), again)
+    asked = _ask(region, kind, given(reason), replace(target, bus_name=bus), again)
     if not wait:
         _told(asked, as_json)
         return
@@ -105,20 +103,23 @@ def _in_force(place: Place) -> Policy | None:
 
 def show_plan(made: Draft, region: str, target: str, as_json: bool) -> None:
     """Print a plan. Ends the command unless every recovery time is expected to hold."""
+    count = len(made.plan.planned) + len(made.plan.refused)
     if as_json:
         print_json(described(made, region, target))
-    else:
+    elif count:
         _print_plan(made)
     if not made.plan.holds:
         late, refused = made.plan.late, len(made.plan.refused)
-        raise Ended(Exit.DOES_NOT_HOLD, f"{late} late and {refused} refused of {_count(made)} models of {region}",
+        raise Ended(Exit.DOES_NOT_HOLD, f"{late} late and {refused} refused of {_models(count)} of {region}",
                     "docs/runbooks/region.md says what helps")  # fmt: skip
-    if not as_json:
-        out.print(f"[green]✓[/] {target} is expected to serve all {_count(made)} models of {region} in time")
+    if not as_json and count:
+        out.print(f"[green]✓[/] {target} is expected to serve {_models(count)} of {region} in time")
+    elif not as_json:
+        out.print(f"[green]✓[/] nothing is to be moved to {target}: no model that it knows of is served elsewhere")
 
 
-def _count(made: Draft) -> int:
-    return len(made.plan.planned) + len(made.plan.refused)
+def _models(count: int) -> str:
+    return f"{count} model{'s' if count != 1 else ''}"
 
 
 def described(made: Draft, region: str, target: str) -> dict[str, Any]:
@@ -255,6 +256,9 @@ def _finish(asked: Asked, as_json: bool) -> None:
 
 
 def _show(evidence: Evidence) -> None:
+    if not evidence.models:
+        out.print(f"[green]✓[/] nothing was to be moved to {evidence.region}: no model that it knows of is elsewhere")
+        return
     rows = table("model", "outcome", "took", "reason")
     for one in sorted(evidence.models, key=_worst_first):
         colour = "green" if one.outcome == "completed" else "red"

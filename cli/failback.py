@@ -160,7 +160,8 @@ def route_of(model: ModelKey, kind: Kind, where: Sequence[Place]) -> tuple[Place
         if name not in by_region:
             by_region[name] = replace(where[0], region=name)
     if target not in found:
-        raise unreachable(f"{target} does not answer; {silence(looked)}", f"`mldr status {model.name}`")
+        advice = f"a planned move wants both regions: wait until {target} is well; `mldr epoch {model.name}`"
+        raise unreachable(f"{target} does not answer; {silence(looked)}", advice)
     now = _role(target, *found[target])
     if now.serving:
         raise Ended(Exit.DOES_NOT_HOLD, f"{model}: {now.reason}", f"there is nothing to do; `mldr epoch {model.name}`")

@@ -104,12 +104,17 @@ def failover(
         return
     if plan or again:
         raise bad_input("--plan and --id are of a whole region", "leave out the model, and name a region")
-    if reason is None:
-        raise bad_input("a reason is missing", 'add --reason "…"; it is kept in the evidence')
-    key = ModelKey.parse(model)
-    check_reason(key, reason)
+    key, why = ModelKey.parse(model), given(reason)
+    check_reason(key, why)
     standby = replace(standby_of(key, places(region, env)), bus_name=bus)
-    conclude(ask(key, standby, Kind.FAILOVER, reason), wait=wait, timeout=timeout, as_json=as_json)
+    conclude(ask(key, standby, Kind.FAILOVER, why), wait=wait, timeout=timeout, as_json=as_json)
+
+
+def given(reason: str | None) -> str:
+    """Return the reason. Raises Ended where there is none."""
+    if not reason:
+        raise bad_input("a reason is missing", 'add --reason "…"; it is kept in the evidence')
+    return reason
 
 
 def check_reason(model: ModelKey, reason: str) -> None:
@@ -117,11 +122,11 @@ def check_reason(model: ModelKey, reason: str) -> None:
     FailbackRequest.parse({"model": str(model), "reason": reason})
 
 
-def ask(model: ModelKey, place: Place, kind: Kind, reason: str) -> Followed:
-    """Ask a region to take a model over, or to end a claim; returns what can be followed."""
+def ask(model: ModelKey, place: Place, kind: Kind, reason: str, *, clears: str | None = None) -> Followed:
+    """Ask a region to take a model over, or to end the claim of a failover; returns what can be followed."""
     given = {"model": str(model), "reason": reason, "requested_by": who(), "failover_id": _new_id(model, kind)}
     home = kind is Kind.FAILBACK
-    asked = FailbackRequest.parse(given) if home else FailoverRequest.parse({**given, "kind": kind})
+    asked = FailbackRequest.parse(given) if home else FailoverRequest.parse({**given, "kind": kind, "clears": clears})
     detail = asked.model_dump(mode="json", exclude_none=True) | {"model": str(model)}
     place.bus.put(FAILBACK_REQUESTED if home else FAILOVER_REQUESTED, detail)
     return Followed(model, str(asked.failover_id), place)

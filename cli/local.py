@@ -37,6 +37,9 @@ def up(
     regions: Annotated[
         str, typer.Option(help="Comma list; the last one is the standby.")
     ] = "ap-southeast-1,ap-southeast-3",
+    witness: Annotated[
+        str, typer.Option(help="A third region, whose stack only tells what it sees of the others' gateways.")
+    ] = "",
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A template parameter; repeat as needed.")
     ] = None,
@@ -54,6 +57,8 @@ def up(
     if not policy.is_file():
         raise bad_input(f"there is no policy at {policy}", "copy samplecfg/policy.yaml, or leave --policy out")
     names, parameters = _regions(regions), _parameters(set_ or [])
+    if witness and (witness not in REGIONS or witness in names):
+        raise bad_input(f"--witness {witness!r}: give an AWS region that is not one of --regions")
     # Imported here because moto takes a second to load, which no other command should cost.
     from localcloud.main import Options
     from localcloud.main import up as run
@@ -63,6 +68,7 @@ def up(
         dns_port=dns_port,
         http_port=http_port,
         regions=names,
+        witness=witness,
         parameters=parameters,
         policy=policy,
         state=state,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import IntEnum
 
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
@@ -9,6 +10,8 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, 
 from mldr.errors import BadEvent, BadPolicy, MldrError, NotAllowed, Retryable
 from mldr.sdk import code
 
+SDK_SAYS = re.compile(r"An error occurred \((\w+)\) when calling the \w+ operation(?: \(reached max retries: \d+\))?: ")
+AGAIN = re.compile(r"; it is tried again(, more slowly)?$")
 EXIT_CODES = """\
 Exit codes: 0 it holds, 1 it does not hold, 2 bad usage or input, 3 cannot reach or observe."""
 
@@ -42,7 +45,7 @@ def unreachable(sentence: str, advice: str = "") -> Ended:
 
 def from_error(error: Exception) -> Ended:
     """Return how a command ends for an error of ours or of the SDK; everything else is a defect and is raised again."""
-    sentence = str(error)
+    sentence = brief(str(error))
     match error:
         case Ended():
             ended = error
@@ -55,6 +58,12 @@ def from_error(error: Exception) -> Ended:
         case _:
             raise error
     return ended
+
+
+def brief(sentence: str) -> str:
+    """Return a sentence without what only says that a function would try again, or how often the SDK has."""
+    plain = SDK_SAYS.sub(r"\1: ", sentence)
+    return AGAIN.sub("", plain)
 
 
 def _advice(error: Exception) -> str:

@@ -6,13 +6,18 @@ import datetime as dt
 import json
 import os
 import sys
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
+from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Table
+from rich.padding import Padding
+from rich.table import Column, Table
+from rich.text import Text
 
 PIPED = 200  # columns: what goes into a pipe or a file is not folded at the width of a terminal that is not there
+GAP, LEGIBLE = 2, 40  # columns between two of a table; columns that a paragraph wants to be read in
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -23,7 +28,7 @@ PHASE_COLOURS = {"SEALED": "green", "FAILED": "red", "withdrawn": "yellow"}
 
 def table(*headers: str) -> Table:
     """Return an empty table that loses no letter, however narrow the terminal."""
-    made = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
+    made = Table(box=None, header_style="dim", pad_edge=False, padding=(0, GAP, 0, 0))
     for header in headers:
         made.add_column(header, overflow="fold")
     return made
@@ -36,9 +41,48 @@ def width() -> int:
 
 
 def print_table(made: Table) -> None:
-    """Print a table as wide as `width` says."""
+    """Print a table as wide as `width` says: the columns that do not fit stand under their row, each with its name."""
     out.width = width()  # rich never prints wider than its console is
-    out.print(made)
+    kept = _fitting(made.columns, out.width) if made.show_header else len(made.columns)
+    for column in made.columns[: kept - 1]:
+        column.no_wrap = made.show_header
+    if kept == len(made.columns):
+        out.print(made)
+        return
+    cells = [list(column.cells) for column in made.columns]
+    for number in range(made.row_count):
+        row = [str(column[number]) for column in cells]
+        _print_row(made.columns, row, kept, first=number == 0)
+
+
+def _fitting(columns: Sequence[Column], room: int) -> int:
+    """Return how many columns a row has room for, with no word folded; the last of them may be a paragraph."""
+    for kept in range(len(columns), 1, -1):
+        left = room - sum(_longest(column) + GAP for column in columns[: kept - 1])
+        last = columns[kept - 1]
+        if left >= _longest(last) or left >= max(LEGIBLE, _longest(last, words=True)):
+            return kept
+    return 1
+
+
+def _longest(column: Column, *, words: bool = False) -> int:
+    texts = [Text.from_markup(str(cell)).plain for cell in (column.header, *column.cells)]
+    return max((cell_len(part) for text in texts for part in (text.split() if words else text.splitlines())), default=0)
+
+
+def _print_row(columns: Sequence[Column], row: list[str], kept: int, *, first: bool) -> None:
+    shown = table()
+    shown.show_header = first
+    room = out.width
+    for column in columns[:kept]:
+        shown.add_column(column.header, overflow="fold", width=min(_longest(column), room))
+        room -= _longest(column) + GAP
+    shown.add_row(*row[:kept])
+    out.print(shown)
+    rest = zip(columns[kept:], row[kept:], strict=True)
+    under = "  ".join(f"[dim]{column.header}[/] {cell}" for column, cell in rest if cell)
+    if under:
+        out.print(Padding(Text.from_markup(under), (0, 0, 0, 2)), soft_wrap=False)
 
 
 def print_json(value: Any) -> None:

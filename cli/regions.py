@@ -24,11 +24,12 @@ from mldr.aws.decisions import DynamoDecisions
 from mldr.aws.policy_store import S3PolicyStore
 from mldr.aws.scrubs import DynamoScrubs
 from mldr.aws.serving_capture import VaultServingCaptures
+from mldr.aws.setbacks import DynamoSetbacks
 from mldr.aws.standing_endpoints import SageMakerStandingEndpoints
 from mldr.aws.survivors import DynamoSurvivors
 from mldr.aws.vault import S3Vault
 from mldr.domain.identity import ModelKey
-from mldr.domain.leadership import Leadership, home_of, role
+from mldr.domain.leadership import Leadership, Role, home_of, role
 from mldr.domain.regions import REGIONS
 from mldr.domain.routing import Route
 
@@ -86,13 +87,20 @@ class Place:
     def standing(self) -> SageMakerStandingEndpoints:
         """The endpoints that mldr has in this region."""
         return SageMakerStandingEndpoints(
-            lambda: self.client("sagemaker"), lambda: self.client("application-autoscaling")
+            lambda: self.client("sagemaker"),
+            lambda: self.client("application-autoscaling"),
+            lambda: self.client("cloudwatch"),
         )
 
     @cached_property
     def survivors(self) -> DynamoSurvivors:
         """What this region remembers, as a home, of the one that answers beside it."""
         return DynamoSurvivors(self.client("dynamodb"), table=self.table)
+
+    @cached_property
+    def setbacks(self) -> DynamoSetbacks:
+        """What keeps models from standing in this region as their tiers promise."""
+        return DynamoSetbacks(self.client("dynamodb"), table=self.table)
 
     @cached_property
     def decisions(self) -> DynamoDecisions:
@@ -107,8 +115,12 @@ class Place:
     @cached_property
     def policies(self) -> S3PolicyStore:
         """The policy in force in this region."""
-        bucket = f"mldr-{self.environment}-config-{self.account}-{self.region}"
-        return S3PolicyStore(self.client("s3"), location=f"s3://{bucket}/policy.yaml")
+        return S3PolicyStore(self.client("s3"), location=self.policy_location)
+
+    @property
+    def policy_location(self) -> str:
+        """Where this region's policy lies."""
+        return f"s3://mldr-{self.environment}-config-{self.account}-{self.region}/policy.yaml"
 
     @cached_property
     def account(self) -> str:
@@ -221,10 +233,17 @@ def route_in(place: Place, model: ModelKey, knowledge: Leadership) -> Route | No
     return place.catalog.route(model) or (knowledge.standing.route if knowledge.standing else None)
 
 
+def role_in(place: Place, knowledge: Leadership, route: Route | None) -> Role | None:
+    """Return what a region is to a model; None while nobody told it whose home is where."""
+    home = home_of(place.region, knowledge, route)
+    now = dt.datetime.now(dt.UTC)
+    return role(place.region, home, knowledge, now=now, drain=dt.timedelta(0)) if home or knowledge.epoch else None
+
+
 def _serves(model: ModelKey, place: Place) -> bool:
     knowledge = place.catalog.leadership(model)
-    home = home_of(place.region, knowledge, place.catalog.route(model))
-    return role(place.region, home, knowledge, now=dt.datetime.now(dt.UTC), drain=dt.timedelta(0)).serving
+    known = role_in(place, knowledge, place.catalog.route(model))
+    return known is None or known.serving
 
 
 def standby_of(model: ModelKey, where: Sequence[Place]) -> Place:

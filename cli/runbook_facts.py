@@ -12,6 +12,7 @@ from cli.outcomes import Ended, Exit, unreachable
 from cli.regions import Place, look, route_in, silence
 from cli.standing import manifest_of, standing_for
 from cli.status import serving_of
+from cli.unkept import unkept_in
 from mldr.aws.evidence import VaultEvidence
 from mldr.domain.evidence import Evidence
 from mldr.domain.identity import Frozen, ModelKey
@@ -63,6 +64,8 @@ class Facts(Frozen):
     topics: dict[str, str]  # where pages go, by region
     pages: dict[str, tuple[str, ...]]  # who is subscribed to them
     silent: dict[str, str]
+    policy: str = ""  # where the policy lies that is in force in the region that would take over
+    unkept: tuple[str, ...] = ()  # what the model does not get, though its policy says it
     beside: Beside | None = None  # what answers in the standby while the home serves
 
     @property
@@ -100,7 +103,7 @@ class Facts(Frozen):
             f"how it is served could not be captured: {(refused or {}).get('reason', '')}": bool(refused),
             f"nobody is subscribed to the pages of {self.here}": not self.pages.get(self.here),
         }  # fmt: skip
-        return [sentence for sentence, holds in checks.items() if holds]
+        return [sentence for sentence, holds in checks.items() if holds] + list(self.unkept)
 
     @property
     def recoverable(self) -> bool:
@@ -159,6 +162,8 @@ def _held(model: ModelKey, place: Place) -> dict[str, Any]:
         "vault": place.vault,
         "rules": rules,
         "matched": rules.matched,
+        "policy": place.policy_location,
+        "unkept": unkept_in(place, model, policy),
         "point": point,
         "golden": manifest.golden is not None if manifest else None,
         "datasets": rules.datasets,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
+from itertools import zip_longest
 
 from cli.output import seconds, size
 from cli.runbook_facts import Facts
@@ -19,11 +20,12 @@ REASON = "what you see, in one sentence"
 
 
 class Section(Frozen):
-    """One part: sentences first, then the commands in their order."""
+    """One part: sentences first, then the commands in their order, each below its remark if there are any."""
 
     title: str
     says: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 class Reach:
@@ -51,6 +53,7 @@ def sections(facts: Facts, reach: Reach) -> list[Section]:
     """Return the whole runbook of a model, as things stand."""
     return [
         _by_itself(facts),
+        _really(facts, reach),
         _by_hand(facts),
         _watch(facts),
         _known(facts, reach),
@@ -176,10 +179,38 @@ def _measured(facts: Facts) -> Iterator[str]:
     yield f"{policy} {last}, took {total}: {phases}."
 
 
+def _really(facts: Facts, reach: Reach) -> Section:
+    """What a person looks at before confirming, or asking for, a failover."""
+    title, model = f"Is {facts.other} really down?", facts.model.name
+    decisions = f"mldr decisions {model} --limit 5 --region {facts.here}"
+    if facts.route is None:
+        return Section(title=title, says=("It has no name yet, so nobody watches it.",))
+    route, abroad = facts.route, facts.here == facts.home
+    front = route.standby if abroad else route.active
+    name, seen = (route.switch_name, "“off”") if abroad else (route.verdict_name, "“unhealthy”")
+    return Section(
+        title=title,
+        says=(
+            "If it answers, let it serve. If Route 53 and your own look disagree, somebody does not reach it.",
+            "Then ask from a third place before you move anything.",
+        ),
+        commands=(
+            decisions,
+            reach.dig("TXT", name),
+            reach.curl(front.host, f"/models/{model}/health", "-m 10 -w '\\n%{http_code}\\n' "),
+        ),
+        remarks=(
+            "who saw what, the newest first",
+            f"Route 53's word; down: {seen}",
+            f"your own look at {facts.other}; down: no answer (000), or 5xx with the reason",
+        ),
+    )
+
+
 HANDS = {
     FailoverMode.AUTOMATIC: "Usually nothing. Ask for it when a page says that it cannot be told, that it flaps or "
     "that the standby is not ready; or when you know better.",
-    FailoverMode.APPROVE: "Look for yourself (“How to know”), then confirm with the token of the newest page. When no "
+    FailoverMode.APPROVE: "Look for yourself, as above, then confirm with the token of the newest page. When no "
     "page came, or its time is over and you will not wait for the next: ask for it.",
     FailoverMode.MANUAL: "You decide, and you ask for it: mldr will not.",
 }
@@ -187,14 +218,20 @@ HANDS = {
 
 def _by_hand(facts: Facts) -> Section:
     mode, model = facts.rules.failover.mode, facts.model.name
-    approve = [f"mldr approve {model} TOKEN --region {facts.here}"] if mode is FailoverMode.APPROVE else []
+    approves = mode is FailoverMode.APPROVE
+    approve = [f"mldr approve {model} TOKEN --wait --region {facts.here}"] if approves else []
     asked = {"reason": REASON, "requested_by": "you"}
     return Section(
         title="What you do",
         says=(
             HANDS[mode],
-            "Whether the region is really down is your judgement; nothing checks it. Asking twice is harmless.",
-            "The last command is the same request without the CLI.",
+            "Whether the region is really down is your judgement; nothing checks it.",
+            "One command is enough: another one is refused, and does no harm.",
+        ),
+        remarks=(
+            *(["either: confirm what the newest page asked about"] if approves else []),
+            "or: ask for it, and follow it to its end" if approves else "ask for it, and follow it to its end",
+            "the same without the CLI; then watch it",
         ),
         commands=(
             *approve,
@@ -235,10 +272,6 @@ def _known(facts: Facts, reach: Reach) -> Section:
     return Section(
         title=title,
         says=(
-            f"The switch says “{switch}”.",
-            f"The name is {front.target}{_or_the_other(facts)}.",
-            f"{facts.here} is healthy (200), and its epoch names {facts.here} as the holder.",
-            "There is one record of evidence more.",
             "Every prediction says in its header `x-mldr-region` who answered.",
             "Clients that go on failing hold an old DNS answer: restart them.",
         ),
@@ -246,8 +279,17 @@ def _known(facts: Facts, reach: Reach) -> Section:
             reach.dig("TXT", route.switch_name),
             reach.dig("CNAME", route.name),
             reach.curl(front.host, f"/models/{name}/health", "-o /dev/null -w '%{http_code}\\n' "),
+            f"mldr epoch {name} --region {facts.here}",
             reach.curl(front.host, f"/models/{name}/epoch"),
             f"aws s3 ls s3://{facts.vault}/evidence/{facts.model}/ --region {facts.here}",
+        ),
+        remarks=(
+            f"the switch says “{switch}”",
+            f"the name is {front.target}{_or_the_other(facts)}",
+            f"{facts.here} is healthy: 200",
+            f"{facts.here} serves",
+            f"the same without the CLI: the holder is {facts.here}",
+            "there is one record more; the newest says how it ended",
         ),
     )
 
@@ -266,8 +308,12 @@ def _home(facts: Facts) -> Section:
             f"When {home} is well, it learns the higher epoch and stands down by itself; traffic stays until you ask.",
             f"The gate waits up to {say(failover.max_lag)} until all that {facts.standby} serves is sealed at home.",
             f"{facts.standby} then answers for {say(failover.drain)} more, so that no client fails.",
-            "It worked when exactly one region serves and no claim is open (`mldr epoch`, exit code 0).",
-            "The last command is the same request without the CLI.",
+        ),
+        remarks=(
+            "may it begin? “lags” is no hindrance: the gate asks for what is missing, and waits",
+            "go, and follow it to its end",
+            "it worked when exactly one region serves and no claim is open: exit code 0",
+            "the same request without the CLI",
         ),
         commands=(
             f"mldr failback {model} --plan",
@@ -323,15 +369,21 @@ def markdown(facts: Facts, written: list[Section], wrong: list[Ending]) -> str:
     made = f"Written by `mldr runbook {facts.model.name}` at {facts.read_at:%Y-%m-%d %H:%M} UTC"
     lines = [f"# Runbook: {facts.model.name}, {facts.rules.tier}", ""]
     lines += [f"{made} from what stands in the regions; write it anew after a change of the policy.", ""]
-    lines += [f"- **Today: {trouble}.**" for trouble in facts.troubles]
-    lines += ["", "| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in summary(facts).items()), ""]
+    lines += [*(f"- **Today: {trouble}.**" for trouble in facts.troubles), *([""] if facts.troubles else [])]
+    lines += ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in summary(facts).items()), ""]
     for one in written:
         lines += [f"## {one.title}", "", *(f"- {sentence}" for sentence in one.says), ""]
         if one.commands:
-            lines += ["```console", *(f"$ {command}" for command in one.commands), "```", ""]
+            lines += ["```console", *_typed(one), "```", ""]
     lines += ["## What can go wrong", "", "| it ends with | the traffic is | next |", "|---|---|---|"]
     lines += [f"| `{one.error}` | {one.traffic} | {one.next} |" for one in wrong]
     return "\n".join(lines) + "\n"
+
+
+def _typed(section: Section) -> Iterator[str]:
+    for remark, command in zip_longest(section.remarks, section.commands):
+        yield from [f"# {remark}"] if remark else []
+        yield f"$ {command}"
 
 
 def summary(facts: Facts) -> dict[str, str]:
@@ -345,12 +397,13 @@ def summary(facts: Facts) -> dict[str, str]:
         f"{one['variant']} {one['instances'] or 'serverless'}, weight {one['weight']:g}" for one in captured["variants"]
     )
     return {
-        "serves now": f"{facts.serving} ({facts.serves.get(facts.serving, 'as far as its route says')})",
+        "serves now": f"{facts.serving} ({facts.serves.get(facts.serving, 'it does not answer; nobody took over')})",
         "takes over": facts.here,
         "home, standby": f"{facts.home}, {facts.standby}",
         "criticality, tier, mode": f"{facts.rules.criticality}, {facts.rules.tier}, {facts.rules.failover.mode}",
         "promised": f"RTO {say(facts.rules.rto)}, RPO {say(facts.rules.rpo)}",
         "entry of the policy": f"`{facts.matched}`" if facts.matched else "none: the defaults",
+        "policy in force": f"`{facts.policy}`, and the other region's own" if facts.policy else "",
         "name": facts.route.name if facts.route else "none yet",
         "answers beside it": f"{facts.standby} ({facts.beside.endpoint})" if facts.beside else "nothing",
         "newest sealed point": sealed,

@@ -25,5 +25,5 @@ def standing_for(place: Place, manifest: Manifest) -> str | None:
         other = manifest_of(place, place.catalog.record(manifest.model, name))
         if other and name != manifest.recovery_point:
             others[name] = other
-    plan = plan_serving(manifest, epoch=0, default_role="", state=state, others=others, name="name")
+    plan = plan_serving(manifest, epoch=0, state=state, others=others, name="name")
     return standing_name(plan, manifest.model, manifest.recovery_point)

@@ -11,7 +11,7 @@ from rich.markup import escape
 from cli.outcomes import Ended, Exit, bad_input
 from cli.output import AsJson, err, moment, out, phase, print_json, print_table, seconds, size, table, width
 from cli.progress import progress_of, sentence, share, told
-from cli.regions import Environment, Looked, Place, Region, look, places, silence
+from cli.regions import Environment, Looked, Place, Region, look, places, role_in, route_in, silence
 from cli.unkept import unkept_in
 from mldr.domain.identity import ModelKey
 from mldr.domain.lag import lag
@@ -63,8 +63,10 @@ def describe(place: Place, model: ModelKey, *, missing: bool = False) -> dict[st
     if not records:
         return None
     newest, usable = records[-1], newest_restorable(records)
-    epoch, knowledge, route = catalog.epoch(model), catalog.leadership(model), catalog.route(model)
-    takeover, beside = knowledge.takeover, knowledge.beside
+    epoch, knowledge = catalog.epoch(model), catalog.leadership(model)
+    route = route_in(place, model, knowledge)
+    known = role_in(place, knowledge, route)
+    takeover, beside, setback = knowledge.takeover, knowledge.beside, place.setbacks.of(model)
     owner = owner_of("model", str(model))
     sealed, checked = newest.phase is Phase.SEALED, place.scrubs.last(owner)
     moving = None if sealed else progress_of(place, owner, newest.recovery_point)
@@ -77,8 +79,10 @@ def describe(place: Place, model: ModelKey, *, missing: bool = False) -> dict[st
         "serving": serving_of(place, model),
         "unkept": _unkept(place, model),
         "standing": [one.model_dump(mode="json") for one in place.standing.held() if one.model == str(model)],
+        "setback": setback.model_dump(mode="json") if setback else None,
         "region": place.region,
         "recoverable": usable.recovery_point if usable else None,
+        "role": known.model_dump(mode="json") if known else None,
         "name": route.name if route else None,
         "epoch": epoch.model_dump(mode="json") if epoch else None,
         "takeover": takeover.model_dump(mode="json") if takeover else None,
@@ -143,7 +147,7 @@ def _one(model: ModelKey, where: list[Place], *, missing: bool, as_json: bool) -
     found = [answer for answer in looked.answers.values() if answer]
     if not found:
         raise _unknown(model, looked)
-    newest = {**max(found, key=lambda answer: answer["promoted_at"]), "grown": _grown(model, where)}
+    newest = {**_told_by(found), "grown": _grown(model, where)}
     if as_json:
         print_json(newest)
     else:
@@ -153,6 +157,20 @@ def _one(model: ModelKey, where: list[Place], *, missing: bool, as_json: bool) -
         _complain(looked)
     if newest["recoverable"] is None:
         raise typer.Exit(int(Exit.DOES_NOT_HOLD))
+
+
+def _told_by(found: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the answer of the region that would take the model over, and who serves as the one knows that knows most.
+
+    Once a model came home both regions have points of it: those of the one that serves are not what is recovered from.
+    """
+    waiting = max(found, key=lambda one: (not _serving_now(one), one["promoted_at"]))
+    knows = max(found, key=lambda one: one["role"]["epoch"] if one["role"] else -1)
+    return {**waiting, "role": knows["role"]}
+
+
+def _serving_now(answer: dict[str, Any]) -> bool:
+    return bool(answer["role"] and answer["role"]["serving"])
 
 
 def _grown(model: ModelKey, where: list[Place]) -> dict[str, Any]:
@@ -206,11 +224,13 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
         ("not captured", _refused(found["serving"]["refused"])),
         *(("not as promised", f"[yellow]{escape(sentence)}[/]") for sentence in found["unkept"]),
         ("stands ready", _standing(found["standing"])),
+        ("does not stand", _setback(found["setback"])),
         ("attempt", str(found["attempt"]) if found["attempt"] > 1 else ""),
         ("registered as", found["target_arn"] or ""),
         ("name", found["name"] or "[yellow]not onboarded: no traffic can be switched yet[/]"),
         ("peer's health", "" if takeover else f"{health['verdict']} [dim]{escape(health['reason'])}[/]"),
-        ("epoch", f"{epoch['number']}, failover {epoch['failover_id']}" if epoch else ""),
+        ("now", found["role"]["reason"] if found["role"] else ""),
+        ("epoch", _claim(epoch) if epoch else ""),
         ("answers beside", _beside(found["beside"], takeover)),
         *(("carries both", _carries(region, growth)) for region, growth in found["grown"].items()),
         ("taken over", f"since {moment_of(takeover['flipped_at'])} by {takeover['endpoint']}" if takeover else ""),
@@ -275,6 +295,16 @@ def _standing(held: list[dict[str, Any]]) -> str:
     return escape("; ".join(one(endpoint) for endpoint in held))
 
 
+def _setback(setback: dict[str, Any] | None) -> str:
+    """Return what keeps an endpoint from standing as its tier promises."""
+    if setback is None:
+        return ""
+    met = setback["met"]
+    said = f"{met['version']}, since {moment_of(setback['since'])}: {met['kind']}: {met['reason']}"
+    colour = "yellow" if met["passing"] else "red"
+    return f"[{colour}]{escape(said)}[/]"
+
+
 def _beside(beside: dict[str, Any] | None, takeover: dict[str, Any] | None) -> str:
     """Return that the standby answers clients, too, while the home holds the epoch."""
     if beside is None:
@@ -296,6 +326,11 @@ def _carries(region: str, growth: dict[str, Any]) -> str:
     return escape(f"{region}: {counts}, {since}; it goes back by itself")
 
 
+def _claim(epoch: dict[str, Any]) -> str:
+    open_ = "" if epoch["concluded"] else " [yellow]open[/]: `mldr epoch` says what works for it"
+    return f"{epoch['number']}, failover {escape(epoch['failover_id'])}{open_}"
+
+
 def _refused(refusal: dict[str, Any] | None) -> str:
     return f"[red]{moment_of(refusal['at'])}: {escape(refusal['reason'])}[/]" if refusal else ""
 
@@ -307,7 +342,9 @@ def moment_of(text: str | None) -> str:
 
 def _all(where: list[Place], as_json: bool) -> None:
     looked = look(where, lambda place: [describe(place, model) for model in place.catalog.models()])
-    found = [model for models in looked.answers.values() for model in models if model]
+    answers = [model for models in looked.answers.values() for model in models if model]
+    by_model = {one["model"]: [other for other in answers if other["model"] == one["model"]] for one in answers}
+    found = [_told_by(by_model[name]) for name in sorted(by_model)]
     if as_json:
         print_json({"models": found, "not_observed": {region: str(why) for region, why in looked.silent.items()}})
     else:
@@ -321,10 +358,11 @@ def _table(found: list[dict[str, Any]]) -> None:
     if not found:
         out.print("no model was captured yet; approve a version in the registry, or run `mldr protect MODEL`")
         return
-    rows = table("model", "standby", "phase", "recovery point", "sealed", "holds")
-    for model in sorted(found, key=lambda model: model["model"]):
+    rows = table("model", "serves", "points in", "phase", "recovery point", "sealed", "holds")
+    for model in found:
         held = f"{model['objects']} objects, {size(model['bytes'])}"
         row = (model["recovery_point"], moment_of(model["sealed_at"]), held)
         so_far = f" {share(model['transfer']):.0%}" if model["transfer"] else ""
-        rows.add_row(model["model"], model["region"], phase(model["phase"]) + so_far, *row)
+        serves = model["role"]["holder"] if model["role"] else "-"
+        rows.add_row(model["model"], serves, model["region"], phase(model["phase"]) + so_far, *row)
     print_table(rows)

@@ -14,4 +14,6 @@ def unkept_in(place: Place, model: ModelKey, policy: Policy) -> tuple[str, ...]:
     """Return one sentence for each thing, as a region has onboarded and captured the model."""
     rules = owed(policy, model, newest_restorable(place.catalog.records(model)))
     route = route_in(place, model, place.catalog.leadership(model))
-    return unkept(rules, route, place.captures.newest(model))
+    # A home that nobody took over watches only the region beside it.
+    vantages = place.catalog.health(model).vantages or place.survivors.of(model).health.vantages
+    return unkept(rules, route, place.captures.newest(model), vantages)

@@ -141,6 +141,8 @@ def parameters(environ: Mapping[str, Any], identity: Identity) -> dict[str, Any]
     route = next((r for r in _routes(identity.service) if r.operation == identity.operation), None)
     if route and (match := route.pattern.fullmatch(_path(environ))):
         found.update(zip(route.labels, (unquote(value) for value in match.groups()), strict=True))
+    if component := environ.get("HTTP_X_AMZN_SAGEMAKER_INFERENCE_COMPONENT"):
+        found["InferenceComponentName"] = component
     if body[:1] == b"<":
         found["xml"] = body.decode()
     if body[:1] == b"{":

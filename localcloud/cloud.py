@@ -40,7 +40,7 @@ from localcloud.moto_repairs.sagemaker_endpoints import SageMakerEndpointRepairs
 from localcloud.moto_repairs.sagemaker_serving import SageMakerServingRepairs
 from localcloud.moto_repairs.service_quotas import ServiceQuotaRepairs
 from localcloud.moto_repairs.stepfunctions import StateMachines
-from localcloud.outage import Outage
+from localcloud.outage import GLOBAL_CONTROL_PLANES, Outage
 from localcloud.permissions import Permissions
 from localcloud.principals import access_key
 from localcloud.queues import EventSources
@@ -59,10 +59,16 @@ class Options:
     dns_port: int = 5353
     http_port: int = 8080
     regions: tuple[str, ...] = DEFAULT_REGIONS
+    witness: str = ""  # a region of its own, whose stack looks at the others' gateways
     parameters: Mapping[str, str] = field(default_factory=dict)
     policy: Path | None = None
     template: Path = ROOT / "template.yaml"
     state: Path = Path(".mldr/local")
+
+    @property
+    def everywhere(self) -> tuple[str, ...]:
+        """Every region with a stack. The witness comes first: the others are told its gateway's host."""
+        return (*([self.witness] if self.witness else []), *self.regions)
 
 
 class Part(Protocol):
@@ -97,7 +103,7 @@ class Cloud:
             DynamoDBBatches(),
             Expiry(ACCOUNT, self.outage, self.clock),
             SageMakerRepairs(ACCOUNT, self.router.emit),
-            SageMakerServingRepairs(self.endpoints.reweigh),
+            SageMakerServingRepairs(self.endpoints.reweigh, self.endpoints.compose),
             SageMakerEndpointRepairs(self.endpoints),
             ServiceQuotaRepairs(),
             DomainNameRepairs(),
@@ -116,11 +122,16 @@ class Cloud:
         self._started: list[Part] = []
 
     def _edge(self) -> None:
-        fronts = front_addresses(self.options.regions)
+        fronts = front_addresses(self._fronted)
         self.apis = HttpApis()
         self.checkers = HealthCheckers(self._address, fronts.values(), self.http_port)
-        self.zones = Zones(self.options.regions, self.checkers.healthy)
+        self.zones = Zones(self._fronted, self.checkers.healthy)
         self.dns = DnsServer(self.zones, self.options.dns_port)
+
+    @property
+    def _fronted(self) -> tuple[str, ...]:
+        """The regions in the order of their fronts' addresses."""
+        return (*self.options.regions, *([self.options.witness] if self.options.witness else []))
 
     def _address(self, name: str) -> str | None:
         # Zones and checkers ask each other; the zones are made second.
@@ -139,7 +150,7 @@ class Cloud:
         self.rights = rights = DeliveryRights(ACCOUNT, self.permissions.role_refusal)
         self.router = EventRouter(ACCOUNT, self.outage, self.clock, self.functions, rights.forbids_delivery)
         self.endpoints = Endpoints(self.outage, self.router.emit, self._endpoint_environment, state)
-        self.front = HttpFront(self.options.regions, self.apis, self.functions, self.outage, self.http_port)
+        self.front = HttpFront(self._fronted, self.apis, self.functions, self.outage, self.http_port)
 
     def _endpoint_environment(self, region: str, endpoint: str) -> dict[str, str]:
         return {
@@ -165,11 +176,10 @@ class Cloud:
 
     def deploy(self, region: str) -> Stack:
         """Deploy the template into one region and open its HTTP APIs."""
-        options = self.options
-        peers = [peer for peer in options.regions if peer != region]
-        local = {"CertificateArn": f"arn:aws:acm:{region}:{ACCOUNT}:certificate/local"}
-        local |= {"PeerRegion": peers[0], "DnsOwner": options.regions[0]} if peers else {}
-        deployment = Deployment(options.template, self.server.url, region, ACCOUNT, options.parameters, local)
+        options, local = self.options, {"CertificateArn": f"arn:aws:acm:{region}:{ACCOUNT}:certificate/local"}
+        local |= self._as_one_of_the_pair(region)
+        given = {**options.parameters, **(_as_witness(region) if region == options.witness else {})}
+        deployment = Deployment(options.template, self.server.url, region, ACCOUNT, given, local)
         stack = self.stacks[region] = deployment.run()
         for kind, made in stack.resources.values():
             if kind == "AWS::ApiGatewayV2::Api":
@@ -178,6 +188,20 @@ class Cloud:
             bucket, _, key = stack.outputs["PolicyLocation"].removeprefix("s3://").partition("/")
             client(self.server.url, "s3", region).put_object(Bucket=bucket, Key=key, Body=options.policy.read_bytes())
         return stack
+
+    def _as_one_of_the_pair(self, region: str) -> dict[str, str]:
+        """What a region's stack is told of the others, and of the witness once that stands."""
+        peers = [peer for peer in self.options.regions if peer != region]
+        told = {"PeerRegion": peers[0], "DnsOwner": self.options.regions[0]} if peers else {}
+        witness = self.stacks.get(self.options.witness)
+        return {**told, **({"WitnessHost": witness.outputs["GatewayUrl"].removeprefix("https://")} if witness else {})}
+
+    def share_token(self) -> None:
+        """Copy the token of the witness's gateway to the regions that ask it."""
+        regions = [{"Region": region} for region in self.options.regions]
+        name = self.stacks[self.options.witness].outputs["GatewayTokenName"]
+        secrets = client(self.server.url, "secretsmanager", self.options.witness)
+        secrets.replicate_secret_to_regions(SecretId=name, AddReplicaRegions=regions)
 
     def environment(self) -> dict[str, str]:
         """What boto3, the AWS CLI and `mldr` need to reach this cloud, from the standby's side."""
@@ -201,14 +225,26 @@ class Cloud:
                 "failed": self.outage.failed(region),
                 "stack": self.stacks[region].name if region in self.stacks else None,
             }
-            for region in self.options.regions
+            for region in self.options.everywhere
         }
-        ready = len(self.stacks) == len(self.options.regions)
+        ready = len(self.stacks) == len(self.options.everywhere)
         return {"ready": ready, "regions": regions, "failed": sorted(self.outage.regions()), "now": self.clock.now()}
 
     def health_checks(self) -> dict[str, bool]:
         """Every Route 53 health check's verdict."""
         return self.checkers.statuses()
+
+
+def _as_witness(region: str) -> dict[str, str]:
+    """Parameters of a stack that testifies: it has no models, and its peer is a region where there are none either."""
+    return {
+        "EnvironmentName": "witness",
+        "PeerRegion": GLOBAL_CONTROL_PLANES,
+        "DnsOwner": region,
+        "CreateZone": "false",
+        "ProbeRounds": "1",
+        "WitnessHost": "",
+    }
 
 
 def _free_port() -> int:

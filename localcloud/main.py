@@ -56,7 +56,7 @@ def _cannot_listen(tell: Say, taken: OSError) -> int:
 
 
 def _run(cloud: Cloud, stop: Stop, tell: Say) -> int:
-    for region in cloud.options.regions:
+    for region in cloud.options.everywhere:
         if stop.asked:
             return 0
         tell(f"deploying {cloud.options.template.name} to {region}")
@@ -65,6 +65,8 @@ def _run(cloud: Cloud, stop: Stop, tell: Say) -> int:
         except DeployError as reason:
             tell(f"deployment failed: {reason}")
             return 1
+    if cloud.options.witness:
+        cloud.share_token()
     tell("ready")
     for name, value in cloud.environment().items():
         tell(f"export {name}={value}")

@@ -260,6 +260,17 @@ def _endpoint_and_config(identity: Identity, given: Mapping[str, Any], account: 
     ]
 
 
+def _component_and_endpoint(identity: Identity, given: Mapping[str, Any], account: str) -> list[Need]:
+    """Both are authorized, where a component is named (Service Authorization Reference)."""
+    kinds = (("InferenceComponentName", "inference-component"), ("EndpointName", "endpoint"))
+    action = _action(identity.service, identity.operation)
+    return [
+        Need(action, (f"arn:aws:sagemaker:{identity.region}:{account}:{kind}/{given[name]}",))
+        for name, kind in kinds
+        if given.get(name)
+    ]
+
+
 def _endpoint_config(identity: Identity, given: Mapping[str, Any], account: str) -> list[Need]:
     return [
         Need(
@@ -309,6 +320,13 @@ def _alarm(identity: Identity, given: Mapping[str, Any], account: str) -> list[N
     return [Need(_action("cloudwatch", identity.operation), (name,))]
 
 
+def _alarms(identity: Identity, given: Mapping[str, Any], account: str) -> list[Need]:
+    """A search by the beginning of a name is one among all."""
+    of = f"arn:aws:cloudwatch:{identity.region}:{account}:alarm"
+    named = given.get("AlarmNames") or [one for name, one in given.items() if name.startswith("AlarmNames.")] or ["*"]
+    return [Need(_action("cloudwatch", identity.operation), (f"{of}:{name}",)) for name in named]
+
+
 def _hosted(identity: Identity, given: Mapping[str, Any], account: str) -> list[Need]:
     """Route 53 names zones by `Id` and tags by `ResourceType` and `ResourceId`."""
     if "ResourceId" in given:
@@ -334,6 +352,8 @@ def _record_sets(xml: str) -> tuple[tuple[str, str], ...]:
 Special = Callable[[Identity, Mapping[str, Any], str], list[Need]]
 SPECIAL: Mapping[tuple[str, str], Special] = {
     ("application-autoscaling", "*"): _scalable_target,
+    ("cloudwatch", "DeleteAlarms"): _alarms,
+    ("cloudwatch", "DescribeAlarms"): _alarms,
     ("cloudwatch", "PutMetricAlarm"): _alarm,
     ("cloudwatch", "*"): _metrics,
     ("dynamodb", "BatchGetItem"): _tables,
@@ -349,7 +369,9 @@ SPECIAL: Mapping[tuple[str, str], Special] = {
     ("sagemaker", "CreateEndpoint"): _endpoint_and_config,
     ("sagemaker", "CreateEndpointConfig"): _endpoint_config,
     ("sagemaker", "CreateModelPackage"): _create_package,
+    ("sagemaker", "CreateInferenceComponent"): _component_and_endpoint,
     ("sagemaker", "UpdateEndpoint"): _endpoint_and_config,
+    ("sagemaker-runtime", "InvokeEndpoint"): _component_and_endpoint,
     ("secretsmanager", "*"): _secret,
     ("sns", "*"): _topic,
     ("sqs", "*"): _queue,

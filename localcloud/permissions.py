@@ -7,6 +7,7 @@ from typing import Any
 
 from moto.awslambda.models import lambda_backends
 from moto.iam.models import Role, iam_backends
+from moto.kms.models import kms_backends
 from moto.s3.models import s3_backends
 from moto.sagemaker.models import sagemaker_backends
 from moto.stepfunctions.models import stepfunctions_backends
@@ -14,7 +15,7 @@ from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
 from localcloud.calls import Identity, bucket_and_key
 from localcloud.needs import needs
-from localcloud.policies import Grant, Need, grants, judge, statements
+from localcloud.policies import Grant, Need, grants, judge, names, statements
 from localcloud.principals import Principal, principal
 
 
@@ -37,7 +38,7 @@ class Permissions:
         for need in wanted:
             if self._denied_by_bucket(need, arn):
                 return _message(arn, need, "with an explicit deny in a resource-based policy")
-            if caller and (reason := self._refused_by_role(role, need)):
+            if caller and not self._granted_by_resource(need, arn) and (reason := self._refused_by_role(role, need)):
                 return _message(arn, need, reason)
         return None
 
@@ -47,7 +48,10 @@ class Permissions:
         if caller is None or identity.operation not in ("GetObject", "HeadObject"):
             return False
         need = Need("s3:ListBucket", (f"arn:aws:s3:::{bucket_and_key(environ)[0]}",))
-        return self._refused_by_role(self._role(caller), need) is not None
+        role = self._role(caller)
+        if role and self._granted_by_resource(need, role.arn):
+            return False
+        return self._refused_by_role(role, need) is not None
 
     def used(self, role: str) -> frozenset[Grant]:
         """The grants of a role that have allowed a request so far."""
@@ -91,11 +95,30 @@ class Permissions:
         return None
 
     def _denied_by_bucket(self, need: Need, caller: str) -> bool:
-        if not need.action.startswith("s3:"):
+        policy = self._bucket_policy(need) if need.action.startswith("s3:") else ""
+        return bool(policy and judge(policy, need, caller).denied)
+
+    def _granted_by_resource(self, need: Need, role: str) -> bool:
+        """Within one account a bucket's or a key's policy that names a role by itself allows what it says.
+
+        https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic_policy-eval-basics-single-account.html
+        """
+        service = need.action.partition(":")[0]
+        if service not in ("s3", "kms"):
             return False
+        policy = self._bucket_policy(need) if service == "s3" else self._key_policy(need)
+        naming = [one for one in statements(policy) if names(one, role)] if policy else []
+        return bool(naming and judge(json.dumps({"Statement": naming}), need).allowed)
+
+    def _bucket_policy(self, need: Need) -> str:
         name = need.resources[0].removeprefix("arn:aws:s3:::").partition("/")[0]
         bucket = s3_backends[self._account]["aws"].buckets.get(name)
-        return bool(bucket and bucket.policy and judge(_text(bucket.policy), need, caller).denied)
+        return _text(bucket.policy) if bucket and bucket.policy else ""
+
+    def _key_policy(self, need: Need) -> str:
+        region = need.resources[0].split(":")[3]
+        held = kms_backends[self._account][region].keys.get(need.resources[0].rpartition("/")[2])
+        return _text(held.policy) if held else ""
 
     def _role(self, caller: Principal) -> Role | None:
         return self._role_named(self._role_arn(caller))
@@ -115,12 +138,15 @@ class Permissions:
         return next((str(machine.roleArn) for machine in machines if machine.name == caller.name), None)
 
     def _execution_role(self, caller: Principal) -> str | None:
-        """The role of the model behind an endpoint."""
+        """The role of the model behind an endpoint; its configuration has that of inference components."""
         backend = sagemaker_backends[self._account][caller.region]
         endpoint = backend.endpoints.get(caller.name)
         config = backend.endpoint_configs.get(endpoint.endpoint_config_name) if endpoint else None
-        models = [backend._models.get(variant["ModelName"]) for variant in config.production_variants] if config else []
-        return next((str(model.execution_role_arn) for model in models if model), None)
+        if config is None:
+            return None
+        models = [backend._models.get(variant.get("ModelName", "")) for variant in config.production_variants]
+        own = getattr(config, "kept", {}).get("ExecutionRoleArn")
+        return next((str(model.execution_role_arn) for model in models if model), own)
 
 
 def _pairs(found: Iterable[Grant]) -> list[tuple[str, str]]:

@@ -135,6 +135,12 @@ def _applies(statement: Mapping[str, Any], need: Need, caller: str | None) -> bo
     )
 
 
+def names(statement: Mapping[str, Any], role: str) -> bool:
+    """Whether a resource policy's statement names the role by itself, not by its account or by everyone."""
+    principal = statement.get("Principal")
+    return isinstance(principal, Mapping) and role in _list(principal.get("AWS", []))
+
+
 def _is_principal(principal: Any, caller: str) -> bool:
     named = _list(principal.get("AWS", [])) if isinstance(principal, Mapping) else _list(principal)
     account = caller.split(":")[4]

@@ -191,6 +191,10 @@ class Walker:
     def _choose(self, name: str, state: Json, data: Json) -> str:
         for rule in state["Choices"]:
             operator = next(iter(set(rule) - {"Variable", "Next"}))
+            if operator == "IsPresent":
+                if _is_present(rule["Variable"], data) is rule[operator]:
+                    return str(rule["Next"])
+                continue
             wanted = _get(rule[operator], data) if operator.endswith("Path") else rule[operator]
             compare = COMPARISONS.get(operator.removesuffix("Path"))
             if compare is None or set(rule) != {"Variable", "Next", operator}:
@@ -229,6 +233,14 @@ def _get(path: str, data: Json, context: Json | None = None) -> Json:
             raise TaskError("States.ParameterPathFailure", f"{path} is not in the input")
         found = found[name]
     return found
+
+
+def _is_present(path: str, data: Json) -> bool:
+    try:
+        _get(path, data)
+    except TaskError:
+        return False
+    return True
 
 
 def _put(path: str | None, data: Json, result: Json) -> Json:

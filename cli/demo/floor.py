@@ -19,8 +19,8 @@ class Floor(Frozen):
     """The parts of the floor in seconds, their sum, and the recovery as a multiple of it.
 
     `switch` is what Route 53's checkers may take to see that the standby took over: one look is enough, and each of
-    them looks once per interval. It is no part of `seconds`, but no client is sent there before: `with_switch` is the recovery as a multiple of both. Where both regions answer, nothing
-    has to start and no switch to be seen: it is 0.
+    them looks once per interval. It is no part of `seconds`, but no client is sent there before: `with_switch` is the
+    recovery as a multiple of both. Where both regions answer, nothing has to start and no switch to be seen: it is 0.
     """
 
     detection: float

@@ -9,7 +9,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from mldr import wiring
 from mldr.events.protection import Promotion
-from mldr.steps.begin_protection import begin_protection
+from mldr.steps.begin_protection import Protecting
 from mldr.telemetry import logger
 
 # Powertools' Logger is a logging.Logger in all but its type.
@@ -19,8 +19,7 @@ processor = BatchProcessor(event_type=EventType.SQS, logger=logger)  # type: ign
 def handle(record: SQSRecord) -> None:
     """One message, one promotion; an error here fails this message only."""
     world = wiring.world()
-    outcome = begin_protection(
-        Promotion.parse(record.body),
+    protecting = Protecting(
         region=world.env.aws_region,
         peer_region=world.env.peer_region,
         registry=world.registry,
@@ -31,6 +30,7 @@ def handle(record: SQSRecord) -> None:
         bus=world.bus,
         clock=world.clock,
     )
+    outcome = protecting.begin(Promotion.parse(record.body))
     for warning in outcome.warnings:
         logger.warning(warning, model=outcome.model)
     logger.info(outcome.reason, model=outcome.model, recovery_point=outcome.recovery_point, action=outcome.action)

@@ -9,7 +9,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from mldr import wiring
 from mldr.events.serving import ServingWish
-from mldr.steps.capture_serving import capture_serving
+from mldr.steps.capture_serving import Capturing
 from mldr.telemetry import logger
 
 # Powertools' Logger is a logging.Logger in all but its type.
@@ -19,11 +19,10 @@ processor = BatchProcessor(event_type=EventType.SQS, logger=logger)  # type: ign
 def handle(record: SQSRecord) -> None:
     """One message, one look; an error here fails this message only."""
     world = wiring.world()
-    outcomes = capture_serving(
-        ServingWish.parse(record.body),
+    capturing = Capturing(
         region=world.env.aws_region,
         peer_region=world.env.peer_region,
-        default_role=world.env.serving_role_arn,
+        roles=world.env.execution_roles,
         catalog=world.catalog,
         vault=world.vault,
         policies=world.policies,
@@ -33,7 +32,7 @@ def handle(record: SQSRecord) -> None:
         bus=world.bus,
         clock=world.clock,
     )
-    for outcome in outcomes:
+    for outcome in capturing.capture(ServingWish.parse(record.body)):
         logger.info(outcome.reason, model=outcome.model, action=outcome.action)
 
 

@@ -13,15 +13,16 @@ from mldr.telemetry import logger
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     world = wiring.world()
-    record = conclude_evacuation(
+    concluded = conclude_evacuation(
         EvacuationConclusion.parse(event),
         place=Place(region=world.env.aws_region, peer=world.env.peer_region),
         catalog=world.catalog,
         evidence=world.evidence,
         vault=world.vault,
+        workflows=world.workflows,
         bus=world.bus,
         pager=world.pager,
         clock=world.clock,
     )
-    logger.info(record.reason, outcome=record.outcome, sequence=record.sequence)
-    return {"outcome": record.outcome}
+    logger.info(concluded.reason, outcome=concluded.outcome, sequence=concluded.sequence)
+    return {"ended": concluded.ended, "outcome": concluded.outcome}

@@ -25,7 +25,7 @@ def handle(record: SQSRecord, lambda_context: LambdaContext) -> None:
     tiers = Tiers(
         region=world.env.aws_region,
         bucket=world.env.vault_bucket,
-        default_role=world.env.serving_role_arn,
+        roles=world.env.execution_roles,
         catalog=world.catalog,
         vault=world.vault,
         copier=world.copier,
@@ -36,10 +36,20 @@ def handle(record: SQSRecord, lambda_context: LambdaContext) -> None:
         answering=Answering(
             catalog=world.catalog, vault=world.vault, serving=world.serving, routes=routes, clock=world.clock
         ),
+        survivors=world.survivors,
+        setbacks=world.setbacks,
+        reminders=world.reminders,
+        pager=world.pager,
         clock=world.clock,
     )
     for done in tiers.converge(TiersWish.parse(record.body), lambda_context.get_remaining_time_in_millis):
-        logger.info(done.reason, model=done.model, actions=[one.verb for one in done.actions], beside=done.beside)
+        logger.info(
+            done.reason,
+            model=done.model,
+            actions=[one.verb for one in done.actions],
+            beside=done.beside,
+            met=done.met.reason if done.met else "",
+        )
 
 
 @logger.inject_lambda_context

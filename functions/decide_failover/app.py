@@ -7,7 +7,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from mldr import wiring
 from mldr.events.health import WatchTask
-from mldr.steps.watch_models import Ports, Watch, watch_models
+from mldr.steps.silent_hosts import SilentHosts
+from mldr.steps.watch_models import watch_models
+from mldr.steps.watching import Ports, Watch
 from mldr.telemetry import logger
 
 
@@ -25,10 +27,12 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         survivors=world.survivors,
         limits=world.scaling_limits,
         workflows=world.workflows,
+        evacuations=world.evacuations,
         witness_token=lambda: world.witness_token,
         bus=world.bus,
         pager=world.pager,
         clock=world.clock,
+        silent=SilentHosts(world.clock),
     )
     watch = Watch(
         region=world.env.aws_region,

@@ -23,4 +23,4 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         remaining=context.get_remaining_time_in_millis,
     )
     logger.info("laid out", copied=layout.copied, more=layout.more)
-    return layout.model_dump(mode="json")
+    return {**layout.model_dump(mode="json"), "at": world.clock.now().isoformat()}

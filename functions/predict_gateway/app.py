@@ -40,7 +40,15 @@ def received(event: APIGatewayProxyEventV2) -> bytes:
 @app.post("/models/<model>/invocations")
 def invocations(model: str) -> Response[Any]:
     world, event = wiring.world(), app.current_event
-    answer = serve_gateway.predict(
+    front = serve_gateway.Front(
+        tokens=world.tokens,
+        leaders=world.leaders,
+        policies=world.policies,
+        serving=world.front_serving,
+        predictions=world.predictions,
+        offers=world.offers,
+    )
+    answer = front.predict(
         ModelKey.parse(model),
         Question(
             body=received(event),
@@ -50,12 +58,6 @@ def invocations(model: str) -> Response[Any]:
             warm=MARK in event.headers,
         ),
         token=event.headers.get("authorization", "").removeprefix("Bearer "),
-        tokens=world.tokens,
-        leaders=world.leaders,
-        policies=world.policies,
-        serving=world.front_serving,
-        predictions=world.predictions,
-        offers=world.offers,
     )
     if answer.note:
         logger.warning(answer.note, model=model)

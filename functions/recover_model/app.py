@@ -1,4 +1,4 @@
-"""Door: Step Functions -> start the failover of one model of an evacuation, and say whether it has ended."""
+"""Door: Step Functions -> start the failover of one model of an evacuation, and say whether its slot is free again."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from mldr.telemetry import logger
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     world = wiring.world()
     task = RecoverTask.parse(event)
-    ended = recover_model(
+    look = recover_model(
         task,
         region=world.env.aws_region,
         peer=world.env.peer_region,
@@ -22,5 +22,5 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         workflows=world.workflows,
         clock=world.clock,
     )
-    logger.info("failover followed", model=str(task.model), failover_id=task.failover_id, ended=ended)
-    return {"ended": ended}
+    logger.info("failover followed", model=str(task.model), failover_id=task.failover_id, ended=look.ended)
+    return look.model_dump(mode="json")

@@ -5,7 +5,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from mldr import wiring
-from mldr.events.failover import ClaimedTask
+from mldr.events.failover import RestoreTask
 from mldr.steps.restore_serving import restore_serving
 from mldr.telemetry import logger
 
@@ -14,8 +14,9 @@ from mldr.telemetry import logger
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     world = wiring.world()
     restored = restore_serving(
-        ClaimedTask.parse(event),
-        default_role=world.env.serving_role_arn,
+        RestoreTask.parse(event),
+        region=world.env.aws_region,
+        roles=world.env.execution_roles,
         catalog=world.catalog,
         vault=world.vault,
         serving=world.serving,

@@ -25,6 +25,7 @@ def handle(record: SQSRecord) -> None:
         workflows=world.workflows,
         evacuations=world.evacuations,
         poll_seconds=world.env.endpoint_poll_seconds,
+        clock=world.clock,
     )
     logger.info("failover started", failover_id=failover_id, asked=requested.detail.model_dump(mode="json"))
 

@@ -18,7 +18,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         region=world.env.aws_region,
         peer=world.env.peer_region,
         catalog=world.catalog,
+        evidence=world.evidence,
         bus=world.bus,
+        clock=world.clock,
     )
     logger.info("region activated", models=len(done.models))
     return done.model_dump(mode="json")

@@ -44,13 +44,19 @@ def _mistakes(definition: Mapping[str, Any], value: str) -> list[str]:
     allowed = [str(choice) for choice in definition.get("AllowedValues", [])]
     if allowed and value not in allowed:
         found.append(f"{value!r} is not one of {', '.join(allowed)}")
-    if "AllowedPattern" in definition and not re.fullmatch(definition["AllowedPattern"], value):
-        found.append(f"{value!r} does not match {definition['AllowedPattern']}")
+    found += _unmatched(definition, value)
     if definition["Type"] == "Number":
         return found + _number_mistakes(definition, value)
     if not int(definition.get("MinLength", 0)) <= len(value) <= int(definition.get("MaxLength", 4096)):
         found.append(f"{value!r} is too short or too long")
     return found
+
+
+def _unmatched(definition: Mapping[str, Any], value: str) -> list[str]:
+    """Of a list each item has to match."""
+    pattern = definition.get("AllowedPattern")
+    items = [item.strip() for item in value.split(",")] if definition["Type"] in LISTS else [value]
+    return [f"{one!r} does not match {pattern}" for one in items if pattern and not re.fullmatch(pattern, one)]
 
 
 def _number_mistakes(definition: Mapping[str, Any], value: str) -> list[str]:

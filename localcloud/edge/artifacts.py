@@ -16,7 +16,24 @@ CODE_IN_ARTIFACT = ("", "/opt/ml/model/code")
 
 def artifact(backend: SageMakerModelBackend, model_name: str) -> Artifact:
     """Where the model's bytes are; raises with the endpoint's FailureReason when it cannot be served here."""
-    container = _container(backend, model_name)
+    return _of_container(backend, _container(backend, model_name))
+
+
+def component_artifact(backend: SageMakerModelBackend, component: Mapping[str, Any]) -> Artifact:
+    """The same of an inference component."""
+    specification = component.get("Specification")
+    if specification is None:
+        raise Unservable("The local cloud does not run components of several instance types.")
+    if specification.get("BaseInferenceComponentName"):
+        raise Unservable("The local cloud does not run adapters.")
+    if specification.get("ModelName"):
+        return artifact(backend, specification["ModelName"])
+    container = specification["Container"]
+    image = container.get("DeployedImage", {}).get("SpecifiedImage", "")
+    return _of_container(backend, {**container, "Image": image, "ModelDataUrl": container.get("ArtifactUrl")})
+
+
+def _of_container(backend: SageMakerModelBackend, container: Mapping[str, Any]) -> Artifact:
     _own_image(backend.region_name, str(container.get("Image", "")))
     url, form = _location(container)
     _own_bucket(backend, url)

@@ -19,8 +19,9 @@ from typing import Any
 from moto.core.utils import unix_time_millis, utcnow
 from moto.sagemaker.models import FakeEndpoint, FakeEndpointConfig, SageMakerModelBackend
 
-from localcloud.edge.artifacts import artifact
-from localcloud.edge.container_process import Answer, ContainerProcess, Unreachable, Unservable
+from localcloud.edge.artifacts import artifact, component_artifact
+from localcloud.edge.container_process import Answer, Artifact, ContainerProcess, Unreachable, Unservable
+from localcloud.moto_repairs.sagemaker_serving import STOP, components
 from localcloud.outage import Outage
 
 CREATING, IN_SERVICE, UPDATING, FAILED, DELETING = "Creating", "InService", "Updating", "Failed", "Deleting"
@@ -33,6 +34,7 @@ EVENT_STATUS = {
     DELETING: "DELETING",
 }
 PING_SECONDS = 60.0
+RESIZE_SECONDS = 3.0  # in which other counts or weights are Updating: SageMaker takes minutes
 AGAIN_SECONDS = 5.0  # until containers of an endpoint in service that would not start are started again
 Event = dict[str, Any]
 Environment = Callable[[str, str], Mapping[str, str]]
@@ -62,6 +64,7 @@ class Served:
     record: FakeEndpoint
     config: str
     turn: int = 0
+    resizing: bool = False  # Updating with the containers that it has
     starting: list[ContainerProcess] = field(default_factory=list)
     running: dict[str, ContainerProcess] = field(default_factory=dict)
 
@@ -76,9 +79,10 @@ class Endpoints:
         environment: Environment,
         state: Path,
         ping_seconds: float = PING_SECONDS,
+        resize_seconds: float = RESIZE_SECONDS,
     ) -> None:
         self._outage, self._emit, self._environment = outage, emit, environment
-        self._state, self._ping_seconds = state / "endpoints", ping_seconds
+        self._state, self._ping_seconds, self._resize_seconds = state / "endpoints", ping_seconds, resize_seconds
         self._served: dict[tuple[str, str], Served] = {}
         self._lock = threading.RLock()
         self._healing = threading.Lock()
@@ -117,11 +121,26 @@ class Endpoints:
             self._launch_later(served)
 
     def reweigh(self, backend: SageMakerModelBackend, record: FakeEndpoint) -> None:
-        """Other weights or counts of the same containers: in force at once, and announced as any update."""
+        """Other weights or counts of the same containers: in force at once, announced as any update, Updating a while.
+
+        The old containers go on answering meanwhile, as SageMaker's do.
+        """
         with self._lock:
             served = self._served.get((backend.region_name, record.endpoint_name))
             if served is not None:
+                served.resizing = True
                 self._become(served, UPDATING)
+                timer = threading.Timer(self._resize_seconds, self._resized, (served,))
+                timer.daemon = True
+                timer.start()
+
+    def _resized(self, served: Served) -> None:
+        with self._lock:
+            if (
+                served.resizing
+                and self._served.get((served.backend.region_name, served.record.endpoint_name)) is served
+            ):
+                served.resizing = False
                 self._become(served, IN_SERVICE)
 
     def delete(self, region: str, name: str) -> None:
@@ -178,25 +197,69 @@ class Endpoints:
         if config is None:
             raise Unservable(f'Could not find endpoint configuration "{served.config}".')
         _only_what_runs_here(config)
-        region, name = served.backend.region_name, served.record.endpoint_name
+        name = served.record.endpoint_name
         started = {}
         for variant in config.production_variants:
-            wanted = artifact(served.backend, variant["ModelName"])
-            place = self._state / region / name / f"{variant['VariantName']}-{uuid.uuid4().hex[:8]}"
-            with self._lock:
-                if served.turn != turn or self._stopped:
-                    raise Unservable("The endpoint was stopped while it started.")
-                container = ContainerProcess(wanted, place, self._environment(region, name), variant["VariantName"])
-                served.starting.append(container)
+            if not variant.get("ModelName"):
+                continue  # its components bring the containers
             limit = float(variant.get("ContainerStartupHealthCheckTimeoutInSeconds") or self._ping_seconds)
+            wanted = artifact(served.backend, variant["ModelName"])
+            container = self._container(served, turn, wanted, variant["VariantName"])
             started[variant["VariantName"]] = (container, min(limit, self._ping_seconds))
+        for component in list(components(served.backend).values()):
+            if component["EndpointName"] == name and component["InferenceComponentStatus"] == IN_SERVICE:
+                key = running_as(component["InferenceComponentName"])
+                container = self._container(served, turn, component_artifact(served.backend, component), key)
+                started[key] = (container, self._ping_seconds)
         return started
+
+    def _container(self, served: Served, turn: int, wanted: Artifact, variant: str) -> ContainerProcess:
+        region, name = served.backend.region_name, served.record.endpoint_name
+        place = self._state / region / name / f"{variant.replace('/', '-')}-{uuid.uuid4().hex[:8]}"
+        with self._lock:
+            if served.turn != turn or self._stopped:
+                raise Unservable("The endpoint was stopped while it started.")
+            container = ContainerProcess(wanted, place, self._environment(region, name), variant)
+            served.starting.append(container)
+        return container
+
+    def compose(self, backend: SageMakerModelBackend, record: FakeEndpoint, component: dict[str, Any]) -> None:
+        """A new inference component: Creating now, InService or Failed later. Its copies are one container."""
+        with self._lock:
+            served = self._served[backend.region_name, record.endpoint_name]
+            component |= {"InferenceComponentStatus": CREATING, STOP: lambda: self._decompose(served, component)}
+        name = f"component-{component['InferenceComponentName']}"
+        threading.Thread(target=self._compose, args=(served, served.turn, component), name=name, daemon=True).start()
+
+    def _decompose(self, served: Served, component: Mapping[str, Any]) -> None:
+        with self._lock:
+            container = served.running.pop(running_as(component["InferenceComponentName"]), None)
+            if container:
+                self._discard(container)
+
+    def _compose(self, served: Served, turn: int, component: dict[str, Any]) -> None:
+        key = running_as(component["InferenceComponentName"])
+        try:
+            container = self._container(served, turn, component_artifact(served.backend, component), key)
+            container.wait_ready(self._ping_seconds)
+        except Unservable as fault:
+            component |= {"InferenceComponentStatus": FAILED, "FailureReason": str(fault)}
+            return
+        with self._lock:
+            if served.turn != turn or component["InferenceComponentStatus"] != CREATING:
+                self._discard(container)
+                component |= {"InferenceComponentStatus": FAILED, "FailureReason": "The endpoint was stopped."}
+                return
+            served.starting.remove(container)
+            served.running[key] = container
+            component["InferenceComponentStatus"] = IN_SERVICE
 
     def _settle(self, served: Served, turn: int, ready: dict[str, ContainerProcess], reason: str | None) -> None:
         with self._lock:
             if served.turn != turn:
                 return
-            status = served.record.endpoint_status
+            # Containers that start anew while only counts change: nothing of the configuration is put in their place.
+            status = IN_SERVICE if served.resizing else served.record.endpoint_status
             unused = served.starting if reason else list(served.running.values())
             served.starting = []
             for container in unused:
@@ -265,6 +328,11 @@ class Endpoints:
             self._emit(*announced)
 
 
+def running_as(component: str) -> str:
+    """The name under which a component's container runs beside those of variants."""
+    return f"component/{component}"
+
+
 def state_change(backend: SageMakerModelBackend, record: FakeEndpoint, status: str) -> Event:
     """SageMaker's event for an endpoint's new status."""
     detail = {
@@ -292,10 +360,8 @@ def state_change(backend: SageMakerModelBackend, record: FakeEndpoint, status: s
 
 
 def _only_what_runs_here(config: FakeEndpointConfig) -> None:
-    """Variants of instances or serverless ones, each with a model of its own, answer here; nothing else pretends to."""
+    """Variants of instances or serverless ones, and components of one container, answer here; nothing else pretends."""
     kept = getattr(config, "kept", {})
-    if any(not variant.get("ModelName") for variant in config.production_variants):
-        raise Unservable("The local cloud runs variants that name a model, no inference components.")
     if kept.get("ShadowProductionVariants"):
         raise Unservable("The local cloud does not run shadow variants.")
     if kept.get("AsyncInferenceConfig"):

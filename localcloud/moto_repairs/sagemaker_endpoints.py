@@ -4,7 +4,6 @@ moto says InService at once, overwrites what exists, has no UpdateEndpoint and a
 """
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,10 +15,9 @@ from moto.sagemaker.responses import SageMakerResponse
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 
 from localcloud.edge.container_process import Answer, Unreachable
-from localcloud.edge.endpoints import IN_PROGRESS, IN_SERVICE, Endpoints, NoEndpoint, NotReady
+from localcloud.edge.endpoints import IN_PROGRESS, IN_SERVICE, Endpoints, NoEndpoint, NotReady, running_as
+from localcloud.moto_repairs.sagemaker_serving import ENDPOINT_PATH, unasked
 from localcloud.patches import Patches
-
-ENDPOINT_PATH = re.compile(r"/endpoints/([^/]+)/invocations")
 
 
 class SageMakerEndpointRepairs:
@@ -114,9 +112,12 @@ class SageMakerEndpointRepairs:
         kind, accept = headers.get("Content-Type") or "application/json", headers.get("Accept") or "*/*"
         variant = headers.get("X-Amzn-SageMaker-Target-Variant")
         body = response.body if isinstance(response.body, bytes) else str(response.body or "").encode()
-        account = response.current_account
+        account, component = response.current_account, headers.get("X-Amzn-SageMaker-Inference-Component")
+        if text := unasked(response, name):
+            return _refused(400, "ValidationError", text)
         try:
-            predicted = self._endpoints.invoke(response.region, name, body, kind, accept, variant)
+            wanted = running_as(component) if component else variant
+            predicted = self._endpoints.invoke(response.region, name, body, kind, accept, wanted)
         except NoEndpoint:
             return _refused(400, "ValidationError", f"Endpoint {name} of account {account} not found.")
         except NotReady:

@@ -5,6 +5,8 @@ weights of zero; UpdateEndpointWeightsAndCapacities, which changes only what it 
 that run, by digest; inference components; and scalable targets of serverless variants and of inference components.
 """
 
+import json
+import re
 from collections.abc import Callable
 from enum import Enum
 from types import SimpleNamespace
@@ -13,15 +15,18 @@ from typing import Any
 from moto.applicationautoscaling import models as autoscaling_models
 from moto.applicationautoscaling import responses as autoscaling_responses
 from moto.applicationautoscaling.exceptions import AWSValidationException
+from moto.core.common_types import TYPE_RESPONSE
 from moto.core.responses import ActionResult, EmptyResult
 from moto.core.utils import utcnow
 from moto.ecr.models import ecr_backends
 from moto.sagemaker.exceptions import ValidationError
-from moto.sagemaker.models import FakeEndpoint, FakeEndpointConfig, Model, SageMakerModelBackend
+from moto.sagemaker.models import FakeEndpoint, FakeEndpointConfig, Model, SageMakerModelBackend, sagemaker_backends
 from moto.sagemaker.responses import SageMakerResponse
+from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 
 from localcloud.patches import Patches
 
+ENDPOINT_PATH = re.compile(r"/endpoints/([^/]+)/invocations")
 MODEL_SETTINGS = ("EnableNetworkIsolation", "InferenceExecutionConfig", "VpcConfig")
 CONFIG_SETTINGS = (
     "ShadowProductionVariants",
@@ -40,13 +45,23 @@ DIMENSIONS = (
     "sagemaker:inference-component:DesiredCopyCount",
 )
 Reweighed = Callable[[SageMakerModelBackend, FakeEndpoint], None]
+Composed = Callable[[SageMakerModelBackend, FakeEndpoint, dict[str, Any]], None]
+UNNAMED = (
+    "Inference Component Name header is required for endpoints to which you plan to deploy inference components. "
+    "Please include Inference Component Name header or consider using SageMaker models."
+)
+STOP = "stop"  # in what is kept of a component: how its container is stopped
+NO_CAPACITY = "Inference Component has no capacity to process this request. ApplicationAutoScaling may be in-progress."
 
 
 class SageMakerServingRepairs:
-    """Replaces the parts of moto's hosting that differ from AWS; `reweighed` is told of changed weights and counts."""
+    """Replaces the parts of moto's hosting that differ from AWS.
 
-    def __init__(self, reweighed: Reweighed | None = None) -> None:
-        self._reweighed = reweighed
+    `reweighed` is told of changed weights and counts, `composed` of a new inference component, which it then serves.
+    """
+
+    def __init__(self, reweighed: Reweighed | None = None, composed: Composed | None = None) -> None:
+        self._reweighed, self._composed = reweighed, composed
         self._patches = Patches()
 
     def start(self) -> None:
@@ -66,6 +81,9 @@ class SageMakerServingRepairs:
         replace(SageMakerModelBackend, "update_endpoint_weights_and_capacities", self._update_weights())
         for name, operation in COMPONENT_OPERATIONS.items():
             setattr(SageMakerResponse, name, operation)
+        SageMakerResponse.create_inference_component = self._create_component()  # type: ignore[attr-defined]
+        self._delete = replace(SageMakerModelBackend, "delete_endpoint", self._delete_endpoint())
+        self._invoke = replace(SageMakerRuntimeResponse, "invoke_endpoint", self._invoke_endpoint())
         replace(autoscaling_models, "ScalableDimensionValueSet", _dimensions())
         replace(autoscaling_responses, "ScalableDimensionValueSet", _dimensions())
         self._type_of = replace(autoscaling_models, "_get_resource_type_from_resource_id", self._resource_type())
@@ -78,6 +96,39 @@ class SageMakerServingRepairs:
         self._patches.undo()
         for name in COMPONENT_OPERATIONS:
             delattr(SageMakerResponse, name)
+        del SageMakerResponse.create_inference_component  # type: ignore[attr-defined]
+
+    def _create_component(self) -> Callable[[SageMakerResponse], ActionResult]:
+        def create(response: SageMakerResponse) -> ActionResult:
+            backend, made = response.sagemaker_backend, _made_component(response)
+            if self._composed:
+                self._composed(backend, backend.endpoints[made["EndpointName"]], made)
+            return ActionResult({"InferenceComponentArn": made["InferenceComponentArn"]})
+
+        return create
+
+    def _delete_endpoint(self) -> Callable[..., None]:
+        def delete(backend: SageMakerModelBackend, endpoint_name: str) -> None:
+            if any(one["EndpointName"] == endpoint_name for one in components(backend).values()):
+                raise ValidationError(
+                    message="Cannot delete endpoint with inference component associated. Please delete inference "
+                    "component and try it again."
+                )
+            self._delete(backend, endpoint_name)
+
+        return delete
+
+    def _invoke_endpoint(self) -> Callable[[SageMakerRuntimeResponse], TYPE_RESPONSE]:
+        def invoke(response: SageMakerRuntimeResponse) -> TYPE_RESPONSE:
+            found = ENDPOINT_PATH.search(response.path)
+            text = unasked(response, found[1] if found else "")
+            if text:
+                headers = {"Content-Type": "application/json", "x-amzn-ErrorType": "ValidationError", "status": "400"}
+                return 400, headers, json.dumps({"Message": text})
+            answered: TYPE_RESPONSE = self._invoke(response)
+            return answered
+
+        return invoke
 
     def _keeping(self, name: str, keep: Callable[[SageMakerResponse], None]) -> Callable[..., ActionResult]:
         def create(response: SageMakerResponse) -> ActionResult:
@@ -237,7 +288,15 @@ def _running(
 ) -> list[dict[str, Any]]:
     configured = [*config.production_variants, *getattr(config, "kept", {}).get("ShadowProductionVariants", [])]
     models = {one["VariantName"]: one.get("ModelName") for one in configured} if config else {}
-    return [{**one, **_deployed(backend, record, models.get(one["VariantName"]))} for one in live]
+    scaling = {
+        one["VariantName"]: one["ManagedInstanceScaling"] for one in configured if "ManagedInstanceScaling" in one
+    }
+    managed = {name: {"ManagedInstanceScaling": one} for name, one in scaling.items()}
+    return [
+        {**one, **managed.get(name, {}), **_deployed(backend, record, models.get(name))}
+        for one in live
+        if (name := one["VariantName"])
+    ]
 
 
 def _deployed(backend: SageMakerModelBackend, record: FakeEndpoint, model: str | None) -> dict[str, Any]:
@@ -282,8 +341,6 @@ def _must_be_whole(backend: Any, resource: str, dimension: str, **given: Any) ->
 
 
 def _sagemaker(backend: Any) -> SageMakerModelBackend:
-    from moto.sagemaker.models import sagemaker_backends
-
     found: SageMakerModelBackend = sagemaker_backends[backend.account_id][backend.region_name]
     return found
 
@@ -297,6 +354,23 @@ def _dimensions() -> Any:
 # inference components
 
 
+def unasked(response: SageMakerRuntimeResponse, endpoint: str) -> str:
+    """Why InvokeEndpoint does not take a request: it names no component and has to, or one that cannot answer."""
+    named = response.headers.get("X-Amzn-SageMaker-Inference-Component") or ""
+    backend = sagemaker_backends[response.current_account][response.region]
+    record = backend.endpoints.get(endpoint)
+    config = backend.endpoint_configs.get(record.endpoint_config_name) if record else None
+    if config is None:
+        return ""
+    if not named:
+        return "" if all(one.get("ModelName") for one in config.production_variants) else UNNAMED
+    held = components(backend).get(named)
+    if held is None or held["EndpointName"] != endpoint:
+        return f'Could not find inference component "{named}".'
+    serves = held["InferenceComponentStatus"] in ("InService", "Updating")
+    return "" if serves and held["RuntimeConfig"].get("CurrentCopyCount", 1) else NO_CAPACITY
+
+
 def components(backend: SageMakerModelBackend) -> dict[str, dict[str, Any]]:
     """The inference components of a region."""
     held: dict[str, dict[str, Any]] = backend.__dict__.setdefault("inference_components", {})
@@ -307,7 +381,7 @@ def _component_arn(backend: SageMakerModelBackend, name: str) -> str:
     return f"arn:aws:sagemaker:{backend.region_name}:{backend.account_id}:inference-component/{name}"
 
 
-def _create_component(response: SageMakerResponse) -> ActionResult:
+def _made_component(response: SageMakerResponse) -> dict[str, Any]:
     backend, name = response.sagemaker_backend, response._get_param("InferenceComponentName")
     endpoint = response._get_param("EndpointName")
     backend.describe_endpoint(endpoint)
@@ -315,26 +389,44 @@ def _create_component(response: SageMakerResponse) -> ActionResult:
         raise ValidationError(message=f'Endpoint "{endpoint}" is not in service.')
     if name in components(backend):
         raise ValidationError(message=f'Cannot create already existing inference component "{name}".')
+    several, one = response._get_param("Specifications"), response._get_param("Specification")
+    if bool(several) == bool(one):
+        raise ValidationError(message="Give either Specification or Specifications.")
+    for given in several or [one]:
+        _must_be_based(backend, given.get("BaseInferenceComponentName"))
+    made = [_described(backend, given) for given in several or [one]]
     copies = (response._get_param("RuntimeConfig") or {}).get("CopyCount", 1)
-    specification = dict(response._get_param("Specification") or {})
-    if "Container" in specification:
-        image = specification["Container"].get("Image")
-        container = {key: value for key, value in specification["Container"].items() if key != "Image"}
-        specification["Container"] = {**container, "DeployedImage": {"SpecifiedImage": image}}
-    components(backend)[name] = {
+    held = components(backend)[name] = {
         "InferenceComponentName": name,
         "InferenceComponentArn": _component_arn(backend, name),
         "EndpointName": endpoint,
         "EndpointArn": backend.endpoints[endpoint].arn,
         "VariantName": response._get_param("VariantName"),
-        "Specification": specification,
+        **({"Specifications": made} if several else {"Specification": made[0]}),
         "RuntimeConfig": {"DesiredCopyCount": copies, "CurrentCopyCount": copies},
         "InferenceComponentStatus": "InService",
         "CreationTime": utcnow(),
         "LastModifiedTime": utcnow(),
         "Tags": response._get_param("Tags") or [],
     }
-    return ActionResult({"InferenceComponentArn": _component_arn(backend, name)})
+    return held
+
+
+def _must_be_based(backend: SageMakerModelBackend, base: str | None) -> None:
+    """An adapter is loaded by a component that is there, and serves."""
+    if base and components(backend).get(base, {}).get("InferenceComponentStatus") != "InService":
+        raise ValidationError(message=f'Could not find inference component "{base}" in service.')
+
+
+def _described(backend: SageMakerModelBackend, given: dict[str, Any]) -> dict[str, Any]:
+    """A specification as it is described: its image with the digest that the tag stood for."""
+    if "Container" not in given:
+        return given
+    image = given["Container"].get("Image")
+    container = {key: value for key, value in given["Container"].items() if key != "Image"}
+    digest = _resolved(backend, image) if image else ""
+    deployed = {"SpecifiedImage": image, **({"ResolvedImage": digest} if digest else {})}
+    return {**given, "Container": {**container, **({"DeployedImage": deployed} if image else {})}}
 
 
 def _found(response: SageMakerResponse) -> dict[str, Any]:
@@ -346,13 +438,14 @@ def _found(response: SageMakerResponse) -> dict[str, Any]:
 
 
 def _describe_component(response: SageMakerResponse) -> ActionResult:
-    return ActionResult({name: value for name, value in _found(response).items() if name != "Tags"})
+    return ActionResult({name: value for name, value in _found(response).items() if name not in ("Tags", STOP)})
 
 
 def _list_components(response: SageMakerResponse) -> ActionResult:
     endpoint = response._get_param("EndpointNameEquals")
     held = components(response.sagemaker_backend).values()
-    wanted = [one for one in held if endpoint in (None, one["EndpointName"])]
+    found = [one for one in held if endpoint in (None, one["EndpointName"])]
+    wanted = [{name: value for name, value in one.items() if name != STOP} for one in found]
     return ActionResult({"InferenceComponents": wanted})
 
 
@@ -360,16 +453,19 @@ def _update_component(response: SageMakerResponse) -> ActionResult:
     held = _found(response)
     copies = response._get_param("DesiredRuntimeConfig")["CopyCount"]
     held["RuntimeConfig"] = {"DesiredCopyCount": copies, "CurrentCopyCount": copies}
+    held["LastModifiedTime"] = utcnow()
     return ActionResult({"InferenceComponentArn": held["InferenceComponentArn"]})
 
 
 def _delete_component(response: SageMakerResponse) -> ActionResult:
-    del components(response.sagemaker_backend)[_found(response)["InferenceComponentName"]]
+    gone = components(response.sagemaker_backend).pop(_found(response)["InferenceComponentName"])
+    gone["InferenceComponentStatus"] = "Deleting"
+    if stop := gone.pop(STOP, None):
+        stop()
     return EmptyResult()
 
 
 COMPONENT_OPERATIONS: dict[str, Callable[[SageMakerResponse], ActionResult]] = {
-    "create_inference_component": _create_component,
     "describe_inference_component": _describe_component,
     "list_inference_components": _list_components,
     "update_inference_component_runtime_config": _update_component,

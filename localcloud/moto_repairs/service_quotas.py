@@ -25,6 +25,7 @@ DEFAULTS = {
     "ml.c5.large for endpoint usage": 100.0,
     "ml.p4d.24xlarge for endpoint usage": 0.0,
     "Maximum number of instances per endpoint": 100.0,
+    "Number of instances across active endpoints": 500.0,
 }
 
 

@@ -39,7 +39,7 @@ PLANTS = [
     (f"{CORE}/events/message.py", "import mldr.ports.vault"),
     (f"{CORE}/events/planted.py", "import boto3"),
     (f"{CORE}/settings.py", "import boto3"),
-    (f"{CORE}/wiring.py", "import functions.capture_recovery_point.app"),
+    (f"{CORE}/wiring/stack.py", "import functions.capture_recovery_point.app"),
     ("localcloud/planted.py", "import cli"),
     ("localcloud/planted.py", "import functions.capture_recovery_point.app"),
     ("cli/planted.py", "import mldr.steps.planted"),

@@ -54,14 +54,13 @@ def test_every_error_named_is_a_leaf_of_ours_or_one_of_awss(file, name, state):
 
 @pytest.mark.parametrize(("file", "name", "state"), ALL, ids=IDS)
 def test_only_what_may_pass_is_retried(file, name, state):
-    """EndpointFailed stands among them for the warm-up: a container's first answers may fail."""
+    """EndpointFailed stands among them where questions are asked: one answer that fails proves nothing yet."""
     for rule in state.get("Retry", []):
         permanent = [
             one for one in rule["ErrorEquals"] if one in LEAVES and not issubclass(LEAVES[one], errors.Retryable)
         ]
-        assert permanent == (
-            ["EndpointFailed"] if (name, rule["ErrorEquals"]) == ("WarmServing", ["EndpointFailed"]) else []
-        )
+        asks = name in ("WarmServing", "VerifyServing") and rule["ErrorEquals"] == ["EndpointFailed"]
+        assert permanent == (["EndpointFailed"] if asks else [])
 
 
 @pytest.mark.parametrize(("file", "name", "state"), TASKS, ids=[f"{file}-{name}" for file, name, _ in TASKS])
@@ -129,3 +128,11 @@ def test_every_leaf_is_raised_somewhere():
 def test_every_fail_state_is_known_as_a_conclusion():
     """An execution that fails in any other way was lost, and the same message starts it again."""
     assert {state["Error"] for _, _, state in ALL if state["Type"] == "Fail"} == CONCLUDED
+
+
+def test_a_flipped_switch_is_looked_for_from_outside_longer_than_dns_may_take():
+    """Ten looks in a row that turn a check, each half a minute apart, and an answer that lives for minutes."""
+    confirm = DEFINITIONS["failover.asl.json"]["States"]["ConfirmTakeover"]
+    [rule] = [rule for rule in confirm["Retry"] if rule["ErrorEquals"] == ["NotConfirmed"]]
+    assert rule["BackoffRate"] == 1.0
+    assert rule["MaxAttempts"] * rule["IntervalSeconds"] >= 10 * 30 + 300

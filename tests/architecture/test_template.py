@@ -83,11 +83,12 @@ def allowed() -> Iterator[tuple[str, str, Any]]:
 
 def used_settings() -> dict[str, set[str]]:
     """The settings that each port of wiring.World reads to build its adapter."""
-    tree = ast.parse((ROOT / "layers/core/mldr/wiring.py").read_text())
-    [world] = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "World"]
+    rooms = [ast.parse(path.read_text()) for path in (ROOT / "layers/core/mldr/wiring").glob("*.py")]
+    bodies = [node.body for room in rooms for node in room.body if isinstance(node, ast.ClassDef)]
     return {
         method.name: {node.attr for node in ast.walk(method) if isinstance(node, ast.Attribute) and _is_env(node.value)}
-        for method in world.body
+        for body in bodies
+        for method in body
         if isinstance(method, ast.FunctionDef)
     }
 
@@ -104,7 +105,23 @@ def needed_settings(path: Path) -> set[str]:
             needed.add(node.attr)
         elif isinstance(node, ast.Attribute) and node.attr in ports:
             needed |= ports[node.attr]
-    return {"environment_name" if name == "prefix" else name for name in needed}
+    derived = derived_settings()
+    return {one for name in needed for one in derived.get(name, {name})}
+
+
+def derived_settings() -> dict[str, set[str]]:
+    """What each property of the settings is made from."""
+    tree = ast.parse((ROOT / "layers/core/mldr/settings.py").read_text())
+    [settings] = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    return {
+        method.name: {
+            node.attr
+            for node in ast.walk(method)
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "self"
+        }
+        for method in settings.body
+        if isinstance(method, ast.FunctionDef)
+    }
 
 
 def given_settings(function: dict[str, Any]) -> set[str]:
@@ -244,7 +261,11 @@ def test_no_role_has_a_wildcard_action_or_touches_roles():
             assert logical(resource) in PASSED_TO, name
 
 
-PASSED_TO = {"ServingRole": "sagemaker.amazonaws.com", "DigestRole": "batchoperations.s3.amazonaws.com"}
+PASSED_TO = {
+    "ServingRole": "sagemaker.amazonaws.com",
+    "ServingRoleArns": "sagemaker.amazonaws.com",
+    "DigestRole": "batchoperations.s3.amazonaws.com",
+}
 
 
 def test_a_role_is_only_passed_to_the_service_that_is_to_use_it():
@@ -253,6 +274,30 @@ def test_a_role_is_only_passed_to_the_service_that_is_to_use_it():
     for statement in passing:
         service = PASSED_TO[logical(statement["Resource"])]
         assert statement["Condition"] == {"StringEquals": {"iam:PassedToService": service}}
+
+
+def test_what_may_be_passed_is_named_whole_and_only_where_models_are_created():
+    parameter = TEMPLATE["Parameters"]["ServingRoleArns"]
+    accepted = re.compile(parameter["AllowedPattern"])
+    assert accepted.fullmatch(parameter["Default"])
+    assert accepted.fullmatch("arn:aws:iam::123456789012:role/teams/risk-serving")
+    for wide in ("*", "arn:aws:iam::123456789012:role/*", "arn:aws:iam::*:role/x", "arn:aws:iam::123456789012:root"):
+        assert not accepted.fullmatch(wide), wide
+    passing = {(name, logical(one["Resource"])) for name, one in statements() if "iam:PassRole" in many(one["Action"])}
+    creating = {name for name, action, _ in allowed() if action == "sagemaker:CreateModel"}
+    passed = ("ServingRole", "ServingRoleArns")
+    assert {one for one in passing if one[1] in passed} == {(name, role) for name in creating for role in passed}
+
+
+def test_a_role_that_may_be_passed_can_read_what_models_are_restored_from_and_nothing_else():
+    vault = RESOURCES["VaultPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    key = RESOURCES["VaultKey"]["Properties"]["KeyPolicy"]["Statement"]
+    theirs = [_as_if_it_held(one) for one in (*vault, *key) if "Fn::If" in one]
+    assert {logical(one["Principal"]["AWS"]) for one in theirs} == {"ServingRoleArns"}
+    granted = {(one["Action"], str(one["Resource"])) for one in theirs}
+    own = RESOURCES["ServingRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+    reads = {(one["Action"], str(one["Resource"])) for one in own if one["Action"] in ("s3:GetObject", "s3:ListBucket")}
+    assert granted == {*reads, ("kms:Decrypt", "*")}
 
 
 def test_only_what_has_no_resources_is_allowed_on_all_of_them():
@@ -278,6 +323,7 @@ RECOVERY = {
     "flip_switch",
     "confirm_takeover",
     "conclude_failover",
+    "resume_failovers",
 }
 
 
@@ -291,13 +337,20 @@ def test_recovery_may_not_even_call_the_peer_region_or_a_control_plane(name):
             assert not action.startswith("iam:") or action == "iam:PassRole"
 
 
+def test_who_may_page_may_use_the_key_that_the_topic_is_encrypted_with():
+    key = logical(RESOURCES["Pages"]["Properties"]["KmsMasterKeyId"])
+    for owner in {owner for owner, action, _ in allowed() if action == "sns:Publish"}:
+        used = {action for who, action, resource in allowed() if who == owner and key in str(resource)}
+        assert {"kms:Decrypt", "kms:GenerateDataKey"} <= used, owner
+
+
 def test_the_active_region_only_forwards():
     """Law 2: the one thing that crosses from the active region is an event; its role can put it and nothing else.
 
     Whatever else reaches over only reads (the registry, where the gateway is, what the peer's vault lends), or puts an
     alarm that Route 53 follows.
     """
-    reads = r"(sagemaker:(Describe|List)|ssm:GetParameter|s3:(Get|List)|kms:Decrypt)"
+    reads = r"(sagemaker:(Describe|List)|cloudwatch:DescribeAlarms|ssm:GetParameter|s3:(Get|List)|kms:Decrypt)"
     crossing = [
         (name, action)
         for name, action, resource in allowed()
@@ -308,13 +361,27 @@ def test_the_active_region_only_forwards():
     assert sorted(crossing) == sorted([*alarms, ("ForwardRole", "events:PutEvents")])
 
 
+def test_alarms_that_trigger_steps_are_put_by_what_restores_and_deleted_by_what_lets_go():
+    """Application Auto Scaling has its own, TargetTracking-*, made and deleted in the caller's name."""
+    scaling = sorted(
+        (name, action)
+        for name, action, resource in allowed()
+        if re.search(r"alarm:mldr-scaling-\*", str(resource)) and action.startswith("cloudwatch:")
+    )
+    assert scaling == [
+        ("ConvergeServingFunction", "cloudwatch:DeleteAlarms"),
+        ("ConvergeServingFunction", "cloudwatch:PutMetricAlarm"),
+        ("RestoreServingFunction", "cloudwatch:PutMetricAlarm"),
+    ]
+
+
 def test_the_vault_is_locked_versioned_private_and_kept():
     vault = RESOURCES["Vault"]
     assert (vault["DeletionPolicy"], vault["UpdateReplacePolicy"]) == ("Retain", "Retain")
     assert vault["Properties"]["ObjectLockEnabled"] is True
     denied = {
         statement["Sid"]: statement
-        for statement in RESOURCES["VaultPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+        for statement in map(_as_if_it_held, RESOURCES["VaultPolicy"]["Properties"]["PolicyDocument"]["Statement"])
     }
     assert denied["SealedStaysSealed"]["Effect"] == "Deny"
     assert denied["SealedStaysSealed"]["Principal"] == "*"
@@ -327,7 +394,7 @@ def test_every_bucket_is_versioned_private_and_speaks_tls_only(name):
     assert bucket["VersioningConfiguration"]["Status"] == "Enabled"
     assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
     policies = [one for one in of_type("AWS::S3::BucketPolicy").values() if logical(one["Bucket"]) == name]
-    tls = [one for policy in policies for one in policy["PolicyDocument"]["Statement"] if one["Sid"] == "TlsOnly"]
+    tls = [one for policy in policies for one in policy["PolicyDocument"]["Statement"] if one.get("Sid") == "TlsOnly"]
     assert [(one["Effect"], one["Condition"]) for one in tls] == [("Deny", {"Bool": {"aws:SecureTransport": "false"}})]
 
 

@@ -24,6 +24,7 @@ class Execution:
     def __init__(self, name: str, payload: dict[str, Any], invoke: Callable[[str, Any], Any]) -> None:
         self.name, self.state, self.data = name, DEFINITION["StartAt"], payload
         self.status, self.reason = "RUNNING", ""
+        self.told = True  # it ended in a state that ends it, and not by an error that nothing caught
         self._invoke = invoke
         self._walker = Walker(DEFINITION, Services(self._call, lambda _bucket, _key: b"", self._wait))
         self._tries: list[int] = []
@@ -92,4 +93,5 @@ class Execution:
                 told = {"Error": failed.error, "Cause": failed.cause}
                 self.data = _put(catcher.get("ResultPath", "$"), self.data, told)
                 return self._go(catcher["Next"])
+        self.told = False
         return self._end("FAILED", failed.error)

@@ -72,7 +72,7 @@ class Network:
 
     @property
     def taken(self) -> bool:
-        """Whether the checkers believe that the switch is on: one look turns it on, several must fail to turn it off."""
+        """Whether the checkers believe that the switch is on: one look turns it on, several that fail turn it off."""
         return self.flipped or self.kept
 
     @property

@@ -22,11 +22,14 @@ from mldr.steps import (
     onboard_model,
     prove_answers,
     restore_serving,
+    resume_failovers,
     serve_gateway,
     start_failover,
     switch_traffic,
     warm_serving,
-    watch_models,
+    watch_beside,
+    watch_peer,
+    watching,
 )
 from tests.chaos.execution import DEFINITION
 from tests.chaos.region import Known
@@ -401,6 +404,11 @@ def _(patch: Patch) -> None:
     patch.setattr(approve_failover, "objection", lambda *_: "")
 
 
+@planted("what died is not gone on with")
+def _(patch: Patch) -> None:
+    patch.setattr(resume_failovers, "start_unless", lambda *_, **__: None)
+
+
 @planted("a request that comes again starts again")
 def _(patch: Patch) -> None:
     def start(workflows: Any, name: str, payload: Any, **_: Any) -> str:
@@ -414,5 +422,6 @@ def _(patch: Patch) -> None:
 
 
 def _rules(patch: Patch, **changed: Any) -> None:
-    real = watch_models._rules
-    patch.setattr(watch_models, "_rules", lambda policy: real(policy).model_copy(update=changed))
+    real = watching.rules_of
+    for user in (watch_peer, watch_beside):
+        patch.setattr(user, "rules_of", lambda policy: real(policy).model_copy(update=changed))

@@ -192,7 +192,9 @@ class Endpoints(FakeServing):
         self._ready.pop(endpoint, None)
         return IN_SERVICE, ""
 
-    def invoke(self, endpoint: str, body: bytes, content_type: str, accept: str = "") -> tuple[bytes, str]:
+    def invoke(
+        self, endpoint: str, body: bytes, content_type: str, accept: str = "", component: str = ""
+    ) -> tuple[bytes, str]:
         if self.status(endpoint)[0] != IN_SERVICE or endpoint in self.erring:
             raise EndpointFailed(f"endpoint {endpoint} did not answer")
         wrong = self._region.has("wrong answers") and self.endpoints[endpoint].plan is not None
@@ -224,6 +226,7 @@ class Call:
         self.door, self.task, self.epoch, self.standing = door, task, epoch, standing
         self.answers: list[bool] = []
         self.asked: set[str] = set()  # the endpoints that answered
+        self.beside: set[str] = set()  # the executions of its region that ran when it began
         self.sights: list[str] = []
         self.crash_in: int | None = None
 

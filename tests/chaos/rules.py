@@ -231,12 +231,15 @@ class Book:
         self._simulator.say(f"{region.side}: claimed epoch {epoch.number} for {epoch.failover_id}")
 
     def _superseded(self, region: Region, epoch: Any, previous: Any) -> None:
-        """A claim is followed by another when its execution is dead, a person clears it, or after an hour."""
+        """A claim is followed by another when its execution is dead, a person clears it, or after an hour.
+
+        Dead when it was looked at: what is started again within that look finds its claim gone, and is refused.
+        """
         self.at_stake(ONE_AT_A_TIME)
         executions = self._simulator.executions
         runs = any(
-            side == region.side and _runs_for(name, previous.failover_id) and one.status == "RUNNING"
-            for (side, name), one in executions.items()
+            name in region.call.beside and _runs_for(name, previous.failover_id) and one.status == "RUNNING"
+            for (_, name), one in executions.items()
         )
         cleared = any(
             side == region.side and _runs_for(name, epoch.failover_id) and one.data["kind"] == "clear"
@@ -351,11 +354,8 @@ class Book:
     def unsettled(self) -> str:
         """Why not exactly one region serves, with the other stood down and the clients there; '' when so."""
         simulator = self._simulator
-        running = [name for (_, name), one in simulator.executions.items() if one.status == "RUNNING"]
-        if running:
-            return f"{running[0]} still runs"
-        if simulator.in_flight:
-            return f"{simulator.in_flight} messages or writes are on their way"
+        if under_way := self._under_way():
+            return under_way
         writers = self.writers()
         if len(writers) != 1:
             said = "; ".join(f"{one.side}: {self.role(one).reason}" for one in simulator.sides.values())
@@ -368,6 +368,20 @@ class Book:
             return f"{other.side} did not stand down"
         status, _ = simulator.predict(holder)
         return "" if status == 200 else f"{holder.side} serves and answers {status}"
+
+    def _under_way(self) -> str:
+        """Return what has not come to its end: an execution, a message, a write, or a claim."""
+        simulator = self._simulator
+        running = [name for (_, name), one in simulator.executions.items() if one.status == "RUNNING"]
+        if running:
+            return f"{running[0]} still runs"
+        if simulator.in_flight:
+            return f"{simulator.in_flight} messages or writes are on their way"
+        for side, region in simulator.sides.items():
+            claim = region.catalog.epoch(CHURN)
+            if claim is not None and not claim.concluded:
+                return f"epoch {claim.number} of {side} is open, and nothing works for it"
+        return ""
 
     def close(self) -> None:
         """Check what can be checked only at the end."""

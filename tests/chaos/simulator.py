@@ -23,8 +23,9 @@ from mldr.domain.leadership import Announcement
 from mldr.domain.recovery_point import Manifest
 from mldr.errors import MldrError, RegionUnreachable
 from mldr.ports.stack import Status
-from mldr.steps import know_leader, serve_gateway, watch_models
+from mldr.steps import know_leader, observe_peer, serve_gateway, watch_models
 from mldr.steps.cache_predictions import Question
+from mldr.steps.executions import newest_status
 from mldr.telemetry import logger
 from tests.asl_walker import TaskError
 from tests.chaos.execution import Execution
@@ -45,6 +46,7 @@ TTL = 60.0
 QUIET = 100.0  # seconds without a fault, an execution or a change after which everybody looks less often
 CALM_ROUNDS = 3
 CLIENTS_EVERY = 90.0
+RESUMED_EVERY = 60.0
 _PARSE = Manifest.model_validate_json
 _TOKEN = "right-token"
 _QUESTION = Question(body=b"[1]", content_type="application/json", accept="", cache_control="")
@@ -75,6 +77,9 @@ class Answered:
 
     def result(self) -> Any:
         return self.value
+
+    def exception(self) -> None:
+        """What went wrong was raised where it did."""
 
     def done(self) -> bool:
         late, self.late = self.late, False
@@ -112,18 +117,20 @@ def installed() -> Iterator[None]:
     level = logger.log_level
     logger.setLevel("CRITICAL")
     protected()
-    before = (wiring.world, know_leader.ThreadPoolExecutor, know_leader.wait, watch_models.ThreadPoolExecutor)
+    before = (wiring.world, know_leader.ThreadPoolExecutor, know_leader.wait)
+    pools = (watch_models.ThreadPoolExecutor, observe_peer.ThreadPoolExecutor)
     Manifest.model_validate_json = _manifest  # type: ignore[method-assign,assignment]
     wiring.world = lambda: _WORLD[-1]  # type: ignore[assignment,return-value]
-    know_leader.ThreadPoolExecutor = watch_models.ThreadPoolExecutor = Soon  # type: ignore[misc,assignment]
+    know_leader.ThreadPoolExecutor = Soon  # type: ignore[misc,assignment]
+    watch_models.ThreadPoolExecutor = observe_peer.ThreadPoolExecutor = Soon  # type: ignore[misc,assignment]
     know_leader.wait = lambda *_: None  # type: ignore[assignment]
     try:
         yield
     finally:
         logger.setLevel(level)
         del Manifest.model_validate_json
-        wiring.world, know_leader.ThreadPoolExecutor, know_leader.wait = before[:3]  # type: ignore[misc]
-        watch_models.ThreadPoolExecutor = before[3]  # type: ignore[misc]
+        wiring.world, know_leader.ThreadPoolExecutor, know_leader.wait = before  # type: ignore[misc]
+        watch_models.ThreadPoolExecutor, observe_peer.ThreadPoolExecutor = pools  # type: ignore[misc]
 
 
 @dataclass
@@ -209,6 +216,8 @@ class Simulator:
             self.at(self._dice.uniform(0, self.machinery.interval), lambda region=region: self._watch(region))
         self.at(5.0, self._clients)
         self.at(self._dice.uniform(5, 60), self._converge)
+        for region in self.sides.values():
+            self.at(RESUMED_EVERY, lambda region=region: self._resume(region))
         for step in self.schedule.steps:
             self.at(step.at, lambda step=step: self._step(step))
         self.at(self.schedule.storm, self._mend)
@@ -276,6 +285,19 @@ class Simulator:
         finally:
             region.converging = False
 
+    def _resume(self, region: Region) -> None:
+        """The schedule's look at what died; it calls nobody where no claim is left alone."""
+        self.at(RESUMED_EVERY, lambda: self._resume(region))
+        claim = region.catalog.epoch(CHURN)
+        dead = claim and not claim.concluded and newest_status(region.workflows, claim.failover_id) is Status.LOST
+        if not dead or region.has("down"):
+            return
+        self.stir()
+        try:
+            self.invoke(region, "resume_failovers", {})
+        except TaskError as error:
+            self.say(f"{region.side}: what died was not looked at: {error.error}")
+
     def _clients(self) -> None:
         """A client of the name, and one that keeps an old answer, in each region."""
         if self.now - self._answer[0] >= TTL:
@@ -295,10 +317,7 @@ class Simulator:
     def predict(self, region: Region) -> tuple[int, str]:
         """What a prediction is answered with, and by which endpoint."""
         world = region.world
-        answer = serve_gateway.predict(
-            CHURN,
-            _QUESTION,
-            token=_TOKEN,
+        front = serve_gateway.Front(
             tokens=world.tokens,
             leaders=self._gateway(region),
             policies=world.policies,
@@ -306,6 +325,7 @@ class Simulator:
             predictions=world.predictions,
             offers=world.offers,
         )
+        answer = front.predict(CHURN, _QUESTION, token=_TOKEN)
         return answer.status, answer.headers.get("x-mldr-endpoint", "")
 
     def _gateway(self, region: Region) -> know_leader.Leaders:
@@ -345,6 +365,8 @@ class Simulator:
         call = Call(door, payload, region.catalog.epoch(CHURN), region.knowledge().standing)
         if self.stormy and self._dice.random() < self.machinery.crash:
             call.crash_in = self._dice.randint(1, 14)
+        call.beside = {name for (side, name), one in self.executions.items()
+                       if side == region.side and one.status == "RUNNING"}  # fmt: skip
         region.calls.append(call)
         _WORLD.append(region.world)
         try:
@@ -383,7 +405,7 @@ class Simulator:
             return
         if execution.status != "LOST":
             region.workflows.active.discard(execution.name)
-            region.workflows.ended[execution.name] = Status(execution.status)
+            region.workflows.ended[execution.name] = Status(execution.status if execution.told else "LOST")
             self.say(f"{region.side}: execution {execution.name} {execution.status} {execution.reason[:300]}")
 
     def called(self, region: Region, port: str, method: str) -> None:

@@ -189,5 +189,5 @@ def test_what_comes_too_late_proves_nothing(proofs):
     proofs.put(CHURN, TURN, None)
     proofs.put(CHURN, later, TURN)
     with pytest.raises(LostRace):
-        proofs.put(CHURN, deep_health.failed(TURN, "late"), TURN)
+        proofs.put(CHURN, deep_health.failed(TURN, "late", NOW), TURN)
     assert proofs.newest(CHURN) == later

@@ -54,6 +54,28 @@ def test_the_same_id_twice_is_one_record(store):
     assert store.append(draft("c")).sequence == 3
 
 
+def test_what_was_told_before_much_else_is_still_one_record(store):
+    first = store.append(draft("a").model_copy(update={"requested_at": NOW - dt.timedelta(hours=1)}))
+    for number in range(12):
+        store.append(draft(f"later-{number}").model_copy(update={"requested_at": NOW}))
+    assert store.append(draft("a").model_copy(update={"requested_at": NOW - dt.timedelta(hours=1)})) == first
+
+
+def test_a_long_chain_is_read_no_further_back_than_the_request():
+    """A standby without room writes a record every quarter of an hour: the next one must not wait for all of them."""
+    vault = FakeVault(Buckets())
+    store = VaultEvidence(vault, lambda: NOW)
+    day = dt.timedelta(days=1)
+    for number in range(200):
+        at = NOW - day + dt.timedelta(minutes=number)
+        store.append(draft(f"f-{number}").model_copy(update={"requested_at": at, "recorded_at": at}))
+    seen = []
+    read = vault.read
+    vault.read = lambda key, version=None: seen.append(key) or read(key, version)
+    made = store.append(draft("now").model_copy(update={"requested_at": NOW}))
+    assert (made.sequence, len(seen)) == (201, 1)
+
+
 def test_every_model_has_a_chain_of_its_own(store):
     store.append(draft("a"))
     other = store.append(draft("a", FRAUD))

@@ -99,3 +99,46 @@ def test_a_look_at_no_endpoint_or_one_in_between_says_so(sagemaker, monkeypatch)
     answer = {**sagemaker.describe_endpoint(EndpointName="churn"), "EndpointStatus": "Updating"}
     monkeypatch.setattr(sagemaker, "describe_endpoint", lambda **_: answer)
     assert (endpoints.look("churn").status, endpoints.look("churn").contents) == ("Updating", frozenset())
+
+
+def compose(sagemaker, *names):
+    """An endpoint of components, each of which has data of its own."""
+    hosts = {"VariantName": "all", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
+    sagemaker.create_endpoint_config(EndpointConfigName="hosts", ProductionVariants=[hosts])
+    sagemaker.create_endpoint(EndpointName="churn", EndpointConfigName="hosts")
+    for name in names:
+        sagemaker.create_inference_component(
+            InferenceComponentName=name,
+            EndpointName="churn",
+            VariantName="all",
+            Specification={"Container": {"Image": IMAGE, "ArtifactUrl": f"s3://lake/{name}"}},
+            RuntimeConfig={"CopyCount": 1},
+        )
+
+
+def test_of_an_endpoint_of_components_the_one_that_answers_is_looked_into(sagemaker):
+    compose(sagemaker, "one", "two")
+    endpoints = SageMakerOwnEndpoints(lambda: sagemaker)
+    assert endpoints.contents("churn", "two") == endpoints.look("churn", "two").contents == {IMAGE, "s3://lake/two"}
+    assert (endpoints.contents("churn"), endpoints.look("churn").models > 1) == (frozenset(), True)
+
+
+def test_an_only_component_need_not_be_named_and_its_change_is_seen(sagemaker):
+    compose(sagemaker, "one")
+    endpoints = SageMakerOwnEndpoints(lambda: sagemaker)
+    first = endpoints.look("churn")
+    assert (first.models, first.contents) == (1, {IMAGE, "s3://lake/one"})
+    sagemaker.update_inference_component_runtime_config(
+        InferenceComponentName="one", DesiredRuntimeConfig={"CopyCount": 2}
+    )
+    assert endpoints.look("churn").changed_at > first.changed_at
+
+
+def test_a_component_of_another_endpoint_says_nothing(sagemaker):
+    compose(sagemaker, "one")
+    serve(sagemaker, {"Image": IMAGE, "ModelDataUrl": DATA}, "plain")
+    hosts = {"VariantName": "all", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
+    sagemaker.create_endpoint_config(EndpointConfigName="other", ProductionVariants=[hosts])
+    sagemaker.create_endpoint(EndpointName="other", EndpointConfigName="other")
+    endpoints = SageMakerOwnEndpoints(lambda: sagemaker)
+    assert (endpoints.contents("other", "one"), endpoints.look("other", "one").contents) == (frozenset(), frozenset())

@@ -46,7 +46,7 @@ def test_a_silent_endpoint_is_given_up_once_and_before_a_checker_would(silent):
         "sagemaker-runtime", region_name="ap-southeast-3", endpoint_url=url, config=PROMPT,
         aws_access_key_id="testing", aws_secret_access_key="testing",
     )  # fmt: skip
-    serving = SageMakerServing(lambda: None, lambda: runtime, lambda: None)
+    serving = SageMakerServing(lambda: None, lambda: runtime, lambda: None, lambda: None)
     began = time.monotonic()
     with pytest.raises(RegionUnreachable, match="invoke churn"):
         serving.invoke("churn", b"[1]", "application/json")

@@ -7,7 +7,7 @@ import pytest
 from localcloud.moto_repairs.service_quotas import ServiceQuotaRepairs
 from mldr.aws.catalog import DynamoCatalog
 from mldr.aws.quotas import ServiceQuotas
-from mldr.domain.capacity import Capacity
+from mldr.domain.capacity import ALL_TYPES, Capacity
 from tests.contract.conftest import ACTIVE, STANDBY
 from tests.fakes.catalog import FakeCatalog
 from tests.fakes.quotas import FakeQuotas
@@ -60,7 +60,15 @@ def test_a_raised_quota_counts_and_else_the_default(region):
 
 
 def test_only_quotas_of_endpoints_are_told(region):
-    assert all(kind.startswith("ml.") and kind.count(".") == 2 for kind in region.limits())
+    types = set(region.limits()) - {ALL_TYPES}
+    assert types
+    assert all(kind.startswith("ml.") and kind.count(".") == 2 for kind in types)
+
+
+def test_the_quota_of_all_types_together_is_read(moto, repairs):
+    repairs.applied[(STANDBY, "Number of instances across active endpoints")] = 7.0
+    quotas = ServiceQuotas(lambda: moto.client("service-quotas"), lambda: moto.client("sagemaker"))
+    assert quotas.limits()[ALL_TYPES] == 7
 
 
 def test_what_each_endpoint_of_this_region_holds_is_counted_by_type(region):

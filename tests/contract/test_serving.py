@@ -4,10 +4,12 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
+from botocore.loaders import Loader
 
 from mldr.aws.serving import SageMakerServing
+from mldr.domain.components import copies_key
 from mldr.domain.serving import PlannedModel, ServingPlan
-from mldr.errors import EndpointFailed, NotAllowed, RegionUnreachable, Throttled
+from mldr.errors import EndpointFailed, NotAllowed, RegionUnreachable, RequestRefused, Throttled
 from mldr.ports.serving import Finished
 from tests.contract.conftest import ACCOUNT, STANDBY
 from tests.fakes.serving import FakeServing
@@ -73,6 +75,7 @@ def on_sagemaker(moto, **more):
         lambda: moto.client("sagemaker"),
         lambda: moto.client("sagemaker-runtime"),
         lambda: moto.client("application-autoscaling"),
+        lambda: moto.client("cloudwatch"),
         **more,
     )
 
@@ -87,12 +90,12 @@ def sagemaker(moto):
     return moto.client("sagemaker")
 
 
-def refused(operation, code="ValidationException", message="no", status=400):
+def refused(operation, code="ValidationException", message="no", status=400, **more):
     """A call that AWS refuses."""
 
     def refuse(**_):
         error = {"Code": code, "Message": message}
-        raise ClientError({"Error": error, "ResponseMetadata": {"HTTPStatusCode": status}}, operation)  # type: ignore[typeddict-item]
+        raise ClientError({"Error": error, "ResponseMetadata": {"HTTPStatusCode": status}, **more}, operation)  # type: ignore[typeddict-item]
 
     return refuse
 
@@ -280,6 +283,118 @@ def test_an_inference_component_that_does_not_serve_says_so(moto, sagemaker, mon
             serving.finish(OF_COMPONENTS)
 
 
+ADAPTER = {
+    **{name: value for name, value in COMPONENT.items() if name != "RuntimeConfig"},
+    "InferenceComponentName": f"{NAME}-c1",
+    "Specification": {
+        "BaseInferenceComponentName": f"{NAME}-c0",
+        "Container": {"ArtifactUrl": "s3://vault/adapter.tgz"},
+    },
+}
+WITH_ADAPTER = OF_COMPONENTS.model_copy(update={"components": (COMPONENT, ADAPTER)})
+
+
+def test_an_adapter_is_made_once_its_base_is_in_service(moto, sagemaker, monkeypatch):
+    serving, made = on_sagemaker(moto), []
+    serving.restore(WITH_ADAPTER)
+    create, describe = sagemaker.create_inference_component, sagemaker.describe_inference_component
+    monkeypatch.setattr(
+        sagemaker, "create_inference_component", lambda **given: (made.append(given), create(**given))[1]
+    )
+    monkeypatch.setattr(
+        sagemaker,
+        "describe_inference_component",
+        lambda **given: {**describe(**given), "InferenceComponentStatus": "Creating"},
+    )
+    assert serving.finish(WITH_ADAPTER).status == "Creating"
+    assert [one["InferenceComponentName"] for one in made] == [f"{NAME}-c0"]
+    monkeypatch.setattr(sagemaker, "describe_inference_component", describe)
+    assert serving.finish(WITH_ADAPTER).status == "InService"
+    assert ("RuntimeConfig" in made[0], "RuntimeConfig" in made[1]) == (True, False)
+
+
+def test_copies_are_counted_and_asked_for_beside_the_instances(serving):
+    """An adapter has those of its base."""
+    serving.restore(WITH_ADAPTER)
+    serving.finish(WITH_ADAPTER)
+    key = copies_key(f"{NAME}-c0")
+    assert {name: one.desired for name, one in serving.capacity(NAME).items()} == {"AllTraffic": 2, key: 2}
+    serving.scale(NAME, {key: 5})
+    assert {name: one.desired for name, one in serving.capacity(NAME).items()} == {"AllTraffic": 2, key: 5}
+
+
+def test_instances_that_follow_their_copies_are_nobodys_to_ask_for(moto):
+    managed = {"Status": "ENABLED", "MinInstanceCount": 1, "MaxInstanceCount": 3}
+    hosts = {**OF_COMPONENTS.config["ProductionVariants"][0], "ManagedInstanceScaling": managed}
+    plan = OF_COMPONENTS.model_copy(update={"config": {"ProductionVariants": [hosts]}})
+    serving = on_sagemaker(moto)
+    serving.restore(plan)
+    serving.finish(plan)
+    assert set(serving.capacity(NAME)) == set(plan.capacity) == {copies_key(f"{NAME}-c0")}
+
+
+def test_an_endpoint_of_components_answers_only_a_request_that_says_which(serving):
+    """The only one need not be named: it is found."""
+    two = OF_COMPONENTS.model_copy(
+        update={"components": (COMPONENT, {**COMPONENT, "InferenceComponentName": f"{NAME}-c1"})}
+    )
+    serving.restore(OF_COMPONENTS)
+    with pytest.raises(RequestRefused):
+        serving.invoke(NAME, b"[1]", "application/json")
+    serving.finish(OF_COMPONENTS)
+    for _ in range(2):
+        serving.invoke(NAME, b"[1]", "application/json")
+    serving.invoke(NAME, b"[1]", "application/json", component=f"{NAME}-c0")
+    with pytest.raises(RequestRefused):
+        serving.invoke(NAME, b"[1]", "application/json", component="another")
+    serving.finish(two)
+    serving.invoke(NAME, b"[1]", "application/json", component=f"{NAME}-c1")
+
+
+def test_of_several_components_none_is_guessed(moto):
+    two = OF_COMPONENTS.model_copy(
+        update={"components": (COMPONENT, {**COMPONENT, "InferenceComponentName": f"{NAME}-c1"})}
+    )
+    serving = on_sagemaker(moto)
+    serving.restore(two)
+    serving.finish(two)
+    with pytest.raises(RequestRefused, match=r"serving\.component"):
+        serving.invoke(NAME, b"[1]", "application/json")
+
+
+def two_variants(moto):
+    """An endpoint of two variants, and what asks it."""
+    plan = PLAN.model_copy(update={"config": {"ProductionVariants": [VARIANT, {**VARIANT, "VariantName": "canary"}]}})
+    serving = on_sagemaker(moto)
+    serving.restore(plan)
+    return serving
+
+
+def test_several_counts_and_weights_are_asked_for_at_once(moto, sagemaker, monkeypatch):
+    serving, asked = two_variants(moto), []
+    monkeypatch.setattr(sagemaker, "update_endpoint_weights_and_capacities", lambda **given: asked.append(given))
+    serving.scale(NAME, {"AllTraffic": 3, "canary": 4}, {"AllTraffic": 2.0, "canary": 1.0})
+    assert [len(one["DesiredWeightsAndCapacities"]) for one in asked] == [2]
+
+
+def test_where_sagemaker_takes_one_variant_at_a_time_the_rest_is_asked_for_by_the_next_look(
+    moto, sagemaker, monkeypatch
+):
+    serving, update = two_variants(moto), sagemaker.update_endpoint_weights_and_capacities
+
+    def strict(**given):
+        if len(given["DesiredWeightsAndCapacities"]) > 1:
+            refused("UpdateEndpointWeightsAndCapacities", message="the capacity of one variant")()
+        update(**given)
+
+    monkeypatch.setattr(sagemaker, "update_endpoint_weights_and_capacities", strict)
+    with pytest.raises(EndpointFailed, match="canary is asked for next"):
+        serving.scale(NAME, {"AllTraffic": 3, "canary": 4})
+    assert {name: one.desired for name, one in serving.capacity(NAME).items()} == {"AllTraffic": 3, "canary": 2}
+    serving.scale(NAME, {"canary": 4})
+    assert {name: one.desired for name, one in serving.capacity(NAME).items()} == {"AllTraffic": 3, "canary": 4}
+
+
 def test_weights_and_counts_change_alone(moto, sagemaker):
     serving = on_sagemaker(moto)
     serving.restore(PLAN)
@@ -365,16 +480,46 @@ def test_an_answer_comes_with_its_type(moto, monkeypatch):
     assert asked[0]["ContentType"] == "text/csv"
 
 
-def test_an_endpoint_that_is_not_there_does_not_answer():
-    with pytest.raises(EndpointFailed, match="churn did not answer"):
+def test_an_endpoint_that_is_not_there_takes_no_request():
+    """moto answers for it; the local cloud refuses as AWS does (tests/functional/localcloud/test_endpoints.py)."""
+    with pytest.raises(RequestRefused, match="churn did not answer"):
         FakeServing().invoke("churn", b"", "text/csv")
 
 
-@pytest.mark.parametrize("code", ["ValidationError", "ModelError", "ModelNotReadyException"])
-def test_an_endpoint_that_refuses_did_not_answer(moto, monkeypatch, code):
-    monkeypatch.setattr(moto.client("sagemaker-runtime"), "invoke_endpoint", refused("InvokeEndpoint", code))
-    with pytest.raises(EndpointFailed, match="churn did not answer"):
+@pytest.mark.parametrize(
+    ("code", "status", "original", "raised"),
+    [
+        ("ModelError", 424, 500, EndpointFailed),
+        ("ModelError", 424, 503, EndpointFailed),
+        ("ModelError", 424, 0, EndpointFailed),  # it did not answer SageMaker in time
+        ("ModelError", 424, 400, RequestRefused),
+        ("ModelError", 424, 415, RequestRefused),
+        ("ModelError", 424, None, RequestRefused),  # what cannot be told is no failure
+        ("ValidationError", 400, None, RequestRefused),
+        ("SomethingNew", 418, None, RequestRefused),
+        ("ModelNotReadyException", 429, None, Throttled),
+        ("ThrottlingException", 400, None, Throttled),
+        ("AccessDeniedException", 403, None, NotAllowed),
+        ("InternalDependencyException", 530, None, RegionUnreachable),
+        ("ServiceUnavailable", 503, None, RegionUnreachable),
+        ("InternalFailure", 500, None, RegionUnreachable),
+    ],
+)
+def test_only_an_error_of_the_container_itself_is_a_failed_endpoint(moto, monkeypatch, code, status, original, raised):
+    said = {} if original is None else {"OriginalStatusCode": original}
+    answer = refused("InvokeEndpoint", code, status=status, **said)
+    monkeypatch.setattr(moto.client("sagemaker-runtime"), "invoke_endpoint", answer)
+    with pytest.raises(raised, match="churn"):
         on_sagemaker(moto).invoke("churn", b"", "text/csv")
+
+
+def test_every_error_of_invoking_has_its_meaning():
+    model = Loader().load_service_model("sagemaker-runtime", "service-2")
+    told = {one["shape"] for one in model["operations"]["InvokeEndpoint"]["errors"]}
+    assert told == {
+        "InternalDependencyException", "InternalFailure", "ModelError", "ModelNotReadyException", "ServiceUnavailable",
+        "ValidationError",
+    }  # fmt: skip
 
 
 def test_an_answer_that_never_comes_is_an_unreachable_region(moto, monkeypatch):

@@ -321,6 +321,104 @@ def test_autoscaling_of_all_three_dimensions_and_inference_components_are_descri
     assert isinstance(found["ScheduledActions"][0]["StartTime"], str)
 
 
+def compose(sagemaker, name="churn-ic", **more):
+    """An inference component beside the variants."""
+    container = {"Image": CONTAINER["Image"], "ArtifactUrl": "s3://lake/churn/model.tar.gz"}
+    given = more or {"Specification": {"Container": container}}
+    sagemaker.create_inference_component(
+        InferenceComponentName=name, EndpointName="churn", VariantName="main", RuntimeConfig={"CopyCount": 1}, **given
+    )
+
+
+def test_a_component_runs_by_a_digest_like_a_variant(moto, sagemaker, push):
+    image, digest = CONTAINER["Image"].replace(":1", ":2"), push("churn", "2")
+    serve(sagemaker)
+    compose(sagemaker, Specification={"Container": {"Image": image, "ArtifactUrl": "s3://lake/churn/model.tar.gz"}})
+    found = on_sagemaker(moto).observe("churn")
+    assert found.images == {image: image.replace(":2", f"@{digest}")}
+    [made] = found.document["Components"]
+    assert made["Specification"]["Container"]["Image"] == image
+
+
+def test_a_component_made_for_several_instance_types_is_described_for_each(moto, sagemaker):
+    serve(sagemaker)
+    types = [
+        {"InstanceType": "ml.g5.xlarge", "ModelName": "churn-a"},
+        {
+            "InstanceType": "ml.g6.xlarge",
+            "Container": {"Image": CONTAINER["Image"], "ArtifactUrl": "s3://lake/x.tar.gz"},
+        },
+    ]
+    compose(sagemaker, Specifications=types)
+    document = on_sagemaker(moto).observe("churn").document
+    [made] = document["Components"]
+    assert ("Specification" in made, made["Specifications"]) == (False, types)
+
+
+@pytest.mark.parametrize("status", ["Creating", "Updating"])
+def test_a_component_that_is_being_changed_is_no_state(moto, sagemaker, status):
+    serve(sagemaker)
+    compose(sagemaker)
+    backend_of(sagemaker)["churn-ic"]["InferenceComponentStatus"] = status
+    assert on_sagemaker(moto).observe("churn").status == "Updating"
+
+
+def test_a_component_that_failed_is_no_part_of_what_serves(moto, sagemaker):
+    serve(sagemaker)
+    compose(sagemaker)
+    backend_of(sagemaker)["churn-ic"]["InferenceComponentStatus"] = "Failed"
+    assert on_sagemaker(moto).observe("churn").document["Components"] == []
+
+
+def backend_of(sagemaker):
+    """The components that moto keeps of the active region."""
+    from moto.sagemaker.models import sagemaker_backends
+
+    from localcloud.moto_repairs.sagemaker_serving import components
+
+    return components(sagemaker_backends[ACCOUNT][sagemaker.meta.region_name])
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_component_that_goes_or_changes_while_it_is_described_is_described_again(
+    moto, sagemaker, monkeypatch, moment
+):
+    serve(sagemaker)
+    compose(sagemaker)
+    describe = sagemaker.describe_inference_component
+
+    def changing(**given):
+        if moment == "before":
+            sagemaker.delete_inference_component(**given)
+        found = describe(**given)
+        sagemaker.update_inference_component_runtime_config(**given, DesiredRuntimeConfig={"CopyCount": 2})
+        return found
+
+    monkeypatch.setattr(sagemaker, "describe_inference_component", changing)
+    with pytest.raises(LostRace):
+        on_sagemaker(moto).observe("churn")
+
+
+def test_more_components_than_one_call_takes_are_asked_for_in_several(moto, sagemaker, monkeypatch):
+    """DescribeScalableTargets takes 50 resources."""
+    serve(sagemaker)
+    for number in range(60):
+        compose(sagemaker, f"ic-{number}")
+    client = moto.client("application-autoscaling", ACTIVE)
+    paginator, asked = client.get_paginator, []
+
+    def counting(operation):
+        found = paginator(operation)
+        paginate = found.paginate
+        if operation == "describe_scalable_targets":
+            found.paginate = lambda **given: (asked.append(len(given["ResourceIds"])), paginate(**given))[1]
+        return found
+
+    monkeypatch.setattr(client, "get_paginator", counting)
+    assert len(on_sagemaker(moto).observe("churn").document["Components"]) == 60
+    assert (max(asked), sum(asked)) == (50, 62)
+
+
 @pytest.mark.parametrize("status", ["Creating", "Updating", "Failed"])
 def test_what_is_not_in_service_is_not_described_further(moto, sagemaker, monkeypatch, status):
     monkeypatch.setattr(sagemaker, "describe_endpoint", lambda **_: {"EndpointStatus": status})

@@ -238,6 +238,13 @@ def test_a_started_execution_runs(workflows):
     assert workflows.status("churn-v1-1") == "RUNNING"
 
 
+def test_what_an_execution_was_given_is_told_as_it_was(workflows):
+    assert workflows.given("churn-v1-1") is None
+    payload = {"model": "sagemaker/churn", "first_failure_at": None, "poll_seconds": 15}
+    workflows.start("churn-v1-1", payload)
+    assert workflows.given("churn-v1-1") == payload
+
+
 def test_starting_the_same_name_again_is_harmless(workflows):
     for payload in ({"attempt": 1}, {"attempt": 1}, {"attempt": 2}):
         workflows.start("churn-v1-1", payload)
@@ -269,14 +276,14 @@ def test_only_an_execution_that_concluded_its_failure_has_failed(moto, monkeypat
     assert StepFunctions(states, state_machine_arn="arn:aws:states:x:1:stateMachine:failover").status("x") == status
 
 
-@pytest.mark.parametrize("call", ["start", "status"])
+@pytest.mark.parametrize("call", ["start", "status", "given"])
 def test_a_refusal_that_means_something_else_is_not_swallowed(moto, monkeypatch, call):
     states = moto.client("stepfunctions")
     workflows = StepFunctions(states, state_machine_arn="arn:aws:states:x:1:stateMachine:protect")
     for name in ("start_execution", "describe_execution"):
         monkeypatch.setattr(states, name, refused("StateMachineDoesNotExist"))
     with pytest.raises(ClientError, match="StateMachineDoesNotExist"):
-        workflows.start("x", {}) if call == "start" else workflows.status("x")
+        workflows.start("x", {}) if call == "start" else getattr(workflows, call)("x")
 
 
 # bus

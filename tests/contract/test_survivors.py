@@ -9,10 +9,12 @@ import pytest
 from mldr.aws.scaling_limits import AutoScalingLimits
 from mldr.aws.serving import SageMakerServing
 from mldr.aws.survivors import DynamoSurvivors
+from mldr.domain.components import copies_key
+from mldr.domain.growth import Growth
 from mldr.domain.health import HealthState, Sight
 from mldr.domain.identity import ModelKey
 from mldr.domain.serving import PlannedModel, ServingPlan
-from mldr.domain.survivor import Growth, Survivor
+from mldr.domain.survivor import Survivor
 from mldr.errors import EndpointFailed, LostRace
 from tests.contract.conftest import ACCOUNT, STANDBY
 from tests.fakes.survivors import FakeScalingLimits, FakeSurvivors
@@ -110,7 +112,9 @@ def made(moto):
             config={"ProductionVariants": variants},
             targets=tuple(target(endpoint, name, count) for name, count in most.items()),
         )
-        serving = SageMakerServing(*[lambda name=name: moto.client(name) for name in ("sagemaker", "x", AUTOSCALING)])
+        serving = SageMakerServing(
+            *[lambda name=name: moto.client(name) for name in ("sagemaker", "x", AUTOSCALING, "x")]
+        )
         serving.restore(plan)
         assert serving.finish(plan).warnings == ()
 
@@ -146,6 +150,27 @@ def test_a_limit_is_set_and_nothing_besides(scaled, request):
             ]
         )
         assert [(one["MinCapacity"], one["MaxCapacity"]) for one in found] == [(1, 6)]
+
+
+def test_copies_that_scale_by_themselves_have_a_limit_of_their_own(moto):
+    made(moto)
+    moto.client("sagemaker").create_inference_component(
+        InferenceComponentName="a",
+        EndpointName="churn",
+        VariantName="a",
+        Specification={"ModelName": "m"},
+        RuntimeConfig={"CopyCount": 1},
+    )
+    moto.client(AUTOSCALING).register_scalable_target(
+        ServiceNamespace="sagemaker",
+        ResourceId="inference-component/a",
+        ScalableDimension="sagemaker:inference-component:DesiredCopyCount",
+        MinCapacity=1,
+        MaxCapacity=7,
+    )
+    limits = AutoScalingLimits(lambda: moto.client(AUTOSCALING))
+    limits.allow("churn", {copies_key("a"): 8})
+    assert limits.limits("churn", ["a", copies_key("a")]) == {"a": 3, copies_key("a"): 8}
 
 
 def test_what_does_not_scale_by_itself_is_given_no_limit(scaled):

@@ -5,7 +5,7 @@ import json
 import tarfile
 from typing import Any
 
-from tests.e2e.cloud import ACTIVE, LocalCloud, wait_for
+from tests.e2e.cloud import ACTIVE, TEAM_ROLE, LocalCloud, wait_for
 
 BUCKET = "e2e-models"
 IMAGE = "121021644041.dkr.ecr.ap-southeast-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3"
@@ -20,6 +20,16 @@ TRUST = {
 READ = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Action": ["s3:GetObject", "s3:ListBucket"], "Resource": "*"}],
+}
+READ_OWN = {  # nothing of the vault: that is what the stack has to let it read
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Effect": "Allow",
+            "Action": ["s3:GetObject", "s3:ListBucket"],
+            "Resource": [f"arn:aws:s3:::{BUCKET}", f"arn:aws:s3:::{BUCKET}/*"],
+        }
+    ],
 }
 SCRIPT = '''
 """A linear score, in plain Python so that its container starts at once."""
@@ -73,8 +83,9 @@ class Owner:
         self._s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": ACTIVE})
         self._s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
         iam = self._cloud.aws("iam", ACTIVE)
-        iam.create_role(RoleName="e2e-serving", AssumeRolePolicyDocument=json.dumps(TRUST))
-        iam.put_role_policy(RoleName="e2e-serving", PolicyName="read", PolicyDocument=json.dumps(READ))
+        for role, policy in (("e2e-serving", READ), (TEAM_ROLE.rpartition("/")[2], READ_OWN)):
+            iam.create_role(RoleName=role, AssumeRolePolicyDocument=json.dumps(TRUST))
+            iam.put_role_policy(RoleName=role, PolicyName="read", PolicyDocument=json.dumps(policy))
 
     def upload(self, name: str, body: bytes | None = None, **how: str) -> str:
         """Put the artifact; its version."""

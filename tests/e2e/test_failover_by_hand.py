@@ -73,3 +73,31 @@ def test_a_restored_model_that_answers_wrongly_takes_no_traffic(cloud, events, p
     assert cloud.catalog.takeover(key("liar")) is None
     assert cloud.target("liar") == ACTIVE
     assert pages.wait("liar", "failed")["Message"] == told["reason"]
+
+
+def test_a_failover_whose_execution_is_stopped_goes_on_by_itself_and_is_told(cloud, events, pages, protected):
+    protected("liar")
+    before = len(events.of("Failover Completed", "liar"))
+    cloud.tell("Failover Requested", {"model": "sagemaker/liar", "reason": "exercise", "failover_id": "stopped"})
+
+    def claim():
+        found = cloud.catalog.epoch(key("liar"))
+        return found if found and found.failover_id == "stopped" else None
+
+    claimed = wait_for("the claim", claim)
+    states = cloud.aws("stepfunctions")
+    [machine] = [one for one in machines(states) if one.endswith("mldr-prod-failover")]
+    arn = machine.replace(":stateMachine:", ":execution:")
+    states.stop_execution(executionArn=f"{arn}:stopped", error="Killed")
+    assert not claim().concluded
+    cloud.aws("lambda").invoke(FunctionName="mldr-prod-resume-failovers", Payload=b"{}")
+    told = events.wait("Failover Completed", "liar", count=before + 1, seconds=90)[-1]
+    assert (told["failover_id"], told["epoch"], told["outcome"]) == ("stopped", claimed.number, "failed")
+    assert told["reason"].startswith("WrongAnswers: ")
+    assert wait_for("the claim is concluded", lambda: claim().concluded)
+    assert "It goes on as stopped-2" in pages.wait("liar", "goes on")["Message"]
+
+
+def machines(states):
+    """The state machines of a region."""
+    return [one["stateMachineArn"] for one in states.list_state_machines()["stateMachines"]]

@@ -204,18 +204,29 @@ EXEMPT = (
     ),
     Exempt("CaptureServing", "s3:ListBucket", CONFIG, "without it a missing policy looks forbidden; here there is one"),
     Exempt(
-        "CaptureServing", "sagemaker:DescribeInferenceComponent sagemaker:ListTags", ":inference-component/*",
-        "describes inference components, which the local cloud does not run",
-    ),
-    Exempt(
         "CaptureServing", "ecr:DescribeImages", ":repository/*",
         "looks for the twin of an image of our own; here what serves has AWS's",
     ),
     Exempt(
-        "RestoreServing",
-        "sagemaker:AddTags sagemaker:CreateInferenceComponent sagemaker:DescribeInferenceComponent "
-        "sagemaker:UpdateInferenceComponentRuntimeConfig", ":inference-component/*",
-        "restores inference components, and lets them scale; the local cloud does not run them",
+        "RestoreServing WarmServing", "sagemaker:UpdateInferenceComponentRuntimeConfig", ":inference-component/*",
+        "lets components scale, and gives them the copies that served; here they have one, and none scales",
+    ),
+    Exempt(
+        "DecideFailover", "sagemaker:DescribeInferenceComponent sagemaker:UpdateInferenceComponentRuntimeConfig",
+        ":inference-component/*", "gives a component that answers alone more copies; here no component answers beside",
+    ),
+    Exempt(
+        "FindEndpoint KeepPredictions", "sagemaker:ListInferenceComponents", "*",
+        "looks into the component of a model's own endpoint; here none is failed back, and none is cached",
+    ),
+    Exempt(
+        "FindEndpoint KeepPredictions PredictGateway", "sagemaker:DescribeInferenceComponent",
+        ":inference-component/*",
+        "looks into the component of a model's own endpoint; here none is failed back, and none is cached",
+    ),
+    Exempt(
+        "VerifyServing", "sagemaker:ListInferenceComponents", "*",
+        "finds the only component of a model's own endpoint that comes home; here none does",
     ),
     Exempt(
         "ConvergeServing", "s3:ListBucket s3:ListBucketVersions s3:ListBucketMultipartUploads", VAULT,
@@ -232,8 +243,12 @@ EXEMPT = (
     Exempt(
         "ConvergeServing",
         "sagemaker:AddTags sagemaker:CreateInferenceComponent sagemaker:DescribeInferenceComponent "
-        "sagemaker:DeleteInferenceComponent sagemaker:UpdateInferenceComponentRuntimeConfig", ":inference-component/*",
-        "makes and deletes inference components, which the local cloud does not run",
+        "sagemaker:DeleteInferenceComponent sagemaker:InvokeEndpoint sagemaker:UpdateInferenceComponentRuntimeConfig",
+        ":inference-component/*", "makes, proves, counts and deletes components that stand; here one stands from zero",
+    ),
+    Exempt(
+        "ConvergeServing", "sagemaker:CreateInferenceComponent", ":endpoint/*",
+        "makes components that stand; here one stands from zero",
     ),
     Exempt(
         "ConvergeServing", "application-autoscaling:DeregisterScalableTarget", ":scalable-target/*",
@@ -244,6 +259,10 @@ EXEMPT = (
         "application-autoscaling:RegisterScalableTarget application-autoscaling:PutScalingPolicy "
         "application-autoscaling:PutScheduledAction", ":scalable-target/*",
         "what answers beside a home scales by itself as the home does; here that home does not",
+    ),
+    Exempt(
+        "ConvergeServing", "iam:PassRole", ":role/e2e-team",
+        "lets a model stand by as its own role; here only one that nothing stands for has a role that may be passed",
     ),
     Exempt(
         "ConvergeServing WarmServing", "sagemaker:UpdateEndpointWeightsAndCapacities", ":endpoint/*",

@@ -4,11 +4,10 @@ import json
 
 from mldr.aws.serving_capture import VaultServingCaptures
 from mldr.aws.vault import S3Vault
-from tests.e2e.cloud import ACTIVE, STANDBY, key, wait_for
+from tests.e2e.cloud import ACTIVE, STANDBY, TEAM_ROLE, key, wait_for
 from tests.e2e.owner import BUCKET, IMAGE, QUESTIONS, answer, question
 
 NAME = "balance"
-ROLE = "arn:aws:iam::123456789012:role/e2e-serving"
 LIVE = {"main": (3.0, 2), "canary": (1.0, 1)}
 SCALED = {
     "ServiceNamespace": "sagemaker",
@@ -26,7 +25,7 @@ def serve(cloud):
     sagemaker = cloud.aws("sagemaker", ACTIVE)
     for name, number in (("main", 2), ("canary", 1)):
         container = {"Image": IMAGE, "ModelDataUrl": data(number)["ModelDataUrl"], "Environment": {"LEVEL": name}}
-        sagemaker.create_model(ModelName=f"{NAME}-{name}", ExecutionRoleArn=ROLE, PrimaryContainer=container)
+        sagemaker.create_model(ModelName=f"{NAME}-{name}", ExecutionRoleArn=TEAM_ROLE, PrimaryContainer=container)
     variants = [
         {"VariantName": name, "ModelName": f"{NAME}-{name}", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
         for name in LIVE
@@ -62,11 +61,19 @@ def live(cloud, region, endpoint):
     return {one["VariantName"]: (one["CurrentWeight"], one["CurrentInstanceCount"]) for one in variants}
 
 
-def captured(cloud):
+def roles(cloud, region, endpoint):
+    """What the models behind an endpoint run as."""
+    sagemaker = cloud.aws("sagemaker", region)
+    config = described(cloud, region, endpoint)["EndpointConfigName"]
+    variants = sagemaker.describe_endpoint_config(EndpointConfigName=config)["ProductionVariants"]
+    return {sagemaker.describe_model(ModelName=one["ModelName"])["ExecutionRoleArn"] for one in variants}
+
+
+def captured(cloud, name=NAME):
     """The newest captured state, as the standby would restore it."""
     vault = S3Vault(cloud.aws("s3"), bucket=cloud.vault, key_arn="")
     table = cloud.outputs(STANDBY)["CatalogTableName"]
-    return VaultServingCaptures(vault, cloud.aws("dynamodb"), table=table).newest(key(NAME))
+    return VaultServingCaptures(vault, cloud.aws("dynamodb"), table=table).newest(key(name))
 
 
 def test_weights_and_counts_that_were_changed_since_come_back(cloud, owner, events):
@@ -87,6 +94,7 @@ def test_weights_and_counts_that_were_changed_since_come_back(cloud, owner, even
 
     endpoint = cloud.catalog.takeover(key(NAME)).endpoint
     assert live(cloud, STANDBY, endpoint) == LIVE
+    assert roles(cloud, STANDBY, endpoint) == {TEAM_ROLE}, "each runs as it does at home, and can read the vault"
     runtime = cloud.aws("sagemaker-runtime", STANDBY)
     for variant in LIVE:
         asked = runtime.invoke_endpoint(

@@ -16,7 +16,7 @@ class FakeOwnEndpoints:
         self.made_of: dict[str, frozenset[str]] = {}
         self.looks: dict[str, Look] = {}
 
-    def look(self, endpoint: str) -> Look:
+    def look(self, endpoint: str, component: str = "") -> Look:
         """What `looks` says; an endpoint in service that it does not name was made of `made_of`, long ago."""
         if endpoint in self.looks:
             return self.looks[endpoint]
@@ -27,5 +27,5 @@ class FakeOwnEndpoints:
             status="InService", config=f"{endpoint}-1", contents=contents, models=1, made_at=AGO, changed_at=AGO
         )
 
-    def contents(self, endpoint: str) -> frozenset[str]:
+    def contents(self, endpoint: str, component: str = "") -> frozenset[str]:
         return self.made_of.get(endpoint, frozenset())

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
+from mldr.domain.components import NAME, base_of, copies_key, copies_of, sole
 from mldr.domain.serving import MODEL_TAG, POINT_TAG, ServingPlan
 from mldr.domain.tiers import Held
 from mldr.domain.warming import Count
-from mldr.errors import EndpointFailed, NotAllowed
+from mldr.errors import EndpointFailed, NotAllowed, RequestRefused
 from mldr.ports.serving import Finished
 
 IN_SERVICE = "InService"
@@ -33,6 +35,7 @@ class FakeServing:
         self.answer: Callable[[bytes], bytes] = lambda body: body
         self.asked: list[tuple[str, bytes, str, str]] = []
         self.components: dict[str, str] = {}
+        self.component_coming = IN_SERVICE
         self.scaling: dict[str, ServingPlan] = {}
         self.scaling_refused = ""
 
@@ -48,11 +51,25 @@ class FakeServing:
 
     def finish(self, plan: ServingPlan) -> Finished:
         for component in plan.components:
-            self.components.setdefault(component["InferenceComponentName"], IN_SERVICE)
+            self._component(plan.name, component)
+        coming = [self.components[one[NAME]] for one in plan.components if self.components[one[NAME]] != IN_SERVICE]
+        if coming:
+            return Finished(status=coming[0])
         if self.scaling_refused and plan.targets:
             return Finished(status=IN_SERVICE, warnings=(self.scaling_refused,))
         self.scaling[plan.name] = plan
         return Finished(status=IN_SERVICE)
+
+    def _component(self, endpoint: str, component: dict[str, Any]) -> None:
+        """A new one is what `component_coming` says; made once, an adapter once its base is in service."""
+        name, base = component[NAME], base_of(component)
+        if self.components.get(base, IN_SERVICE) == IN_SERVICE or not base:
+            self.components.setdefault(name, self.component_coming)
+            copies = copies_of(component)
+            if copies is not None:
+                self.endpoints[endpoint].counts.setdefault(copies_key(name), copies)
+        else:
+            self.components[name] = "Creating"
 
     def scale(self, endpoint: str, counts: dict[str, int], weights: dict[str, float] | None = None) -> None:
         held = self._held(endpoint, {**counts, **(weights or {})})
@@ -68,7 +85,7 @@ class FakeServing:
 
     def _held(self, endpoint: str, asked: dict[str, int]) -> Endpoint:
         found = self.endpoints.get(endpoint)
-        if found is None or not set(asked) <= set(found.weights):
+        if found is None or not set(asked) <= {*found.weights, *found.counts}:
             raise EndpointFailed(f"endpoint {endpoint} cannot be changed: it has no {', '.join(asked)}")
         return found
 
@@ -78,9 +95,23 @@ class FakeServing:
             return "Missing", f"there is no endpoint {endpoint} in this region"
         return found.statuses.pop(0) if len(found.statuses) > 1 else found.statuses[0]
 
-    def invoke(self, endpoint: str, body: bytes, content_type: str, accept: str = "") -> tuple[bytes, str]:
+    def _asked(self, endpoint: str, component: str) -> None:
+        """An endpoint of components answers only the request that names one; alone it need not be named."""
+        plan = self.endpoints[endpoint].plan
+        if plan is None or all(one.get("ModelName") for one in plan.config["ProductionVariants"]):
+            if component:
+                raise RequestRefused(f"endpoint {endpoint} did not answer: it has no inference component {component}")
+            return
+        held = [name for name in self.components if name.startswith(f"{endpoint}-c")]
+        if self.components.get(component or sole(held)) != IN_SERVICE:
+            raise RequestRefused(f"endpoint {endpoint} did not answer: it has no component {component} in service")
+
+    def invoke(
+        self, endpoint: str, body: bytes, content_type: str, accept: str = "", component: str = ""
+    ) -> tuple[bytes, str]:
         if endpoint not in self.endpoints:
-            raise EndpointFailed(f"endpoint {endpoint} did not answer: there is none")
+            raise RequestRefused(f"endpoint {endpoint} did not answer: there is none")
+        self._asked(endpoint, component)
         self.asked.append((endpoint, body, content_type, accept))
         return self.answer(body), accept or "application/json"
 

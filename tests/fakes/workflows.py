@@ -24,3 +24,6 @@ class FakeWorkflows:
         if name not in self.started:
             return None
         return Status.RUNNING if name in self.active else self.ended.get(name, Status.SUCCEEDED)
+
+    def given(self, name: str) -> dict[str, Any] | None:
+        return self.started.get(name)

@@ -36,6 +36,7 @@ from tests.fakes.restorer import FakeRestorer
 from tests.fakes.scrubs import FakeScrubs
 from tests.fakes.serving import FakeServing, FakeStandingEndpoints
 from tests.fakes.serving_captures import FakeServingCaptures, FakeServingSource
+from tests.fakes.setbacks import FakeReminders, FakeSetbacks
 from tests.fakes.survivors import FakeScalingLimits, FakeSurvivors
 from tests.fakes.switches import FakeRoutingControls, FakeSwitchSignal
 from tests.fakes.tokens import FakeTokens
@@ -54,6 +55,9 @@ models:
 """
 
 
+TEAM_ROLE = "arn:aws:iam::123456789012:role/team"
+
+
 def settings() -> Settings:
     """The standby region's settings, with everything that any function needs."""
     return Settings(
@@ -66,6 +70,7 @@ def settings() -> Settings:
         bus_name="mldr",
         policy_location="s3://config/policy.yaml",
         serving_role_arn="arn:aws:iam::123456789012:role/serve",
+        serving_role_arns=TEAM_ROLE,
         zone_name="models.example",
         restore_buckets="back,other",
     )
@@ -101,6 +106,8 @@ class FakeWorld:
     witness_token: FakeTokens = field(default_factory=FakeTokens)
     decisions: FakeDecisions = field(default_factory=FakeDecisions)
     survivors: FakeSurvivors = field(default_factory=FakeSurvivors)
+    setbacks: FakeSetbacks = field(default_factory=FakeSetbacks)
+    reminders: FakeReminders = field(default_factory=FakeReminders)
     scaling_limits: FakeScalingLimits = field(default_factory=FakeScalingLimits)
     proofs: FakeProofs = field(default_factory=FakeProofs)
     scrubs: FakeScrubs = field(default_factory=FakeScrubs)

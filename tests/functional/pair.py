@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -185,12 +186,16 @@ class Pair:
         for detail in told:
             self.protect(world, detail["arn"])
 
-    def request(self, world: FakeWorld, kind: str, event_id: str, **more: Any) -> Ended:
-        """Ask a region for a failover, a failback, a move or a clear, and run it to its end."""
+    def request(
+        self, world: FakeWorld, kind: str, event_id: str, *, says: dict[str, Any] | None = None,
+        late: dt.timedelta = dt.timedelta(0), **more: Any,
+    ) -> Ended:  # fmt: skip
+        """Ask a region for a failover, a failback, a move or a clear, and run it to its end; `late` it arrives."""
         name = "Failback Requested" if kind == "failback" else "Failover Requested"
         detail = {"model": str(CHURN), "reason": "because", **({} if kind == "failback" else {"kind": kind})}
-        event = {"id": event_id, "source": "mldr", "detail-type": name, "time": world.clock.now().isoformat(),
-                 "detail": detail}  # fmt: skip
+        asked_at = (world.clock.now() - late).isoformat()
+        event = {"id": event_id, "source": "mldr", "detail-type": name, "time": asked_at,
+                 "detail": detail | (says or {})}  # fmt: skip
         with self.inside(world):
             assert deliver("start_failover", self.context, event) == []
             return run(world, self.context, event_id, "failover", **more)

@@ -64,9 +64,9 @@ def key(name: str) -> ModelKey:
     return ModelKey(registry="sagemaker", name=name)
 
 
-def protect_all(world: FakeWorld, context: Any, names: Iterable[str]) -> None:
+def protect_all(world: FakeWorld, context: Any, names: Iterable[str], policy: str = POLICY) -> None:
     """Promote and protect models whose clients would follow a switch."""
-    world.policies.put(POLICY)
+    world.policies.put(policy)
     stock(world)
     for name in names:
         world.outside.targets[f"{name}.models.example"] = GATEWAY

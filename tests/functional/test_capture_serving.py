@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
+from botocore.loaders import Loader
 
 from functions.reconcile_registry import app as reconcile
 from mldr.domain.failover import Epoch, Takeover
@@ -12,7 +13,7 @@ from mldr.domain.serving_state import Kind, Live, Observed
 from mldr.errors import BadEvent, LostRace, RegionUnreachable
 from mldr.events.serving import ServingWish
 from mldr.steps.request_captures import request_captures
-from tests.fakes.world import ACTIVE, STANDBY
+from tests.fakes.world import ACTIVE, POLICY, STANDBY, TEAM_ROLE
 from tests.functional.story import (
     CHURN,
     DIGEST,
@@ -50,11 +51,11 @@ def ours(detail_type, **detail):
     }  # fmt: skip
 
 
-def served(uri="s3://lake/churn/model.tar.gz", *, live=None, status="InService", container=None, **config):
+def served(uri="s3://lake/churn/model.tar.gz", *, live=None, status="InService", container=None, role=ROLE, **config):
     """An endpoint of one variant as the active region describes it."""
     model = {
         "ModelName": "churn-live",
-        "ExecutionRoleArn": ROLE,
+        "ExecutionRoleArn": role,
         "Containers": [container or {"Image": IMAGE, "ModelDataUrl": uri, "Environment": {"LEVEL": "2"}}],
         "Tags": [],
     }
@@ -225,12 +226,49 @@ def test_a_look_that_began_earlier_never_overwrites_a_later_one(sealed, context)
     assert states(sealed) == 1
 
 
-@pytest.mark.parametrize("status", ["Updating", "Creating", "Failed", "RollingBack", "Missing"])
+PASSES = ["Updating", "SystemUpdating", "Creating", "Deleting", "RollingBack", "Missing"]
+STUCK = ["UpdateRollbackFailed", "Failed", "OutOfService"]
+
+
+def test_every_status_of_sagemaker_passes_or_is_refused_by_name():
+    words = Loader().load_service_model("sagemaker", "service-2")["shapes"]["EndpointStatus"]["enum"]
+    assert {*words, "Missing"} == {*PASSES, *STUCK, "InService"}
+
+
+@pytest.mark.parametrize("status", PASSES)
 def test_what_is_not_in_service_leaves_the_state_as_it_was(sealed, context, status):
     before = look(sealed, context)
     sealed.clock.move(minutes=1)
     sealed.serving_source.endpoints["churn"] = Observed(endpoint="churn", status=status)
     assert look(sealed, context) == before
+    assert sealed.serving_captures.refusal(CHURN) is None
+
+
+@pytest.mark.parametrize("status", STUCK)
+def test_a_status_that_stays_is_refused_by_name_until_it_is_mended(sealed, context, status):
+    """Nothing announces its end, so what was captured would grow old in silence."""
+    before = look(sealed, context)
+    sealed.clock.move(minutes=1)
+    sealed.serving_source.endpoints["churn"] = Observed(endpoint="churn", status=status)
+    assert look(sealed, context, expected=["0"]) == before
+    refusal = sealed.serving_captures.refusal(CHURN)
+    assert f"NotCapturable: endpoint churn of {ACTIVE} is {status}: " in refusal.reason
+    sealed.clock.move(minutes=1)
+    sealed.serving_source.endpoints["churn"] = served()
+    look(sealed, context)
+    assert sealed.serving_captures.refusal(CHURN).reason == ""
+
+
+def test_an_asynchronous_endpoint_with_golden_inferences_is_refused_by_day(sealed, context):
+    """Its failover could never pass them."""
+    output = {"OutputConfig": {"S3OutputPath": "s3://answers/churn"}}
+    mapped = "serving: {references: {'s3://answers/': 's3://answers-there/'}}\n    golden:"
+    sealed.policies.put(POLICY.replace("golden:", mapped))
+    sealed.serving_source.endpoints["churn"] = served(role=TEAM_ROLE, AsyncInferenceConfig=output)
+    look(sealed, context, expected=["0"])
+    told = sealed.serving_captures.refusal(CHURN).reason
+    assert "Config.AsyncInferenceConfig: an asynchronous endpoint takes no request" in told
+    assert "1 of its values" in told
 
 
 def test_before_the_first_seal_nothing_is_captured(world, context):
@@ -359,6 +397,96 @@ def test_a_shadow_of_an_unknown_version_is_left_out_and_named(sealed, context):
     found = look(sealed, context)
     assert list(found.left_out) == ["try"]
     assert "s3://lake/candidate.tar.gz" in found.left_out["try"]
+
+
+# whom it runs as
+
+
+def rule(world, text):
+    """The policy in force says this of how churn is served."""
+    match = "  - match: sagemaker/churn\n"
+    world.policies.text = world.policies.text.replace(match, f"{match}    serving: {{{text}}}\n")
+
+
+def target_role(state):
+    """The role that a captured model is to run as."""
+    return next(one.target for one in state.carried if one.kind is Kind.ROLE)
+
+
+def only_own(world):
+    """The stack's parameter names no role any more."""
+    world.env = world.env.model_copy(update={"serving_role_arns": ""})
+
+
+def runs_as(world):
+    """The role of the one model that was restored."""
+    [endpoint] = world.serving.endpoints.values()
+    [model] = endpoint.plan.models
+    return model.role
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_restored_model_keeps_its_role_where_the_stack_may_pass_it(sealed, context, listed):
+    sealed.serving_source.endpoints["churn"] = served(role=TEAM_ROLE if listed else ROLE)
+    expected = TEAM_ROLE if listed else sealed.env.serving_role_arn
+    assert target_role(look(sealed, context)) == expected
+    sealed.clock.move(minutes=1)
+    clients_follow(sealed)
+    assert fail_over(sealed, context).status == "SUCCEEDED"
+    assert runs_as(sealed) == expected
+
+
+def test_naming_a_role_in_the_stacks_parameter_is_another_state_at_the_next_look(sealed, context):
+    assert target_role(look(sealed, context)) == sealed.env.serving_role_arn
+    sealed.clock.move(minutes=1)
+    sealed.env = sealed.env.model_copy(update={"serving_role_arns": f"{TEAM_ROLE}, {ROLE}"})
+    assert target_role(look(sealed, context)) == ROLE
+
+
+def test_a_model_that_writes_and_may_not_keep_its_role_fails_the_capture_by_day(sealed, context):
+    rule(sealed, "references: {'s3://captured/': 's3://captured-there/'}")
+    writing = {"DataCaptureConfig": {"DestinationS3Uri": "s3://captured/churn"}}
+    sealed.serving_source.endpoints["churn"] = served(**writing)
+    assert look(sealed, context, expected=["0"]) is None
+    reason = sealed.serving_captures.refusal(CHURN).reason
+    assert f"Models[0].ExecutionRoleArn: {ROLE} may not be passed to SageMaker in {STANDBY}" in reason
+    assert "ServingRoleArns" in reason
+    sealed.serving_source.endpoints["churn"] = served(role=TEAM_ROLE, **writing)
+    assert target_role(look(sealed, context)) == TEAM_ROLE
+
+
+def test_a_role_of_the_policy_that_may_not_be_passed_is_told_even_where_no_endpoint_is(sealed, context):
+    rule(sealed, f"role: {ROLE}")
+    sealed.serving_source.endpoints["churn"] = Observed(endpoint="churn", status="Missing")
+    assert look(sealed, context, expected=["0"]) is None
+    reason = sealed.serving_captures.refusal(CHURN).reason
+    assert reason.startswith(f"BadReference: serving.role: {ROLE} may not be passed to SageMaker in {STANDBY}")
+    assert "ServingRoleArns" in reason
+
+
+def test_at_night_the_stacks_own_role_is_tried_where_the_captured_one_may_not_be_passed_any_more(
+    sealed, context, caplog
+):
+    sealed.serving_source.endpoints["churn"] = served(role=TEAM_ROLE)
+    look(sealed, context)
+    sealed.clock.move(minutes=1)
+    only_own(sealed)
+    clients_follow(sealed)
+    assert fail_over(sealed, context).status == "SUCCEEDED"
+    assert runs_as(sealed) == sealed.env.serving_role_arn
+
+
+def test_a_restored_endpoint_that_fails_says_that_it_ran_as_another_role(sealed, context):
+    sealed.serving_source.endpoints["churn"] = served(role=TEAM_ROLE)
+    look(sealed, context)
+    sealed.clock.move(minutes=1)
+    only_own(sealed)
+    sealed.serving.coming = [("Failed", "Access denied for the feature table")]
+    ended = fail_over(sealed, context)
+    said = ended.data["error"]["Cause"]
+    assert "Access denied for the feature table" in said
+    assert f"{TEAM_ROLE} may not be passed" in said
+    assert "ServingRoleArns" in said
 
 
 # what a failover makes of it

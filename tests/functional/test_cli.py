@@ -9,9 +9,11 @@ from cli import protect
 from cli.failover import entered
 from cli.regions import Place
 from mldr.domain.failover import Epoch, Takeover
+from mldr.domain.growth import Growth
 from mldr.domain.leadership import Beside
 from mldr.domain.recovery_point import UNANNOUNCED, Phase
-from mldr.domain.survivor import Growth, Survivor
+from mldr.domain.setbacks import Hindrance, Setback
+from mldr.domain.survivor import Survivor
 from mldr.registries.sagemaker import SOURCE_ARN
 from tests.functional.cli_stage import ACTIVE, MODEL, NOON, STANDBY, aws, keep, make_stack, point, register, run, told
 
@@ -83,7 +85,11 @@ class TestStatus:
         found = json.loads(run("status", "churn", "--json").stdout)
         assert found["epoch"]["failover_id"] == "f1"
         assert found["takeover"]["endpoint"] == "churn-e1"
-        assert "by churn-e1" in run("status", "churn").stdout
+        shown = run("status", "churn").stdout
+        assert "by churn-e1" in shown
+        assert "1, failover f1 open: `mldr epoch` says what works for it" in " ".join(shown.split())
+        catalog.conclude(MODEL, epoch)
+        assert "failover f1 open" not in " ".join(run("status", "churn").stdout.split())
 
     def test_what_answers_beside_the_home_is_shown_and_how_the_home_has_grown(self):
         keep(point())
@@ -96,6 +102,17 @@ class TestStatus:
         said = " ".join(run("status", "churn").stdout.split())
         assert f"churn-aaa-s123 (all 2) beside {ACTIVE}, since" in said
         assert f"{ACTIVE}: all 2 → 4, since" in said
+
+    def test_what_keeps_an_endpoint_from_standing_is_shown(self):
+        keep(point())
+        met = Hindrance(kind="WrongAnswers", version="v1-aaa", reason="0 of 1 answers")
+        Place(STANDBY, "prod").setbacks.put(MODEL, Setback(met=met, since=NOON))
+        assert json.loads(run("status", "churn", "--json").stdout)["setback"]["met"]["kind"] == "WrongAnswers"
+        said = " ".join(run("status", "churn").stdout.split())
+        assert "does not stand v1-aaa, since" in said
+        assert "WrongAnswers: 0 of 1 answers" in said
+        Place(STANDBY, "prod").setbacks.put(MODEL, None)
+        assert "does not stand" not in run("status", "churn").stdout
 
     def test_all_models_are_listed_and_one_that_cannot_be_recovered_is_an_exit_code_1(self):
         keep(point())

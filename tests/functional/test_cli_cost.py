@@ -8,7 +8,7 @@ import boto3
 import pytest
 import yaml
 
-from cli.cost import PRICES
+from cli.monthly import PRICES
 from cli.regions import Place
 from localcloud.moto_repairs.sagemaker_serving import SageMakerServingRepairs
 from mldr.aws.serving import SageMakerServing
@@ -86,8 +86,8 @@ def test_a_table_with_mistakes_is_named(tmp_path):
     assert "mine.yaml" in ended.output
 
 
-def test_the_captured_instances_count_and_not_the_policys():
-    state = ServingState(
+def state_of(*live, **document):
+    return ServingState(
         model=MODEL,
         endpoint="churn",
         region=ACTIVE,
@@ -96,16 +96,70 @@ def test_the_captured_instances_count_and_not_the_policys():
         reason="test",
         epoch=0,
         retention=Retention(mode="GOVERNANCE", until=dt.datetime(2026, 3, 1, tzinfo=dt.UTC)),
-        document={"Config": {"ProductionVariants": [{"VariantName": "a", "InstanceType": "ml.m5.xlarge"}]}},
-        live=(Live(variant="a", weight=1.0, instances=7),),
+        document={"Config": {"ProductionVariants": [{"VariantName": "a", "InstanceType": "ml.m5.xlarge"}]}, **document},
+        live=live,
         carried=(),
     )
+
+
+def test_the_captured_instances_count_and_not_the_policys():
+    state = state_of(Live(variant="a", weight=1.0, instances=7))
     served = served_by(state, instance_type="ml.c5.xlarge", count=1)
     assert served == (Used(variant="a", instance_type="ml.m5.xlarge", count=7),)
     assert standing_in(Tier.COLD_STANDBY, served, 1) == ()
     assert [one.count for one in standing_in(Tier.WARM_STANDBY, served, 3)] == [3]
     assert [one.count for one in standing_in(Tier.ACTIVE_ACTIVE, served, 3)] == [7]
     assert cost(Tier.ACTIVE_ACTIVE, served, 0, TABLE).dollars == pytest.approx(7 * 0.23 * 730 + 10.0, abs=0.01)
+
+
+def test_a_floor_of_zero_is_free_only_where_inference_components_come_from_zero():
+    served = (Used(variant="a", instance_type="ml.m5.xlarge", count=3),)
+    assert [one.count for one in standing_in(Tier.WARM_STANDBY, served, 0, from_zero=True)] == [0]
+    assert [one.count for one in standing_in(Tier.WARM_STANDBY, served, 2, from_zero=True)] == [2]
+    assert [one.count for one in standing_in(Tier.WARM_STANDBY, served, 0)] == [1]
+    none = cost(Tier.WARM_STANDBY, standing_in(Tier.WARM_STANDBY, served, 0, from_zero=True), 0, TABLE)
+    assert (none.lines[0].dollars, none.dollars) == (0.0, 7.5)
+
+
+def test_a_serverless_variant_is_unknown_and_so_is_the_sum():
+    serverless = {"MemorySizeInMB": 2048, "ProvisionedConcurrency": 5}
+    state = state_of(Live(variant="a", weight=1.0, instances=None, serverless=serverless))
+    standing = standing_in(Tier.WARM_STANDBY, served_by(state, instance_type="ml.c5.xlarge", count=1), 1)
+    found = cost(Tier.WARM_STANDBY, standing, 0, TABLE)
+    assert (found.lines[0].dollars, found.dollars, found.known) == (None, None, 7.5)
+    assert found.lines[0].how.startswith("serverless")
+
+
+def test_a_policy_that_changes_a_tier_says_what_that_costs_before_and_after(tmp_path):
+    keep(point())
+    policy()
+    file = tmp_path / "policy.yaml"
+
+    def costs(text):
+        file.write_text(text)
+        ended = run("policy", "check", str(file), "--region", STANDBY, "--json")
+        assert ended.exit_code == 0, ended.output
+        return json.loads(ended.stdout)["costs"]
+
+    text = POLICY.replace("TYPE", "ml.c5.xlarge")
+    assert costs(text) == {}
+    cold = {"sagemaker/churn": "warm-standby $ 305.34 -> cold-standby $ 7.50"}
+    assert costs(text.replace("warm", "cold")) == cold
+    assert (
+        "sagemaker/churn a month: warm-standby $ 305.34"
+        in run("policy", "check", str(file), "--region", STANDBY).stdout
+    )
+    assert costs(text.replace("ml.c5.xlarge", "ml.p9.48xlarge")) == {
+        "sagemaker/churn": "warm-standby $ 305.34 -> warm-standby unknown, $ 7.50 without it"
+    }
+
+
+def test_a_policy_where_none_is_in_force_has_nothing_to_compare_with(tmp_path):
+    keep(point())
+    file = tmp_path / "policy.yaml"
+    file.write_text(POLICY.replace("TYPE", "ml.c5.xlarge"))
+    ended = run("policy", "check", str(file), "--region", STANDBY, "--json")
+    assert (ended.exit_code, json.loads(ended.stdout)["costs"]) == (0, {})
 
 
 def test_the_table_says_where_and_when_its_prices_were_read():
@@ -119,7 +173,7 @@ def test_status_shows_what_stands_ready(request):
     keep(point())
     clients = [
         lambda name=name: boto3.client(name, region_name=STANDBY)
-        for name in ("sagemaker", "sagemaker-runtime", "application-autoscaling")
+        for name in ("sagemaker", "sagemaker-runtime", "application-autoscaling", "cloudwatch")
     ]
     serving = SageMakerServingRepairs()
     serving.start()

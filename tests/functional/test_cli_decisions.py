@@ -107,6 +107,12 @@ class TestApprove:
         assert "the token counted until 12:15:00 UTC" in ended.stderr
         assert [one["detail-type"] for one in told(STANDBY)] == ["Failover Approved"]
 
+    def test_with_wait_it_is_followed_to_its_end(self, answering):
+        standby().decisions.ask(MODEL, ASKED)
+        ended = run("approve", "churn", TOKEN, "--wait", "--timeout", "1")
+        assert ended.exit_code == 1
+        assert "auto-churn-e1 has not completed in time; it has not started" in ended.stderr
+
     def test_a_token_that_is_none_is_bad_input(self, answering):
         assert run("approve", "churn", "short").exit_code == 2
 

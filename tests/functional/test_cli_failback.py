@@ -156,6 +156,32 @@ def test_the_epoch_is_explained_for_each_region(abroad):
     assert found["regions"][STANDBY]["takeover"]["epoch"] == 1
 
 
+def test_of_a_model_that_nobody_onboarded_no_region_is_said_to_serve_it(regions):
+    ended = run("epoch", "stranger")
+    assert ended.exit_code == 1
+    assert "sagemaker/stranger was never onboarded" in ended.stderr
+    assert "serves" not in ended.output
+
+
+def test_the_status_is_that_of_the_region_that_would_take_over_and_says_who_serves(abroad):
+    """Once it came home both regions have points of it."""
+    keep(point("v1-back", arn=abroad), region=ACTIVE)
+    away = json.loads(run("status", "churn", "--json").stdout)
+    assert (away["region"], away["recoverable"], away["role"]["holder"]) == (ACTIVE, "v1-back", STANDBY)
+    assert away["name"] == "churn.models.example"
+    home = Takeover(epoch=2, endpoint="churn", recovery_point="v1-back", flipped_at=NOON, home=ACTIVE)
+    catalog(ACTIVE).flip(MODEL, home, claimed(ACTIVE, 2, "f2"))
+    catalog(STANDBY).learn(MODEL, standing(2))
+    back = json.loads(run("status", "churn", "--json").stdout)
+    assert (back["region"], back["recoverable"], back["role"]["holder"]) == (STANDBY, "v1-aaa", ACTIVE)
+    shown = " ".join(run("status", "churn").stdout.split())
+    assert f"can be recovered in {STANDBY}" in shown
+    assert "not onboarded" not in shown
+    assert f"epoch 2 is held by {ACTIVE}" in shown or f"{ACTIVE} serves, epoch 2" in shown
+    [line] = [one for one in run("status").stdout.splitlines() if "sagemaker/churn" in one]
+    assert line.split()[:3] == ["sagemaker/churn", ACTIVE, STANDBY]
+
+
 def test_it_says_that_both_regions_answer_and_which_of_them_holds_the_epoch(regions):
     catalog(ACTIVE).learn(MODEL, standing(0))
     assert "both regions answer" not in run("epoch", "churn").stdout
@@ -181,6 +207,7 @@ def test_an_open_claim_is_shown_and_cleared_by_an_event(regions):
     shown = run("epoch", "churn")
     assert shown.exit_code == 1
     assert "--clear" in shown.stderr
+    assert "its execution is not found" in " ".join(shown.stdout.split())
     ended = run("epoch", "churn", "--clear", "--reason", "it hangs")
     assert ended.exit_code == 0, ended.output
     [event] = told(STANDBY)

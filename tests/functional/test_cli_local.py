@@ -113,6 +113,8 @@ def test_without_a_local_cloud_the_exit_code_is_3_and_it_says_how_to_start_one(c
         ["--regions", "ap-southeast-1,mars-1"],
         ["--set", "RecordTtl"],
         ["--policy", "nowhere.yaml"],
+        ["--witness", "nowhere"],
+        ["--witness", "ap-southeast-1"],
     ],
 )
 def test_a_local_cloud_that_cannot_be_is_refused_before_it_starts(arguments):

@@ -91,7 +91,14 @@ def test_a_table_for_people_says_what_is_assumed_and_how_old_the_quotas_are():
     assert ended.exit_code == 0, ended.output
     assert "sagemaker/churn" in ended.stdout
     assert "1 of 1 durations are assumed; the quotas were never read" in ended.stdout
-    assert "is expected to serve all 1 models" in ended.stdout
+    assert "is expected to serve 1 model of" in ended.stdout
+
+
+def test_a_region_that_serves_nothing_any_more_leaves_nothing_to_be_moved():
+    ended = run("failover", "--region", ACTIVE, "--plan")
+    assert ended.exit_code == 0, ended.output
+    assert ended.stdout.startswith(f"✓ nothing is to be moved to {STANDBY}")
+    assert json.loads(run("failover", "--region", ACTIVE, "--plan", "--json").stdout)["planned"] == []
 
 
 def test_a_plan_that_misses_a_recovery_time_exits_with_1():
@@ -100,7 +107,7 @@ def test_a_plan_that_misses_a_recovery_time_exits_with_1():
     ended = run("failover", "--region", ACTIVE, "--plan")
     assert ended.exit_code == 1
     assert "1 s too late" in ended.stdout
-    assert "1 late and 0 refused of 1 models" in ended.stderr
+    assert "1 late and 0 refused of 1 model " in ended.stderr
 
 
 def test_a_plan_without_capacity_exits_with_1_and_names_the_quota():

@@ -21,6 +21,7 @@ from mldr.domain.routing import CheckTimes, Front, Spread, SpreadBy, SwitchKind,
 from mldr.domain.tiers import Held
 from mldr.events.failover import FailbackRequest, FailoverRequest
 from mldr.steps.conclude_failover import _REFUSALS
+from tests import command_lines
 from tests.functional.cli_stage import ACTIVE, MODEL, NOON, STANDBY, aws, keep, make_stack, point, run
 
 FRONTS = {"active": Front(region=ACTIVE, host="gw.a", target="gw.a.example"),
@@ -122,8 +123,8 @@ class TestWhatItSays:
         assert f"If {STANDBY} fails" in text(abroad)
         assert f"--wait --region {ACTIVE}" in next(one for one in commands(abroad) if one.startswith("mldr failover"))
         assert "the model's own endpoint is used if it has that version" in text(abroad)
-        assert "The switch says “off”." in text(abroad)
-        assert "The name is gw.a.example." in text(abroad)
+        assert "# the switch says “off”\n$ dig +short TXT _switch.churn.models.example" in text(abroad)
+        assert "# the name is gw.a.example\n" in text(abroad)
 
     def test_calls_that_update_endpoints_of_the_region_itself_are_said_to_be_allowed(self):
         [allowed] = [one for one in sections(facts(), AWS) if one.title.startswith("What is allowed")]
@@ -142,12 +143,38 @@ class TestWhatItSays:
 
     def test_at_home_again_either_name_may_be_given(self):
         said = text(facts(**BOTH, here=ACTIVE, serving=STANDBY))
-        assert f"The name is gw.a.example or that of {STANDBY}: both answer again." in said
+        assert f"# the name is gw.a.example or that of {STANDBY}: both answer again\n" in said
 
     def test_an_active_active_model_that_one_region_answers_alone_is_a_trouble(self):
         alone = facts(**{**BOTH, "beside": None})
         assert [f"{ACTIVE} answers alone" in one for one in alone.troubles] == [True]
         assert "Both regions answer" not in text(alone)
+
+    def test_whether_the_region_is_down_is_looked_at_where_it_serves_before_anything_is_asked(self):
+        said = text(facts())
+        assert said.index(f"## Is {ACTIVE} really down?") < said.index("## What you do")
+        assert "down: “unhealthy”\n$ dig +short TXT _health.churn.models.example\n" in said
+        assert "https://gw.a/models/churn/health\n" in said
+        abroad = text(facts(here=ACTIVE, serving=STANDBY, pages={ACTIVE: ("email a@b.example",)}, topics={}))
+        assert "down: “off”\n$ dig +short TXT _switch.churn.models.example\n" in abroad
+        assert "\\n%{http_code}\\n' https://gw.s/models/churn/health\n" in abroad
+
+    def test_commands_of_which_one_is_enough_say_so(self):
+        said = text(facts(rules={"failover": {"mode": "approve"}}))
+        assert "# either: confirm what the newest page asked about\n$ mldr approve churn TOKEN" in said
+        assert "# or: ask for it, and follow it to its end\n$ mldr failover churn" in said
+        assert "either:" not in text(facts())
+
+    def test_what_is_not_as_promised_is_told_before_a_move_is_refused_for_it(self):
+        short = "failover.drain is 10s, shorter than DNS needs to move"
+        assert facts(unkept=(short,)).troubles == [short]
+        assert facts(unkept=(short,)).recoverable
+
+    def test_every_remark_belongs_to_a_command(self):
+        for mode in FailoverMode:
+            found = facts(rules={"failover": {"mode": mode}})
+            for one in sections(found, AWS):
+                assert len(one.remarks) in (0, len(one.commands)), one.title
 
     def test_kserve_is_spoken_of_as_kserve(self):
         kserve = {"serving": {"kserve": {"cluster": "prod", "namespace": "models", "name": "churn"}}}
@@ -190,13 +217,16 @@ class TestCommands:
                 command
             )
 
-    def test_every_one_of_mldr_is_a_command_with_those_options(self):
-        for command in commands(facts(rules={"failover": {"mode": "approve"}})):
-            if command.startswith("mldr "):
-                _, name, *rest = shlex.split(command)
-                help_ = run(name, "--help")
-                assert help_.exit_code == 0, command
-                assert all(option in help_.stdout for option in rest if option.startswith("--")), command
+    @pytest.mark.parametrize("mode", list(FailoverMode))
+    @pytest.mark.parametrize("tier", list(Tier))
+    def test_every_one_of_mldr_is_taken_by_the_command_line_also_those_within_sentences(self, mode, tier):
+        rules = {"tier": tier, "failover": {"mode": mode}, "warm": {"required": True}}
+        for change in ({}, {"point": None, "golden": None}, {"route": None}, {"here": ACTIVE, "serving": STANDBY,
+                       "topics": {}}, {"beside": None, "route": BOTH["route"]}):  # fmt: skip
+            typed = command_lines.commands(text(facts(rules=rules, **change)))
+            assert len(typed) > 10
+            for one in typed:
+                assert command_lines.taken(shlex.split(one)) == "", one
 
     def test_the_requests_without_the_cli_are_taken_as_they_are(self):
         put = [one for one in commands(facts()) if "put-events" in one]

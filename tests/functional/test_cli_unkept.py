@@ -7,13 +7,17 @@ import pytest
 
 from cli.regions import Place
 from mldr.aws.serving_capture import VaultServingCaptures
+from mldr.domain.health import HealthState
 from mldr.domain.recovery_point import Retention
 from mldr.domain.serving_state import ServingState
+from mldr.domain.survivor import Survivor
 from tests.functional.cli_stage import ACTIVE, MODEL, NOON, STANDBY, aws, keep, make_stack, point, put_policy, run
 from tests.functional.test_cli_failback import ROUTE
 
 FROM_ZERO = "models: [{match: sagemaker/churn, tier: warm-standby, serving: {floor: 0}}]"
 HASTY = "defaults: {failover: {drain: 20s}}"
+STRICT = "defaults: {health: {quorum: 3}}"
+SAID = [(FROM_ZERO, "scales to zero"), (HASTY, "failover.drain is 20s"), (STRICT, "nothing is ever down")]
 STATE = ServingState(
     model=MODEL, endpoint="churn", region=ACTIVE, standby_region=STANDBY, captured_at=NOON, reason="test", epoch=0,
     retention=Retention(mode="GOVERNANCE", until=NOON + dt.timedelta(days=35)), document={"Config": {}}, live=(),
@@ -33,6 +37,7 @@ def stacks(monkeypatch):
         put_policy(STANDBY)
         keep(point())
         Place(STANDBY, "prod").catalog.put_route(MODEL, ROUTE, {})
+        Place(STANDBY, "prod").catalog.put_health(MODEL, HealthState(vantages=2))
         yield
 
 
@@ -46,7 +51,7 @@ def checked(tmp_path):
     return check
 
 
-@pytest.mark.parametrize(("rules", "said"), [(FROM_ZERO, "scales to zero"), (HASTY, "failover.drain is 20s")])
+@pytest.mark.parametrize(("rules", "said"), SAID)
 def test_status_names_it(rules, said):
     put_policy(STANDBY, rules)
     ended = run("status", "churn", "--json")
@@ -69,7 +74,7 @@ def test_status_still_shows_the_model_of_a_policy_that_cannot_be_read():
     assert "cannot be read" in sentence
 
 
-@pytest.mark.parametrize(("rules", "said"), [(FROM_ZERO, "scales to zero"), (HASTY, "at least 70s")])
+@pytest.mark.parametrize(("rules", "said"), SAID)
 def test_a_file_is_compared_with_what_a_region_has(checked, rules, said):
     assert checked(rules).exit_code == 0
     ended = checked(rules, "--region", STANDBY)
@@ -85,6 +90,29 @@ def test_the_tags_that_a_point_was_sealed_with_count(checked):
 
 def test_a_file_that_every_model_gets_is_0(checked):
     assert checked("", "--region", STANDBY).exit_code == 0
+
+
+def test_a_file_alone_is_told_what_a_quorum_of_three_needs(checked):
+    ended = checked(STRICT)
+    assert ended.exit_code == 0
+    assert "needs a WitnessHost in each stack" in " ".join(ended.stdout.split())
+    assert "WitnessHost" not in checked(HASTY).stdout
+
+
+def test_a_witness_makes_a_quorum_of_three(checked):
+    Place(STANDBY, "prod").catalog.put_health(MODEL, HealthState(vantages=3))
+    assert checked(STRICT, "--region", STANDBY).exit_code == 0
+
+
+def test_a_home_that_watches_only_the_region_beside_it_says_so_too(checked):
+    Place(STANDBY, "prod").catalog.put_health(MODEL, HealthState())
+    Place(STANDBY, "prod").survivors.put(MODEL, Survivor().next(health=HealthState(vantages=2)))
+    assert "nothing is ever down" in " ".join(checked(STRICT, "--region", STANDBY).stderr.split())
+
+
+def test_of_a_model_that_nobody_has_looked_at_yet_nothing_is_said(checked):
+    Place(STANDBY, "prod").catalog.put_health(MODEL, HealthState())
+    assert checked(STRICT, "--region", STANDBY).exit_code == 0
 
 
 def test_a_region_without_a_stack_is_3(checked):

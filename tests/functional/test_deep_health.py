@@ -4,10 +4,12 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from botocore.loaders import Loader
 
 from functions.predict_gateway import app
 from mldr.domain.deep_health import AGAIN, EVERY, FAILURES, SILENCES, STALE, Outcome, Proof, down
-from mldr.errors import EndpointFailed, LostRace, NotAllowed, RegionUnreachable, Throttled
+from mldr.domain.endpoint_status import answers
+from mldr.errors import EndpointFailed, LostRace, NotAllowed, RegionUnreachable, RequestRefused, Throttled
 from tests.fakes.serving import Endpoint
 from tests.fakes.world import POLICY
 from tests.functional.story import CHURN, clients_follow, fail_over, promoted, protect, stock
@@ -87,11 +89,66 @@ def test_many_checkers_at_once_cost_one_golden_request(health, world):
     assert len(world.serving.asked) == 1
 
 
-def test_an_endpoint_that_is_not_in_service_is_asked_nothing(health, world):
-    world.serving.endpoints["churn"].statuses = [("Updating", "")]
-    status, body = health()
-    assert (status, body["status"]) == (503, "Updating")
+SERVE = ["InService", "Updating", "SystemUpdating", "RollingBack", "UpdateRollbackFailed", "SomethingNew"]
+SILENT = ["OutOfService", "Creating", "Deleting", "Failed", "Missing"]
+
+
+def test_every_status_of_sagemaker_is_one_or_the_other():
+    words = Loader().load_service_model("sagemaker", "service-2")["shapes"]["EndpointStatus"]["enum"]
+    assert {*words, "SomethingNew", "Missing"} == {*SERVE, *SILENT}
+    assert {one for one in {*SERVE, *SILENT} if answers(one)} == set(SERVE)
+
+
+@pytest.mark.parametrize("status", SERVE)
+def test_an_endpoint_that_is_scaled_updated_or_maintained_serves_on_and_is_asked(health, world, status):
+    """AWS: "there is no availability loss"; autoscaling sets Updating with every step."""
+    world.serving.endpoints["churn"].statuses = [(status, "")]
+    told, body = health()
+    assert (told, body["status"], body["golden"]["outcome"]) == (200, status, "equal")
+    assert len(world.serving.asked) == 1
+
+
+@pytest.mark.parametrize("status", SILENT)
+def test_an_endpoint_that_takes_no_requests_is_asked_nothing(health, world, status):
+    world.serving.endpoints["churn"].statuses = [(status, "")]
+    told, body = health()
+    assert (told, body["status"]) == (503, status)
     assert world.serving.asked == []
+
+
+def test_an_endpoint_that_fails_while_it_is_updated_is_down(health, world):
+    world.serving.endpoints["churn"].statuses = [("Updating", "")]
+    answering(world, EndpointFailed("its container answers 500"))
+    assert [status for status, _ in rounds(health, world, FAILURES)] == [200] * (FAILURES - 1) + [503]
+
+
+def test_a_request_that_is_not_taken_is_told_and_never_counts(health, world):
+    """A changed schema, an asynchronous endpoint: others may be answered."""
+    answering(world, RequestRefused("Received client error (400) from primary"))
+    found = rounds(health, world, 3 * FAILURES, every=EVERY)
+    assert {status for status, _ in found} == {200}
+    golden = found[-1][1]["golden"]
+    assert (golden["outcome"], golden["failed_in_a_row"], golden["loaded"]) == ("refused", 0, None)
+    assert "client error (400)" in golden["reason"]
+
+
+def test_a_request_that_is_not_taken_ends_a_row_of_failures(health, world):
+    answering(world, EndpointFailed("its container answers 500"))
+    rounds(health, world, FAILURES)
+    answering(world, RequestRefused("Received client error (400) from primary"))
+    assert health()[0] == 200
+
+
+@pytest.mark.parametrize("error", [Throttled("slow down"), NotAllowed("forbidden")])
+def test_failures_are_forgotten_while_nobody_can_ask_again(health, world, error):
+    answering(world, EndpointFailed("its container answers 500"))
+    rounds(health, world, FAILURES)
+    answering(world, error)
+    times = round(STALE / AGAIN) + 2
+    found = rounds(health, world, times)
+    assert found[-1][0] == 200
+    world.clock.move(seconds=-1)
+    assert health()[0] == 200, "this one is not asked, and sees what the others saw"
 
 
 def test_an_endpoint_that_fails_several_golden_requests_in_a_row_is_down(health, world):
@@ -138,7 +195,7 @@ def test_a_model_without_golden_inferences_is_as_healthy_as_its_endpoint(health,
 
 
 def raising(error):
-    def fail(*_):
+    def fail(*_, **__):
         raise error
 
     return fail

@@ -10,7 +10,7 @@ from mldr.domain.evidence import GENESIS, Evidence
 from mldr.domain.failover import Kind
 from mldr.domain.recovery_point import Phase
 from mldr.domain.region_plan import Direction, Draft, draw
-from mldr.errors import BadPolicy, EndpointFailed, NotAllowed
+from mldr.errors import BadPolicy, EndpointFailed, NotAllowed, RegionUnreachable
 from mldr.events.evacuation import RecoverTask
 from mldr.ports.stack import Status
 from mldr.steps.recover_model import recover_model
@@ -18,6 +18,7 @@ from mldr.steps.refresh_quotas import refresh_quotas
 from tests.fakes.world import ACTIVE, STANDBY
 from tests.functional.pair import Pair
 from tests.functional.region_story import (
+    POLICY,
     Killed,
     evacuate,
     follow,
@@ -77,7 +78,7 @@ def refuse(world, monkeypatch, name, error):
 
 def test_every_model_of_the_region_is_recovered_and_the_region_has_its_evidence(protected, context):
     ended = evacuate(protected, context)
-    assert (ended.status, ended.last) == ("SUCCEEDED", "Conclude")
+    assert (ended.status, ended.last) == ("SUCCEEDED", "Evacuated")
     assert all(switch(protected, name).epoch == 1 for name in NAMES)
     record = of_region(protected)
     assert (record.outcome, record.id, record.region) == ("completed", "region-1", STANDBY)
@@ -148,6 +149,44 @@ def test_a_model_that_cannot_even_be_started_stops_no_other(protected, context, 
     assert of_region(protected).reason == "1 of 3 models did not move: sagemaker/urgent-c"
 
 
+@pytest.mark.parametrize(
+    ("port", "reads"),
+    [("catalog", "leadership"), ("catalog", "records"), ("evidence", "newest"), ("serving_captures", "newest")],
+)
+@pytest.mark.parametrize("error", [RegionUnreachable("read it: timed out"), ValueError("1 validation error")])
+def test_a_model_of_which_nothing_can_be_read_is_planned_last_and_keeps_no_other_from_its_place(
+    protected, monkeypatch, port, reads, error
+):
+    whole = getattr(getattr(protected, port), reads)
+
+    def unreadable(model, *more):
+        if model == key("urgent-c"):
+            raise error
+        return whole(model, *more)
+
+    monkeypatch.setattr(getattr(protected, port), reads, unreadable)
+    plan = drawn(protected).plan
+    assert sorted(names(plan.planned)) == ["plain-a", "slow-b"]
+    [last] = plan.refused
+    assert (last.model, last.tried) == (key("urgent-c"), True)
+    assert "look at `mldr status urgent-c`" in last.reason
+
+
+def test_a_model_whose_evidence_is_damaged_is_recovered_with_its_region(protected, context, monkeypatch):
+    newest = protected.evidence.newest
+
+    def damaged(model, limit):
+        if model == key("urgent-c"):
+            raise ValueError("no evidence")
+        return newest(model, limit)
+
+    monkeypatch.setattr(protected.evidence, "newest", damaged)
+    assert evacuate(protected, context).status == "SUCCEEDED"
+    assert all(switch(protected, name) for name in NAMES)
+    monkeypatch.undo()
+    assert of_region(protected).outcome == "completed"
+
+
 def test_what_the_quotas_leave_no_room_for_is_tried_after_all_others(protected, context):
     """They may have been raised since they were read: SageMaker decides, not the plan."""
     now = protected.clock.now()
@@ -200,12 +239,13 @@ def test_a_failover_that_another_one_was_faster_than_waits_for_it(protected, con
     """Ours was started a moment before the other one claimed: it is refused, and the other one decides."""
     task = RecoverTask.parse(
         {**failover_event(protected, model="sagemaker/urgent-c")["detail"], "failover_id": "ours", "poll_seconds": 1,
+         "patience": 3600,
          "requested_at": protected.clock.now().isoformat()}
     )  # fmt: skip
 
     def ended():
         return recover_model(task, region=STANDBY, peer=ACTIVE, catalog=protected.catalog,
-                             workflows=protected.workflows, clock=protected.clock)  # fmt: skip
+                             workflows=protected.workflows, clock=protected.clock).ended  # fmt: skip
 
     assert not ended(), "ours was started"
     deliver("start_failover", context, failover_event(protected, "other", model="sagemaker/urgent-c"))
@@ -372,6 +412,17 @@ def test_a_region_that_this_one_does_not_stand_by_for_is_refused_with_evidence(p
     assert f"which can do it for {ACTIVE}" in protected.pager.pages[-1][1]
 
 
+def test_a_region_that_was_asked_for_days_ago_is_not_moved_any_more(protected, context):
+    event = region_event(protected)
+    protected.clock.move(seconds=3 * 86400)
+    assert deliver("start_failover", context, event) == []
+    ended = follow(protected, context, "region-1")
+    assert (ended.status, ended.error) == ("FAILED", "EvacuationFailed")
+    assert of_region(protected).outcome == "refused"
+    assert "ask again if it is still wanted" in protected.pager.pages[-1][1]
+    assert not any(switch(protected, name) for name in NAMES)
+
+
 def test_a_plan_that_cannot_be_made_pages_and_fails(protected, context, monkeypatch):
     def forbidden():
         raise NotAllowed("read CAPACITY of REGION: AccessDenied")
@@ -422,6 +473,58 @@ def test_quotas_are_read_by_the_schedule_and_kept_with_their_age(protected, cont
     made = drawn(protected).plan
     assert names(made.refused) == ["plain-a", "slow-b"]
     assert "the quota of this region leaves 0" in made.refused[0].reason
+
+
+def standing_by(world, context, floor, instances=3):
+    """Urgent-c is a warm standby and stands; the schedule has read what the region holds. Returns its name."""
+    from functions.reconcile_registry import app
+
+    rule = "criticality: revenue-critical"
+    warm = f"tier: warm-standby, serving: {{instance_count: {instances}, floor: {floor}}}"
+    protect_all(world, context, NAMES, POLICY.replace(rule, f"{rule}, {warm}"))
+    due = {"id": "due", "source": "mldr", "detail-type": "Tiers Due", "detail": {}}
+    assert deliver("converge_serving", context, due) == []
+    [stands] = world.standing_endpoints.held()
+    world.quotas.endpoints = {stands.name: {"ml.m5.large": stands.counts["AllTraffic"].desired}}
+    app.handler({}, context)
+    return stands.name
+
+
+@pytest.mark.parametrize(("quota", "tried_last"), [(5, []), (4, ["slow-b"]), (3, ["plain-a", "slow-b"])])
+def test_what_stands_by_is_not_asked_of_the_quotas_again(world, context, quota, tried_last):
+    """It stands with one of three: two are missing. The others need one each."""
+    world.quotas.allowed = {"ml.m5.large": quota}
+    name = standing_by(world, context, floor=1)
+    assert names(drawn(world).plan.refused) == tried_last
+    ended = evacuate(world, context)
+    assert ended.data["plan"]["rest"] == len(tried_last)
+    assert switch(world, "urgent-c").endpoint == name
+    assert all(switch(world, one) for one in NAMES)
+
+
+def test_what_stands_as_large_as_it_serves_is_recovered_where_the_quotas_leave_nothing(world, context):
+    world.quotas.allowed = {"ml.m5.large": 3}
+    standing_by(world, context, floor=3)
+    made = drawn(world)
+    assert made.capacity.free == {"ml.m5.large": 0}
+    assert names(made.plan.planned) == ["urgent-c"]
+    assert names(made.plan.refused) == ["plain-a", "slow-b"]
+
+
+def test_a_planned_move_of_a_region_leaves_where_it_is_what_would_fail_requests(protected, context):
+    """Nothing is started for it; it is named with what is right, and the others move."""
+    short = "criticality: revenue-critical, failover: {drain: 20s}"
+    protected.policies.put(POLICY.replace("criticality: revenue-critical", short))
+    made = drawn(protected, kind=Kind.MOVE).plan
+    assert (names(made.planned), names(made.refused)) == (["plain-a", "slow-b"], ["urgent-c"])
+    evacuate(protected, context, kind="move")
+    asked = [one["model"] for one in protected.workflows.started.values() if "failover_id" in one]
+    assert "sagemaker/urgent-c" not in asked
+    assert len(asked) == 2
+    [bad] = [one for one in of_region(protected).models if one.model == key("urgent-c")]
+    assert bad.reason.startswith("failover.drain is 20s, shorter than DNS needs to move")
+    assert "failover.drain is 20s" in protected.pager.pages[-1][1]
+    assert drawn(protected).plan.holds, "a region that failed is left all the same"
 
 
 def test_three_hundred_models_are_planned_in_one_state_of_bounded_size(world, context):

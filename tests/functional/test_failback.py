@@ -1,5 +1,7 @@
 """Going home, moving for an exercise, and what stands down by itself: two regions on the fakes, through the doors."""
 
+import datetime as dt
+
 import pytest
 
 from mldr.domain.failover import Kind
@@ -7,7 +9,7 @@ from mldr.errors import RegionUnreachable, Throttled
 from mldr.ports.stack import Status
 from tests.fakes.world import POLICY, STANDBY
 from tests.functional.pair import HOME, Pair, said
-from tests.functional.story import CHURN, document
+from tests.functional.story import CHURN, deliver, document, package_event
 
 
 @pytest.fixture
@@ -255,6 +257,33 @@ def test_a_peer_that_lags_too_far_is_refused_with_the_lag(taken_over):
     assert pair.home.evidence.records[-1].outcome == "refused"
 
 
+def test_the_lag_counts_from_the_promotion_and_not_from_the_request(taken_over):
+    """A version that was promoted an hour ago and is not sealed yet is an hour behind when somebody asks."""
+    pair = taken_over
+    served = pair.standby.catalog.takeover(CHURN).recovery_point
+    arn = pair.standby.catalog.record(CHURN, served).target_arn
+    with pair.inside(pair.home):
+        assert (
+            deliver("capture_recovery_point", pair.context, {**package_event(pair.home, arn), "region": STANDBY}) == []
+        )
+    pair.standby.clock.move(seconds=3600)
+    looks = []
+    ended = pair.request(pair.home, "failback", "failback-1", before=lambda state, _: looks.append(state))
+    assert (error(ended), looks.count("GateMove")) == ("PeerLagging", 1)
+    assert "60 min" in pair.home.pager.pages[-1][1]
+
+
+def test_what_the_gate_hears_of_the_peer_stays_known(protected):
+    """The home comes back and is asked at once, before its gateway has heard who serves."""
+    pair = protected
+    pair.fail(pair.home)
+    assert pair.request(pair.standby, "failover", "failover-1").status == "SUCCEEDED"
+    pair.heal(pair.home)
+    assert pair.home.catalog.standing(CHURN).epoch == 0
+    pair.request(pair.home, "failback", "failback-1")
+    assert pair.home.catalog.standing(CHURN).epoch == 1
+
+
 @pytest.mark.parametrize(("kind", "where"), [("failback", "home"), ("move", "standby")])
 def test_a_drain_that_is_shorter_than_dns_needs_is_refused_before_anything_moves(protected, kind, where):
     """The fakes' checks need 10 s x 3, an answer lives for 30 s, and either side learns of it within 10 s."""
@@ -302,6 +331,29 @@ def test_a_standby_that_cannot_say_what_it_serves_keeps_it_until_it_can(taken_ov
 
 def image_of(region):
     return f"123456789012.dkr.ecr.{region}.amazonaws.com/churn:1"
+
+
+def test_a_version_that_is_promoted_while_the_move_makes_another_one_ready_is_not_left_behind(taken_over):
+    pair, newer = taken_over, {}
+
+    def before(state, attempt):
+        if state == "WarmServing" and not newer:
+            pair.standby.clock.move(seconds=5)
+            newer["arn"] = pair.home.registry.promote(
+                "churn", document(Image=image_of(STANDBY), ModelDataUrl="s3://lake-3/churn/newer.tar.gz")
+            )
+            pair.home.buckets.put("lake-3", "churn/newer.tar.gz", b"newer")
+            pair.protect(pair.home, newer["arn"])
+
+    served = pair.standby.catalog.takeover(CHURN).recovery_point
+    pair.protect(pair.home, pair.standby.catalog.record(CHURN, served).target_arn)
+    ended = pair.request(pair.home, "failback", "home-1", before=before)
+    assert error(ended) == "PromotedMeanwhile"
+    assert pair.home.catalog.takeover(CHURN) is None
+    assert newer["arn"] in pair.home.pager.pages[-1][1]
+    assert pair.request(pair.home, "failback", "home-2").status == "SUCCEEDED"
+    point = pair.home.catalog.takeover(CHURN).recovery_point
+    assert pair.home.catalog.record(CHURN, point).origin.arn == newer["arn"]
 
 
 def test_the_home_gets_no_second_graph_for_what_the_standby_promotes(taken_over):
@@ -481,6 +533,49 @@ def test_a_hanging_claim_is_cleared_by_a_person_and_its_work_is_refused(protecte
     kinds = {record.id: (record.kind, record.outcome) for record in pair.standby.evidence.records}
     assert kinds == {"clear-1": ("clear", "completed"), "failover-1": ("failover", "refused")}
     assert pair.request(pair.standby, "failover", "failover-2").status == "SUCCEEDED"
+
+
+def test_a_clear_ends_the_claim_that_was_seen_and_no_later_one(protected):
+    """Two people see a hang: the first clears it and asks again, and what the second asked for arrives after that."""
+    pair = protected
+    told = {}
+
+    def before(state, attempt):
+        if state == "WarmServing" and not told:
+            told["late"] = pair.request(pair.standby, "clear", "clear-2", says={"clears": "failover-1"})
+
+    ended = pair.request(pair.standby, "failover", "failover-2", before=before)
+    assert (ended.status, error(told["late"])) == ("SUCCEEDED", "NothingToClear")
+    assert "failover-2 holds epoch 1" in pair.standby.pager.pages[0][1]
+    assert pair.standby.catalog.takeover(CHURN).epoch == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "says", "late"),
+    [
+        ("failover", {"first_failure_at": "2026-03-01T00:00:00Z"}, {"minutes": 16}),
+        ("failover", {}, {"minutes": 61}),
+        ("failover", {}, {"days": 3}),
+        ("move", {}, {"days": 3}),
+        ("clear", {}, {"days": 3}),
+    ],
+)
+def test_what_arrives_long_after_it_was_asked_for_is_refused_and_told(protected, kind, says, late):
+    pair = protected
+    ended = pair.request(pair.standby, kind, "old", says=says, late=dt.timedelta(**late))
+    assert error(ended) == "RequestTooLate"
+    assert pair.standby.catalog.epoch(CHURN) is None
+    [record] = pair.standby.evidence.records
+    assert record.outcome == "refused"
+    assert "ask again if it is still wanted" in pair.standby.pager.pages[-1][1]
+
+
+@pytest.mark.parametrize(
+    ("says", "late"), [({"first_failure_at": "2026-03-01T00:00:00Z"}, {"minutes": 14}), ({}, {"minutes": 59})]
+)
+def test_what_a_queue_held_for_a_while_is_still_done(protected, says, late):
+    ended = protected.request(protected.standby, "failover", "f", says=says, late=dt.timedelta(**late))
+    assert ended.status == "SUCCEEDED"
 
 
 def test_nothing_is_cleared_where_no_claim_is_open(taken_over):

@@ -5,10 +5,11 @@ import json
 
 import pytest
 
+from functions.materialise_serving import app as materialise
 from mldr.domain.evidence import GENESIS, digest
 from mldr.domain.health import Sight
 from mldr.domain.recovery_point import manifest_key
-from mldr.errors import LostRace, Throttled
+from mldr.errors import EndpointFailed, LostRace, RequestRefused, Throttled
 from mldr.ports.stack import Status
 from tests.fakes.world import STANDBY
 from tests.functional.story import (
@@ -68,7 +69,15 @@ def test_a_requested_failover_restores_proves_switches_and_confirms(protected, c
     ]  # fmt: skip
     assert world.catalog.epoch(CHURN).concluded
     assert world.bus.named("Failover Completed")[0]["outcome"] == "completed"
-    assert world.pager.pages == []
+    [(subject, told)] = world.pager.pages
+    assert subject == "mldr: failover of sagemaker/churn completed by itself"
+    assert f"{STANDBY} serves sagemaker/churn by epoch 1" in told
+    assert "nothing has to be done now" in told
+
+
+def test_what_a_person_asked_for_and_what_completed_pages_nobody(protected, context):
+    assert fail_over(protected, context).status == "SUCCEEDED"
+    assert protected.pager.pages == []
 
 
 def test_the_endpoint_reads_the_vault_and_not_the_active_region(protected, context):
@@ -92,6 +101,42 @@ def test_a_failover_asks_nothing_of_the_active_region_or_of_the_control_planes(p
 def test_the_golden_requests_warm_the_endpoint_and_prove_it_in_the_end(protected, context):
     fail_over(protected, context)
     assert [body for _, body, _, _ in protected.serving.asked] == [b"[1]"] * (1 + 20 + 1)
+
+
+def slow(world, seconds):
+    """Three golden questions, each of which takes the model so long."""
+    lines = "".join(f'{{"request": [{number}], "answer": [{number}]}}\n' for number in (1, 2, 3))
+    world.buckets.put("lake", "churn/golden.jsonl", lines.encode())
+
+    def answer(body):
+        world.clock.move(seconds=seconds)
+        return body
+
+    world.serving.answer = answer
+
+
+def test_a_model_that_answers_slowly_is_proven_in_as_many_calls_as_it_takes(world, context, monkeypatch):
+    arn = promoted(world)
+    slow(world, 50)
+    protect(world, context, arn)
+    clients_follow(world)
+    monkeypatch.setattr(context, "get_remaining_time_in_millis", lambda: 90_000)
+    ended = fail_over(world, context)
+    assert (ended.status, ended.path.count("VerifyServing")) == ("SUCCEEDED", 3)
+    assert ended.data["verify"]["reason"] == "3 of 3 golden answers reproduced"
+    warm = [body for _, body, _, _ in world.serving.asked][:-3]
+    assert set(warm) == {b"[1]"}, "half of a minute lasts for one question"
+
+
+def test_the_wrong_answer_of_a_later_call_is_named_by_its_own_number(world, context, monkeypatch):
+    arn = promoted(world)
+    slow(world, 0)
+    protect(world, context, arn)
+    world.serving.answer = lambda body: b"[4]" if body == b"[3]" else body
+    monkeypatch.setattr(context, "get_remaining_time_in_millis", lambda: 90_000)
+    ended = fail_over(world, context)
+    assert ended.path.count("VerifyServing") == 3
+    assert "number 3 expected [3], got [4]" in world.evidence.records[0].reason
 
 
 def test_the_same_request_twice_is_one_failover(protected, context):
@@ -214,6 +259,21 @@ def test_an_abandoned_epoch_is_superseded_and_its_late_work_is_refused(protected
     assert protected.catalog.epoch(CHURN).failover_id == "second"
 
 
+@pytest.mark.parametrize("state", ["FindEndpoint", "MaterialiseServing", "RestoreServing", "WarmServing", "FlipSwitch"])
+def test_every_state_that_acts_refuses_work_of_an_older_epoch_by_itself(protected, context, state):
+    deliver("start_failover", context, failover_event(protected, "first"))
+
+    def before(name, attempt):
+        if name == state:
+            mine = protected.catalog.epoch(CHURN)
+            newer = mine.model_copy(update={"number": mine.number + 2, "failover_id": "another"})
+            protected.catalog.claim(CHURN, newer, mine)
+
+    ended = run(protected, context, "first", "failover", before=before)
+    assert ended.data["error"]["Error"] == "EpochTaken"
+    assert ended.path[ended.path.index("RecordFailure") - 1] == state
+
+
 def test_wrong_answers_leave_the_traffic_where_it_is(protected, context):
     protected.serving.answer = lambda body: b"[2]"
     ended = fail_over(protected, context)
@@ -261,6 +321,19 @@ def test_an_endpoint_is_waited_for(protected, context):
     assert restore.seconds == 4 * protected.env.endpoint_poll_seconds
 
 
+def test_an_endpoint_has_its_whole_hour_however_long_its_model_took_to_be_laid_out(protected, context, monkeypatch):
+    """A copy of some hundred gigabytes within the vault takes more than an hour."""
+    whole = materialise.materialise_serving
+
+    def slow(task, **ports):
+        protected.clock.move(seconds=2 * 3600)
+        return whole(task, **ports)
+
+    monkeypatch.setattr(materialise, "materialise_serving", slow)
+    protected.serving.coming = [("Creating", "")] * 4 + [("InService", "")]
+    assert fail_over(protected, context).status == "SUCCEEDED"
+
+
 def test_an_endpoint_that_never_comes_is_given_up(protected, context):
     protected.serving.coming = [("Creating", "")]
     ended = fail_over(protected, context)
@@ -268,18 +341,29 @@ def test_an_endpoint_that_never_comes_is_given_up(protected, context):
     assert "still Creating after 1:00:00" in protected.evidence.records[0].reason
 
 
-def test_an_endpoint_that_cannot_be_invoked_is_tried_again_then_fails(protected, context):
+@pytest.mark.parametrize(
+    ("error", "tried"),
+    [
+        (EndpointFailed("Received server error (500) from primary"), [0, 1, 2, 3]),
+        (Throttled("it is not loaded yet"), list(range(9))),  # a serverless variant that starts
+        (RequestRefused("Received client error (400) from primary"), [0]),  # nothing but another request helps
+    ],
+)
+def test_an_endpoint_that_cannot_be_invoked_is_tried_again_while_that_may_help(protected, context, error, tried):
     world = protected
     tries = []
+
+    def answer(_):
+        raise error
 
     def before(state, attempt):
         if state == "WarmServing":
             tries.append(attempt)
-            world.serving.endpoints.clear()
+            world.serving.answer = answer
 
     deliver("start_failover", context, failover_event(world))
     ended = run(world, context, "failover-1", "failover", before=before)
-    assert (ended.data["error"]["Error"], tries) == ("EndpointFailed", [0, 1, 2, 3])
+    assert (ended.data["error"]["Error"], tries) == (type(error).__name__, tried)
     not_switched(world)
 
 

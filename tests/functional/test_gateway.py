@@ -62,7 +62,7 @@ def test_a_warm_request_without_a_question_asks_no_endpoint(call, world):
 def test_a_warm_request_is_answered_before_there_is_anything_to_ask(call, world):
     world.serving.endpoints.clear()
     status, body, _ = call("POST", "/models/churn/invocations", body="[1]", headers={**TOKEN, "x-mldr-warm": "1"})
-    assert (status, "EndpointFailed" in json.loads(body)["said"]) == (200, True)
+    assert (status, "RequestRefused" in json.loads(body)["said"]) == (200, True)
 
 
 def test_a_warm_request_needs_the_token(call):

@@ -57,6 +57,17 @@ def test_a_state_that_nobody_can_carry_is_refused_by_its_path_and_the_last_good_
     assert ended.status == "SUCCEEDED", ended.data
 
 
+def test_what_a_stack_may_pass_to_sagemaker_is_nothing_to_kserve(two, world, context):
+    rule = "serving: {kserve: {cluster"
+    role = rule.replace("kserve", "role: 'arn:aws:iam::123456789012:role/unlisted', kserve", 1)
+    world.policies.text = world.policies.text.replace(rule, role)
+    assert "unlisted" in world.policies.text
+    two.promote(context, 1, 1.0)
+    two.roll_out(1)
+    assert two.capture(context)
+    assert fail_over(world, context).status == "SUCCEEDED"
+
+
 def test_without_a_capture_no_traffic_is_switched(two, world, context):
     two.promote(context, 1, 1.0)
     ended = fail_over(world, context)

@@ -195,7 +195,7 @@ def test_an_endpoint_that_cannot_be_looked_at_any_more_is_asked_itself(pair, cli
     client.ask()
     pair.standby.clock.move(seconds=10)
 
-    def refuse(_):
+    def refuse(*_):
         raise Throttled("slow down")
 
     monkeypatch.setattr(pair.home.own_endpoints, "look", refuse)

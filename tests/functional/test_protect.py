@@ -7,7 +7,7 @@ from mldr.domain.manifests import decode, encode
 from mldr.domain.recovery_point import Phase, manifest_key, newest_restorable
 from mldr.errors import LostRace, Throttled, VaultRefused
 from tests.fakes.objects import checksum_of
-from tests.fakes.world import ACTIVE, STANDBY
+from tests.fakes.world import ACTIVE, POLICY, STANDBY
 from tests.functional.story import (
     CHURN,
     DIGEST,
@@ -742,3 +742,18 @@ def test_a_policy_edited_midway_does_not_change_a_point_that_was_begun(world, co
     run(world, context, execution)
     assert manifest(world).golden is not None
     assert manifest(world).policy_version == "1"
+
+
+def test_a_host_is_refused_until_the_policy_says_what_stands_for_it_and_then_sealed_as_that(world, context):
+    host = f"db.{ACTIVE}.rds.amazonaws.com"
+    arn = promoted(world, Environment={"DATABASE": f"postgres://churn@{host}:5432/x"})
+    ended = protect(world, context, arn)
+    record = failed(world, ended, error="BadReference", says=f"Environment.DATABASE: {host} belongs to {ACTIVE} alone")
+    assert "serving.references" in record.reason
+    rules = "  - match: sagemaker/churn\n"
+    world.policies.put(POLICY.replace(rules, f"{rules}    serving: {{references: {{{host}: db.there}}}}\n"))
+    assert run(world, context, capture(world, context, arn)).status == "SUCCEEDED"
+    [named] = [one for one in manifest(world).rewrites if one.kind == "named"]
+    assert named.target == "postgres://churn@db.there:5432/x"
+    [copy] = world.registry.standby.values()
+    assert copy.document["InferenceSpecification"]["Containers"][0]["Environment"] == {"DATABASE": named.target}

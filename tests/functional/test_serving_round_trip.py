@@ -3,9 +3,12 @@
 import datetime as dt
 
 import pytest
+from moto.applicationautoscaling.models import applicationautoscaling_backends
+from moto.cloudwatch.models import cloudwatch_backends
 
 from mldr.aws.serving import SageMakerServing
 from mldr.aws.serving_source import SageMakerServingSource
+from mldr.domain.execution_roles import ExecutionRoles
 from mldr.domain.identity import ModelKey
 from mldr.domain.model_rules import ServingRule, VpcRule
 from mldr.domain.policy import Policy
@@ -28,7 +31,7 @@ SERVING = ServingRule(
 )
 GROUNDS = Grounds(
     rules=SERVING,
-    role=OURS,
+    roles=ExecutionRoles(own=OURS, named=(ROLE,)),
     standby=STANDBY,
     images={f"{ACCOUNT}.dkr.ecr.{ACTIVE}.amazonaws.com/churn:1": f"{ACCOUNT}.dkr.ecr.{STANDBY}.amazonaws.com/churn:1"},
     held={f"s3://lake/{name}": Held(target=f"s3://vault/{name}", point=f"{name}-abc") for name in ("v1", "v2")},
@@ -153,7 +156,10 @@ def sides(moto):  # noqa: F811 -- the fixture itself
         for region in (ACTIVE, STANDBY)
     ]
     serving = SageMakerServing(
-        client("sagemaker", STANDBY), client("sagemaker-runtime", STANDBY), client("application-autoscaling", STANDBY)
+        client("sagemaker", STANDBY),
+        client("sagemaker-runtime", STANDBY),
+        client("application-autoscaling", STANDBY),
+        client("cloudwatch", STANDBY),
     )
     serve(moto.client("sagemaker", ACTIVE), moto.client("application-autoscaling", ACTIVE))
     return *sources, serving
@@ -209,6 +215,75 @@ def test_described_again_in_the_standby_it_differs_by_its_rewrites_alone(sides):
             one.update(InitialVariantWeight=now.weight, InitialInstanceCount=now.instances)
     assert all(OWNER in one["Tags"] for one in tagged(found.document))
     assert untagged(found.document) == untagged(wanted)
+
+
+def stepped(moto, region, endpoint, component, alarms):  # noqa: F811 -- the fixture itself
+    """A policy that scales by steps, with its alarms; Application Auto Scaling tells which ones name it."""
+    where = {
+        "ServiceNamespace": "sagemaker", "ResourceId": f"inference-component/{component}",
+        "ScalableDimension": "sagemaker:inference-component:DesiredCopyCount",
+    }  # fmt: skip
+    client, cloudwatch = moto.client("application-autoscaling", region), moto.client("cloudwatch", region)
+    client.register_scalable_target(**where, MinCapacity=0, MaxCapacity=4)
+    arn = client.put_scaling_policy(
+        **where, PolicyName="from-zero", PolicyType="StepScaling",
+        StepScalingPolicyConfiguration={"AdjustmentType": "ChangeInCapacity", "Cooldown": 60},
+    )["PolicyARN"]  # fmt: skip
+    for name, action in alarms.items():
+        cloudwatch.put_metric_alarm(
+            AlarmName=name, AlarmDescription=f"in {region}", Namespace="AWS/SageMaker", Statistic="Maximum", Period=60,
+            MetricName="NoCapacityInvocationFailures", EvaluationPeriods=1, Threshold=0.0,
+            ComparisonOperator="GreaterThanThreshold", TreatMissingData="missing",
+            Dimensions=[{"Name": "InferenceComponentName", "Value": component}],
+            **{action: [arn, f"arn:aws:sns:{region}:{ACCOUNT}:people"]},
+        )  # fmt: skip
+
+
+def associated(moto, region):  # noqa: F811 -- the fixture itself
+    """Moto does not look for the alarms that name a policy, as Application Auto Scaling does."""
+    alarms = cloudwatch_backends[ACCOUNT][region].alarms.values()
+    for policy in applicationautoscaling_backends[ACCOUNT][region].policies.values():
+        said = {one.name: [*one.alarm_actions, *one.ok_actions] for one in alarms}
+        policy.alarms = [one for one in alarms if policy.policy_arn in said[one.name]]
+
+
+def policies_of(observed):
+    return [one for one in observed.document["ScalingPolicies"] if one["PolicyType"] == "StepScaling"]
+
+
+def test_what_scales_by_steps_comes_back_with_the_alarms_that_trigger_it(sides, moto):  # noqa: F811 -- the fixture itself
+    here, there, serving = sides
+    stepped(moto, ACTIVE, "churn", "churn-ic", {f"no-copy-{ACTIVE}": "AlarmActions", "copies": "OKActions"})
+    associated(moto, ACTIVE)
+    state = captured(here)
+    plan = plan_serving(manifest("v1"), epoch=1, state=state, others={"v2-abc": manifest("v2")})
+    assert plan.warnings == ()
+    serving.restore(plan)
+    for _ in range(2):
+        assert serving.finish(plan).warnings == ()
+    associated(moto, STANDBY)
+    [policy] = policies_of(there.observe(plan.name))
+    assert len(policy["Alarms"]) == 2
+    [wanted] = [one for one in renamed(state.document, plan)["ScalingPolicies"] if one["PolicyName"] == "from-zero"]
+    key = str  # the new names sort otherwise
+    assert sorted(policy.pop("Alarms"), key=key) == sorted(wanted.pop("Alarms"), key=key)
+    assert policy == wanted
+    put = moto.client("cloudwatch", STANDBY).describe_alarms()["MetricAlarms"]
+    assert all(one["AlarmName"].startswith(f"mldr-scaling-{plan.name}-") for one in put)
+    [arn] = {arn for one in put for arn in (*one["AlarmActions"], *one["OKActions"])}
+    assert arn.startswith(f"arn:aws:autoscaling:{STANDBY}:")
+    assert sorted(len(one["OKActions"]) for one in put) == [0, 1], "each acts on what it acted on"
+    assert ACTIVE not in str(put)
+
+
+def test_steps_that_nothing_triggers_are_told(sides, moto):  # noqa: F811 -- the fixture itself
+    here, *_ = sides
+    stepped(moto, ACTIVE, "churn", "churn-ic", {"no-copy": "AlarmActions"})
+    plan = plan_serving(manifest("v1"), epoch=1, state=captured(here), others={"v2-abc": manifest("v2")})
+    [warning] = plan.warnings
+    assert warning.startswith(
+        "policy from-zero of inference-component/churn-ic scales by steps, and no CloudWatch alarm"
+    )
 
 
 def test_nothing_restored_names_the_active_region(sides):

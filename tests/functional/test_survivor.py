@@ -123,7 +123,7 @@ def test_no_failover_is_asked_for(home, context):
 def test_a_person_is_told_once_that_a_region_is_lost(home, context):
     look(home, context, Sight.UNHEALTHY, rounds=50)
     [(subject, message)] = home.pager.pages
-    assert subject == "mldr: sagemaker/churn and the region beside its home"
+    assert subject == "mldr: sagemaker/churn and the other region that answers"
     assert "churn is scaled to carry both: main from 3 to 5 instances" in message
     assert "mldr decisions churn" in message
 
@@ -166,7 +166,7 @@ def test_a_peer_of_an_older_release_is_told_and_nothing_is_scaled(world, context
     look(world, context, Sight.HEALTHY)
     look(world, context, Sight.UNHEALTHY, rounds=10)
     [(_, message)] = world.pager.pages
-    assert "it never announced how many instances answer there" in message
+    assert "nobody heard how many instances answer there" in message
     assert counts(world) == {"main": 3}
 
 

@@ -4,9 +4,11 @@ import importlib
 
 import pytest
 
+from mldr.domain.evacuation import region_key
+from mldr.domain.evidence import GENESIS, Evidence
 from mldr.domain.failover import Kind
 from mldr.domain.routing import SwitchKind
-from mldr.errors import RegionUnreachable, RoutingRefused, Throttled
+from mldr.errors import RegionSwitchFailed, RegionUnreachable, RoutingRefused, Throttled
 from mldr.events.evacuation import parse_takeover
 from mldr.steps.switch_traffic import emit_switch
 from tests.fakes.world import ACTIVE, STANDBY
@@ -223,6 +225,30 @@ def test_a_payload_may_say_that_the_region_is_not_well(pair):
     with pytest.raises(Exception, match="yet"):
         activate(pair.standby, pair, unplanned=True)
     assert asked(pair.standby)[0].kind is Kind.FAILOVER
+
+
+def test_a_model_whose_approvals_were_all_taken_back_keeps_no_plan_waiting(pair):
+    catalog = pair.standby.catalog
+    for record in catalog.records(CHURN):
+        catalog.annotate(CHURN, record.recovery_point, withdrawn="Rejected")
+    assert activate(pair.standby, pair)["region"] == STANDBY
+    assert asked(pair.standby) == []
+
+
+def test_what_ended_without_a_model_says_so_with_its_reason_and_asks_no_more(pair):
+    with pytest.raises(Exception, match="yet"):
+        activate(pair.standby, pair)
+    [request] = asked(pair.standby)
+    pair.standby.evidence.append(
+        Evidence(
+            sequence=0, previous=GENESIS, kind="move", id=request.failover_id, model=region_key(ACTIVE), epoch=None,
+            outcome="failed", reason="1 of 1 models did not move: sagemaker/churn", region=STANDBY, phases=(),
+            recovery_point=None, recorded_at=pair.standby.clock.now(),
+        )
+    )  # fmt: skip
+    with pytest.raises(RegionSwitchFailed, match="has ended: 1 of 1 models did not move"):
+        activate(pair.standby, pair)
+    assert len(asked(pair.standby)) == 1
 
 
 @pytest.mark.parametrize("missing", ["PlanArn", "ExecutionId"])

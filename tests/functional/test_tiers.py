@@ -74,6 +74,28 @@ def test_a_cold_model_has_nothing_standing(world, context):
     assert world.serving.endpoints == {}
 
 
+def test_what_stands_is_made_anew_once_it_may_run_as_its_own_role(warm, context):
+    captured(warm, instances=1)
+    due(warm, context)
+    before = standing(warm)
+    state = warm.serving_captures.newest(CHURN)
+    model = {**state.document["Models"][0], "ExecutionRoleArn": warm.env.serving_role_arn}
+    warm.clock.move(minutes=1)
+    update = {"document": {**state.document, "Models": [model]}, "captured_at": warm.clock.now()}
+    warm.serving_captures.put(state.model_copy(update=update))
+    due(warm, context)
+    due(warm, context)
+    assert standing(warm) != before
+    assert len(standing(warm)) == 1
+
+
+def test_nothing_is_let_stand_as_another_role_than_it_would_take_over_with(warm, context):
+    warm.env = warm.env.model_copy(update={"serving_role_arns": ""})
+    captured(warm, instances=1)
+    assert due(warm, context)
+    assert (standing(warm), warm.setbacks.of(CHURN).met.kind) == ([], "NotAllowed")
+
+
 def test_a_failover_scales_what_stands_and_creates_nothing(warm, context):
     captured(warm, instances=4)
     due(warm, context)
@@ -154,7 +176,10 @@ def test_nothing_is_touched_while_a_failover_runs(warm, context):
     assert standing(warm) == []
     warm.clock.move(hours=5)
     due(warm, context)
-    assert len(standing(warm)) == 1, "a claim older than the state machine's limit is dead"
+    assert standing(warm) == [], "an open claim ends by being concluded, not by its age"
+    warm.catalog.conclude(CHURN, claim)
+    due(warm, context)
+    assert len(standing(warm)) == 1
 
 
 def test_what_serves_is_neither_scaled_nor_deleted(warm, context):
@@ -183,7 +208,8 @@ def test_creation_that_is_refused_is_told_and_tried_again(warm, context, monkeyp
 
     with monkeypatch.context() as no_capacity:
         no_capacity.setattr(warm.serving, "restore", refuse)
-        assert not due(warm, context)
+        assert due(warm, context)
+    assert warm.setbacks.of(CHURN).met.reason.endswith("the limit is 0")
     assert due(warm, context)
     assert len(standing(warm)) == 1
 
@@ -201,7 +227,7 @@ def test_one_model_that_cannot_stand_holds_up_no_other(warm, context, monkeypatc
     protect(warm, context, warm.registry.promote("plain", document))
     warm.policies.put(POLICY.replace(RULES, f"tier: warm-standby\n    {RULES}", 1) + "    tier: warm-standby\n")
     monkeypatch.setattr(warm.serving, "restore", refuse_first)
-    assert not due(warm, context)
+    assert due(warm, context)
     assert [name.partition("-")[0] for name in standing(warm)] == ["plain"]
 
 

@@ -8,7 +8,7 @@ from mldr.domain.recovery_point import Retention
 from mldr.domain.serving_state import Live, ServingState
 from mldr.domain.warming import Latency
 from mldr.errors import EndpointFailed, NotAllowed
-from tests.fakes.world import ACTIVE, POLICY, STANDBY
+from tests.fakes.world import ACTIVE, POLICY, STANDBY, TEAM_ROLE
 from tests.functional.story import CHURN, GOLDEN, clients_follow, fail_over, promoted, protect
 
 RULES = "golden: {uri"
@@ -54,7 +54,7 @@ def captured(world, *, instances=1, latency=None):
             document={
                 "Endpoint": {"EndpointName": "churn", "Tags": []},
                 "Config": {"ProductionVariants": [variant]},
-                "Models": [{"ModelName": "churn", "ExecutionRoleArn": "role", "Containers": [container]}],
+                "Models": [{"ModelName": "churn", "ExecutionRoleArn": TEAM_ROLE, "Containers": [container]}],
                 "Components": [],
             },
             live=(Live(variant="main", weight=1.0, instances=instances),),
@@ -152,7 +152,10 @@ def test_an_endpoint_that_is_smaller_than_what_served_is_scaled_up_before_the_sw
     assert endpoint.counts == {"main": 3}
 
 
-def test_instances_that_are_refused_are_named_and_do_not_keep_the_model_from_serving(world, context, monkeypatch):
+@pytest.mark.parametrize("error", [EndpointFailed, NotAllowed])
+def test_instances_that_are_refused_are_named_and_do_not_keep_the_model_from_serving(
+    world, context, monkeypatch, error
+):
     ready(world, context, "within: 1m")
     captured(world, instances=3)
     create = world.serving.restore
@@ -162,7 +165,7 @@ def test_instances_that_are_refused_are_named_and_do_not_keep_the_model_from_ser
         world.serving.endpoints[plan.name].counts["main"] = 1
 
     def refuse(endpoint, counts, weights):
-        raise EndpointFailed("the account-level limit 'ml.m5.large for endpoint usage' is 1")
+        raise error("the account-level limit 'ml.m5.large for endpoint usage' is 1")
 
     monkeypatch.setattr(world.serving, "restore", smaller)
     monkeypatch.setattr(world.serving, "scale", refuse)

@@ -3,10 +3,13 @@
 import pytest
 
 from functions.decide_failover import app
+from mldr.domain.capacity import Capacity
+from mldr.domain.evacuation import Listing, work_key
 from mldr.domain.failover import Epoch, Kind
 from mldr.domain.health import Action, Sight, Why
 from mldr.domain.identity import ModelKey
 from mldr.domain.leadership import Standing
+from mldr.domain.serving_state import Refusal
 from mldr.errors import NotAllowed
 from mldr.ports.stack import Status
 from tests.fakes.world import ACTIVE, POLICY, STANDBY
@@ -165,8 +168,10 @@ def test_models_whose_long_names_begin_alike_fail_over_each(world, context):
         protect(world, context, world.registry.promote(name, document()))
     world.bus.events.clear()
     look(world, context, canary="unhealthy", probe=Sight.UNHEALTHY, rounds=3)
-    assert {request["model"] for request in requests(world)} == {f"sagemaker/{name}" for name in names}
-    assert len({request["failover_id"] for request in requests(world)}) == 3
+    [request] = requests(world)
+    asked = Listing.model_validate_json(world.vault.read(work_key(request["failover_id"], "asked.json"))).models
+    assert {str(one.model) for one in asked} == {f"sagemaker/{name}" for name in names}
+    assert len({one.failover_id for one in asked}) == 3
 
 
 def test_one_good_round_begins_the_count_anew(protected, context):
@@ -241,6 +246,42 @@ def test_a_warm_endpoint_that_serves_is_not_worth_a_word(protected, context):
     assert deliver("converge_serving", context, due) == []
     look(protected, context, canary="unhealthy", probe=Sight.UNHEALTHY, rounds=3)
     assert "its warm-standby endpoint" not in requests(protected)[0]["reason"]
+
+
+@pytest.mark.parametrize("status", ["Updating", "SystemUpdating", "RollingBack"])
+def test_a_warm_endpoint_that_is_scaled_is_not_worth_a_word_either(protected, context, status):
+    tiered(protected, "warm-standby")
+    due = {"id": "d", "source": "mldr", "detail-type": "Tiers Due", "detail": {}}
+    assert deliver("converge_serving", context, due) == []
+    [standing] = protected.serving.endpoints.values()
+    standing.statuses = [(status, "")]
+    look(protected, context, canary="unhealthy", probe=Sight.UNHEALTHY, rounds=3)
+    assert "its warm-standby endpoint" not in requests(protected)[0]["reason"]
+
+
+def test_what_a_failover_will_lack_is_told_with_it(protected, context):
+    """Nothing of it holds the failover up: a quota may have been raised, an older state is better than none."""
+    at = protected.clock.now()
+    protected.serving_captures.refuse(CHURN, Refusal(reason="BadReference: Config.KmsKeyId", at=at))
+    protected.catalog.put_capacity(Capacity(limits={"ml.m5.large": 0}, used={}, side_by_side=10, read_at=at))
+    look(protected, context, canary="unhealthy", probe=Sight.UNHEALTHY, rounds=3)
+    [request] = requests(protected)
+    assert "a later look was refused: BadReference: Config.KmsKeyId" in request["reason"]
+    assert "it needs 1 x ml.m5.large and the quota of this region leaves 0" in request["reason"]
+
+
+def test_what_a_tier_has_standing_needs_no_room(protected, context):
+    tiered(protected, "warm-standby")
+    due = {"id": "d", "source": "mldr", "detail-type": "Tiers Due", "detail": {}}
+    assert deliver("converge_serving", context, due) == []
+    [name] = protected.serving.endpoints
+    full = Capacity(
+        limits={"ml.m5.large": 1}, used={"ml.m5.large": 1}, standing={name: {"ml.m5.large": 1}}, side_by_side=10,
+        read_at=protected.clock.now(),
+    )  # fmt: skip
+    protected.catalog.put_capacity(full)
+    look(protected, context, canary="unhealthy", probe=Sight.UNHEALTHY, rounds=3)
+    assert "quota" not in requests(protected)[0]["reason"]
 
 
 def test_a_policy_with_mistakes_does_not_stop_the_watch(protected, context):

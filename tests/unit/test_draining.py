@@ -6,6 +6,7 @@ import pytest
 
 from mldr.domain.draining import least_drain, too_short
 from mldr.domain.identity import ModelKey
+from mldr.domain.kserve_rules import KServeRule
 from mldr.domain.model_rules import FailoverRule, ModelRules, ServingRule, Tier
 from mldr.domain.recovery_point import Retention
 from mldr.domain.routing import CheckTimes, Front, SwitchKind, plan_route
@@ -55,10 +56,11 @@ def test_the_default_is_enough_for_the_stacks_own_times():
     assert all(too_short(FIVE_MINUTES, route(kind=kind)) == "" for kind in SwitchKind)
 
 
-def state(components=()):
+def state(components=(), policies=()):
     return ServingState(
         model=CHURN, endpoint="churn", region=THERE, standby_region=HERE, captured_at=NOON, reason="test", epoch=0,
-        retention=Retention(mode="GOVERNANCE", until=NOON), document={"Config": {}, "Components": list(components)},
+        retention=Retention(mode="GOVERNANCE", until=NOON),
+        document={"Config": {}, "Components": list(components), "ScalingPolicies": list(policies)},
         live=(), carried=(),
     )  # fmt: skip
 
@@ -83,6 +85,22 @@ def test_a_floor_of_zero_is_not_kept_where_nothing_scales_to_zero():
 )
 def test_what_is_kept_or_unknown_is_not_told(asked, seen):
     assert unkept(asked, route(), seen) == ()
+
+
+@pytest.mark.parametrize("tier", [Tier.WARM_STANDBY, Tier.ACTIVE_ACTIVE])
+def test_a_tier_that_a_tag_gives_an_inference_service_is_told_as_not_kept(tier):
+    serving = ServingRule(kserve=KServeRule(cluster="prod", namespace="models", name="a"), floor=0)
+    [told] = unkept(ModelRules(tier=tier, serving=serving), None, state())
+    assert told == f"the tier is {tier}, but nothing of an InferenceService stands by; it is restored cold"
+    assert unkept(ModelRules(serving=serving), None, state()) == ()
+
+
+def test_steps_that_nothing_triggers_are_told_by_day():
+    steps = {"PolicyName": "p", "ResourceId": "endpoint/churn/variant/a", "PolicyType": "StepScaling"}
+    [told] = unkept(rules(floor=1), None, state(policies=[steps]))
+    assert told.startswith("policy p of endpoint/churn/variant/a scales by steps, and no CloudWatch alarm was captured")
+    triggered = [{**steps, "Alarms": [{}]}, {**steps, "PolicyType": "TargetTrackingScaling"}]
+    assert unkept(rules(floor=1), None, state(policies=triggered)) == ()
 
 
 def test_a_short_drain_is_told_only_where_the_times_of_dns_are_known():

@@ -6,6 +6,7 @@ from itertools import permutations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mldr.domain.capacity import ALL_TYPES
 from mldr.domain.evacuation import Candidate, arrange_recoveries
 from mldr.domain.identity import ModelKey
 from mldr.domain.model_rules import Criticality
@@ -79,6 +80,17 @@ def test_a_model_without_capacity_is_named_and_the_others_go_on():
 def test_scarce_instances_go_to_the_more_critical_model():
     found = plan(one("a", 1, 1, instances={"m5": 2}), one("z", 9, 1, URGENT, instances={"m5": 2}), m5=3)
     assert names(found) == ["z"]
+
+
+def test_the_instances_of_all_types_together_have_a_quota_of_their_own():
+    """Service Quotas calls it "Number of instances across active endpoints"; each type may have room, and all none."""
+    wants = [one("first", 10, 5, URGENT, instances={"m5": 2}), one("second", 10, 5, instances={"c5": 1, "m5": 1})]
+    found = plan(*wants, m5=9, c5=9, **{ALL_TYPES: 3})
+    assert names(found) == ["first"]
+    [refused] = found.refused
+    assert "it needs 2 x instances of all types and the quota of this region leaves 1" in refused.reason
+    assert 'raise the quota "Number of instances across active endpoints"' in refused.reason
+    assert refused.tried
 
 
 def test_a_type_without_a_known_quota_is_not_limited():

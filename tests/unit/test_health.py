@@ -97,6 +97,33 @@ def test_with_a_witness_one_blind_vantage_point_does_not_hold_a_failover_up():
     assert judge(seen([X, U, U]), 3)[0] is X
 
 
+def test_a_quorum_that_is_out_of_reach_is_paged_by_day_once():
+    strict = rules(quorum=3)
+    found = play([[H, H]] * 5, strict)
+    assert [one.action for one in found] == [Action.PAGE] + [Action.NONE] * 4
+    assert {one.why for one in found} == {Why.OUT_OF_REACH}
+    assert "health.quorum is 3 and there are 2 vantage points, so nothing is ever down" in found[0].reason
+
+
+def test_a_quorum_that_is_out_of_reach_is_named_in_the_outage_that_it_hides():
+    last = play([[H, H]] + [[U, U]] * 3, rules(quorum=3))[-1]
+    assert (last.action, last.why) == (Action.PAGE, Why.UNKNOWN)
+    assert "deploy this region's stack with a WitnessHost" in last.reason
+
+
+def test_with_a_witness_the_quorum_is_within_reach_and_may_be_lost_again():
+    found = play([[H, H], [H, H, H], [H, H, X], [H, H], [H, H]], rules(quorum=3))
+    assert [one.action for one in found] == [Action.PAGE, Action.NONE, Action.NONE, Action.PAGE, Action.NONE]
+
+
+def test_a_region_that_serves_looks_at_nothing_and_forgets_nothing_of_it():
+    state = play([[H, H]], rules(quorum=3))[-1].state
+    serving = READY.model_copy(update={"serving": True})
+    assert play([[], [H, H]], rules(quorum=3), lambda n: serving if n == 0 else READY, state=state)[-1].action is (
+        Action.NONE
+    )
+
+
 def test_the_reason_names_every_vantage_point():
     assert judge(seen([U, X]), 2)[1] == "v0: unhealthy (as seen); v1: unknown (as seen)"
     assert judge([], 2)[1] == "no vantage point"
@@ -153,6 +180,8 @@ def test_a_person_is_paged_once_in_an_outage_for_each_reason(rounds, mode):
     for decision in play(rounds, rules(mode)):
         if not decision.state.paged_for:
             paged = set()
+        if Why.OUT_OF_REACH not in decision.state.paged_for:
+            paged.discard(Why.OUT_OF_REACH)  # no outage: enough of them have looked since
         if decision.action is Action.PAGE:
             assert decision.why not in paged
             paged.add(decision.why)

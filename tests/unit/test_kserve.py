@@ -6,6 +6,7 @@ import datetime as dt
 import pytest
 import yaml
 
+from mldr.domain.endpoint_status import answers
 from mldr.domain.kserve import inference_path, kept, live, shares, split, unsettled
 from mldr.domain.kserve_plan import next_step, plan_inference_service, standing
 from mldr.domain.kserve_references import carried, find_bound, find_needs, find_refused
@@ -369,6 +370,34 @@ def test_a_model_that_cannot_be_loaded_has_failed_and_says_why():
     broken = {"transitionStatus": "BlockedByFailedLoad", "lastFailureInfo": {"message": "no such bucket"}}
     assert standing(service(status__modelStatus=broken)) == ("Failed", "no such bucket")
     assert standing(None)[0] == "Missing"
+
+
+ROLLING_OUT = {
+    "status__conditions": [{"type": "Ready", "status": "Unknown", "message": "a revision is being made"}],
+    "status__components__predictor__latestCreatedRevision": "fraud-predictor-00003",
+}
+BROKEN = {"transitionStatus": "BlockedByFailedLoad", "lastFailureInfo": {"message": "no such bucket"}}
+
+
+def test_a_roll_out_is_an_update_and_the_older_revision_serves_on():
+    assert standing(service(**ROLLING_OUT)) == ("Updating", "a revision is being made")
+    broken = service(**ROLLING_OUT, status__modelStatus=BROKEN)
+    assert standing(broken) == ("UpdateRollbackFailed", "no such bucket")
+    assert all(answers(standing(one)[0]) for one in (service(**ROLLING_OUT), broken))
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"status__components__predictor__latestCreatedRevision": "fraud-predictor-00002"},  # it is what fails
+        {"status__components__predictor__latestReadyRevision": None},  # none was ever ready
+        {"status__url": None},
+    ],
+)
+def test_where_no_older_revision_serves_nobody_is_answered(more):
+    found = service(**{**ROLLING_OUT, **more})
+    assert standing(found)[0] == "Creating"
+    assert not answers(standing(found)[0])
 
 
 # The policy

@@ -109,7 +109,7 @@ def test_ten_mistakes_give_ten_messages_in_the_order_of_the_file():
         ),
         (
             HEAD + "defaults: {serving: {references: {captured: s3://captured/}}}",
-            "line 3: defaults.serving.references: 'captured' is not a reference; write an ARN, an image or s3://bucket/",
+            "line 3: defaults.serving.references: 'captured' is not a reference; write an ARN, an image, s3://bucket/",
         ),
         (
             HEAD + "defaults: {serving: {references: {s3://captured/: s3://there/x}}}",
@@ -245,10 +245,20 @@ ONE_NAME = (
             f"{KSERVE}defaults: {{tier: active-active}}\nmodels:\n  - match: sagemaker/a\n    {SERVED}",
             f"line 10: models[0].serving.kserve: {ONE_NAME}",
         ),
+        (
+            f"{KSERVE}models:\n  - match: sagemaker/a\n    tier: warm-standby\n    {SERVED}",
+            f"line 9: models[0].tier: {ONE_NAME.replace('both regions cannot answer', 'no warm one waits there')}",
+        ),
     ],
 )
-def test_what_two_regions_cannot_share_is_named(rules, expected):
+def test_a_tier_or_a_sharing_that_cannot_be_is_named(rules, expected):
     assert mistakes(HEAD + rules) == [expected]
+
+
+def test_a_service_of_a_cluster_has_no_component():
+    said = "serving: {component: b, kserve: {cluster: prod, namespace: models, name: a}}"
+    [mistake] = mistakes(f"{HEAD}{KSERVE}models:\n  - match: sagemaker/a\n    {said}")
+    assert "leave the component out" in mistake
 
 
 def test_a_way_to_share_in_the_defaults_is_for_the_models_of_that_tier_only():

@@ -5,16 +5,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mldr.domain.recovery_point import Rewrite
-from mldr.domain.references import Kind, find_references, parse_s3, rewrite_document
+from mldr.domain.references import Ground, Kind, find_references, parse_s3, rewrite_document
 from mldr.errors import BadReference
 
 REGION = "ap-southeast-1"
 IMAGE = f"123456789012.dkr.ecr.{REGION}.amazonaws.com/churn:1"
+HERE = Ground(
+    region=REGION, named={"db.example.ap-southeast-1.rds.amazonaws.com": "db.there", f"{REGION}a": "there-1c"}
+)
 KEY = f"arn:aws:kms:{REGION}:123456789012:key/abc"
 
 
 def found(document):
-    return [(one.path, one.kind) for one in find_references(document, REGION)]
+    return [(one.path, one.kind) for one in find_references(document, HERE)]
 
 
 @pytest.mark.parametrize(
@@ -67,6 +70,10 @@ def test_what_is_bound_to_no_region_is_left_alone(document):
         ({"NewList": ["text/csv", "s3://lake/x"]}, r"NewList\[1\]"),
         ({"Environment": {"TOPIC": f"arn:aws:sns:{REGION}:1:topic"}}, "Environment.TOPIC"),
         ({"Environment": {"BASE": IMAGE}}, "Environment.BASE"),
+        ({"Environment": {"ZONES": f"{REGION}b"}}, "Environment.ZONES"),
+        ({"Environment": {"LISTED": "s3://lake/x,s3://lake/y"}}, "Environment.LISTED"),
+        ({"Environment": {"JSON": '{"lookup": "s3://lake/x"}'}}, "Environment.JSON"),
+        ({"Environment": {"FS": f"https://featurestore-runtime.{REGION}.amazonaws.com"}}, "Environment.FS"),
     ],
 )
 def test_a_reference_that_nobody_knows_is_refused_by_its_path(document, path):
@@ -74,7 +81,7 @@ def test_a_reference_that_nobody_knows_is_refused_by_its_path(document, path):
         assert found(document) == []
         return
     with pytest.raises(BadReference, match=path):
-        find_references(document, REGION)
+        find_references(document, HERE)
 
 
 @pytest.mark.parametrize("uri", ["s3://", "s3://lake", "s3://lake/", "http://lake/x", "s3://L/x", "lake/x", ""])
@@ -112,3 +119,19 @@ JSON = st.recursive(
 @given(st.dictionaries(st.text("abc", min_size=1, max_size=3), JSON, max_size=4))
 def test_without_rewrites_a_document_stays_the_same(document):
     assert rewrite_document(document, ()) == document
+
+
+def test_what_the_policy_has_a_word_for_is_rewritten_and_not_refused():
+    value = "postgres://churn@db.example.ap-southeast-1.rds.amazonaws.com:5432/churn?zone=ap-southeast-1a"
+    [reference] = find_references({"Environment": {"DATABASE": value}}, HERE)
+    assert (reference.path, reference.kind) == ("Environment.DATABASE", Kind.NAMED)
+    assert reference.target == "postgres://churn@db.there:5432/churn?zone=there-1c"
+
+
+def test_a_refusal_names_what_is_bound_and_nothing_beside_it():
+    value = f"churn and correct-horse at db.other.{REGION}.rds.amazonaws.com, {REGION}a"
+    with pytest.raises(BadReference) as refused:
+        find_references({"Environment": {"DATABASE": value}}, HERE)
+    assert f"Environment.DATABASE: db.other.{REGION}.rds.amazonaws.com belongs to" in str(refused.value)
+    assert "correct-horse" not in str(refused.value)
+    assert "serving.references" in str(refused.value)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mldr.domain.capacity import Capacity, capacity_of, instance_type
+from mldr.domain.capacity import ALL_TYPES, Capacity, capacity_of, instance_type
 from mldr.domain.evacuation import expected, instances_of, recovery_id
 from mldr.domain.evidence import GENESIS, Evidence, PhaseTime
 from mldr.domain.failover import Kind
@@ -14,9 +14,12 @@ from mldr.domain.identity import ModelKey
 from mldr.domain.leadership import Leadership
 from mldr.domain.model_rules import Criticality, Tier
 from mldr.domain.policy import Policy
-from mldr.domain.recovery_point import Retention
+from mldr.domain.recovery_point import Manifest, Origin, Phase, Record, Retention
 from mldr.domain.region_plan import Direction, ModelFacts, draw, leaving
+from mldr.domain.routing import CheckTimes, Front, SwitchKind, plan_route
+from mldr.domain.serving import plan_serving
 from mldr.domain.serving_state import Live, ServingState
+from mldr.domain.tiers import standing_name
 
 NOON = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
 HERE, THERE = "ap-southeast-3", "ap-southeast-1"
@@ -97,6 +100,7 @@ def test_each_model_is_recovered_under_an_id_of_its_own_that_is_short_enough(one
         ("ml.p5en.48xlarge for endpoint usage", "ml.p5en.48xlarge"),
         ("ml.m5.large for training job usage", None),
         ("ml.m5.large for endpoint usage (spot)", None),
+        ("Number of instances across active endpoints", ALL_TYPES),
         ("Maximum number of instances per endpoint", None),
     ],
 )
@@ -111,7 +115,7 @@ def test_more_in_use_than_the_quota_allows_leaves_nothing():
 def test_what_stands_for_a_tier_is_used_like_all_else_and_known_by_its_name():
     held = {"churn-08f8163c-s970548": {"a": 2}, "churn": {"a": 1, "b": 1}, "churn-08f8163c-e3": {"b": 2}}
     found = capacity_of({"a": 5, "b": 3}, held, side_by_side=1, read_at=NOON)
-    assert (found.used, found.free) == ({"a": 3, "b": 3}, {"a": 2, "b": 0})
+    assert (found.used, found.free) == ({"a": 3, "b": 3, ALL_TYPES: 6}, {"a": 2, "b": 0})
     assert found.standing == {"churn-08f8163c-s970548": {"a": 2}}
 
 
@@ -142,8 +146,9 @@ def test_a_model_is_owed_what_the_policy_in_force_says():
     ],
 )
 def test_a_planned_move_of_a_region_takes_home_what_is_at_home_here(asked, home, kind):
-    [refused] = planned(facts(home), asked).refused
-    assert refused.kind is kind
+    made = planned(facts(home), asked)
+    [one] = (*made.planned, *made.refused)
+    assert one.kind is kind
 
 
 def test_a_model_that_nobody_announced_and_nobody_took_over_is_served_by_the_other_region():
@@ -151,3 +156,183 @@ def test_a_model_that_nobody_announced_and_nobody_took_over_is_served_by_the_oth
     assert leaving(where, Leadership(), None, NOON) == ""
     back = where.model_copy(update={"kind": Kind.FAILBACK})
     assert leaving(back, Leadership(), None, NOON) is None
+
+
+# what stands already needs no other instances
+
+KIND = "ml.m5.large"
+ORIGIN = Origin(region=THERE, version="1", arn="arn:package/churn/1", promoted_at=NOON)
+
+
+def rules(tier="warm-standby", count=3, more=""):
+    return Policy.parse(
+        f"version: 1\nregions: [{THERE}, {HERE}]\nmodels:\n"
+        f"  - {{match: sagemaker/churn, tier: {tier}, serving: {{instance_count: {count}}}{more}}}\n"
+    )
+
+
+def sealed(version="1", containers=({"Image": "image"},), policy=None):
+    return Manifest(
+        recovery_point=f"v{version}-0123456789a{version}", model=CHURN, origin=ORIGIN, standby_region=HERE,
+        sealed_at=NOON, retention=Retention(mode="GOVERNANCE", until=NOON),
+        policy=(policy or rules()).for_model("sagemaker", "churn", {}),
+        policy_version="1", registry_document={"InferenceSpecification": {"Containers": list(containers)}},
+        rewrites=(), golden=None, shards=(), objects=0, bytes=0, shared=0, layout="layout",
+    )  # fmt: skip
+
+
+def point_of(manifest):
+    return Record(
+        model=CHURN, recovery_point=manifest.recovery_point, phase=Phase.SEALED, attempt=1, origin=ORIGIN,
+        started_at=NOON, sealed_at=NOON,
+    )  # fmt: skip
+
+
+def name_of(manifest, captured=None):
+    """What an endpoint is called that stands for a point."""
+    made = plan_serving(manifest, epoch=0, state=captured, name="name")
+    return standing_name(made, CHURN, manifest.recovery_point)
+
+
+def still_needed(standing, policy=None, **more):
+    """How many instances must be started, told by a region that has none left."""
+    manifest = more.pop("sealed", sealed())
+    known = facts(point=point_of(manifest), sealed=manifest, **more)
+    none = Capacity(limits={KIND: 0}, used={}, standing=standing, side_by_side=1, read_at=NOON)
+    made = planned(known, policy=policy or rules(), capacity=none)
+    if made.planned:
+        return 0
+    [refused] = made.refused
+    return int(refused.reason.removeprefix("it needs ").partition(f" x {KIND} and the quota")[0])
+
+
+@pytest.mark.parametrize(("stands", "needed"), [(0, 3), (1, 2), (3, 0), (5, 0)])
+def test_what_stands_for_the_newest_point_is_deducted_and_never_more_than_all(stands, needed):
+    assert still_needed({name_of(sealed()): {KIND: stands}}) == needed
+
+
+def test_what_stands_of_another_type_is_no_help():
+    assert still_needed({name_of(sealed()): {"ml.c5.large": 3}}) == 3
+
+
+def test_what_stands_for_an_older_point_is_no_help():
+    assert still_needed({name_of(sealed("0")): {KIND: 3}}) == 3
+
+
+def test_what_stands_for_another_shape_of_what_was_captured_is_no_help():
+    """Standing is found by its name, which says what it is made of; counts are no part of that."""
+
+    def captured(environment, instances=3):
+        container = {"Image": "image", "Environment": {"MODE": environment}}
+        one = {"VariantName": "a", "ModelName": "m", "InstanceType": KIND, "InitialInstanceCount": 1}
+        found = state(Live(variant="a", weight=1.0, instances=instances), ProductionVariants=[one])
+        models = [{"ModelName": "m", "ExecutionRoleArn": "role", "Containers": [container], "Tags": []}]
+        return found.model_copy(update={"document": {**found.document, "Endpoint": {"Tags": []}, "Models": models}})
+
+    stands = {name_of(sealed(), captured("old", instances=1)): {KIND: 1}}
+    assert still_needed(stands, state=captured("old")) == 2
+    assert still_needed(stands, state=captured("new")) == 3
+
+
+def test_what_answers_clients_beside_the_home_has_its_own_load_to_carry():
+    both = rules("active-active")
+    stands = {name_of(sealed()): {KIND: 3}}
+    assert still_needed(stands, both) == 0
+    assert still_needed(stands, both, beside=True) == 3
+
+
+def test_what_is_left_of_a_tier_that_nobody_wants_any_more_is_not_counted_on():
+    """It is about to be deleted."""
+    assert still_needed({name_of(sealed()): {KIND: 3}}, rules("cold-standby")) == 3
+
+
+def test_what_was_never_captured_needs_what_its_sealed_policy_says_and_not_a_newer_one():
+    """That is what its failover makes of it."""
+    assert still_needed({}, rules(count=7)) == 3
+
+
+def test_a_point_that_cannot_be_laid_out_stops_no_plan():
+    """Its own failover says why."""
+    assert still_needed({name_of(sealed()): {KIND: 3}}, sealed=sealed(containers=())) == 3
+
+
+def test_at_home_no_instances_are_counted_because_its_own_endpoint_runs():
+    assert still_needed({}, home=HERE) == 0
+
+
+def test_what_stands_is_free_for_its_own_model_and_for_no_other():
+    """Its instances are among those in use, and are deducted from what it needs, not added to what is free."""
+    stands = {name_of(sealed()): {KIND: 2}}
+    known = facts(point=point_of(sealed()), sealed=sealed())
+    other = known.model_copy(update={"model": CHURN.model_copy(update={"name": "apples"}), "sealed": None})
+    room = capacity_of({KIND: 4}, stands, side_by_side=1, read_at=NOON)
+    where = Direction(here=HERE, there=THERE, kind=Kind.FAILOVER)
+    policy = Policy.parse(
+        f"version: 1\nregions: [{THERE}, {HERE}]\nmodels:\n"
+        "  - {match: sagemaker/churn, tier: warm-standby, rto: 10m, serving: {instance_count: 3}}\n"
+        "  - {match: sagemaker/apples, rto: 20m, serving: {instance_count: 2}}\n"
+    )
+    made = draw(
+        [known, other], where, policy=policy, capacity=room, began_at=NOON, now=NOON, side_by_side=1
+    ).plan  # fmt: skip
+    assert [one.model.name for one in made.planned] == ["churn"]
+    assert "it needs 2 x ml.m5.large and the quota of this region leaves 1" in made.refused[0].reason
+
+
+def test_what_stands_beyond_a_models_need_makes_no_room_for_another():
+    """It still holds its instances."""
+    known = facts(point=point_of(sealed()), sealed=sealed())
+    other = known.model_copy(update={"model": CHURN.model_copy(update={"name": "apples"}), "sealed": None})
+    room = capacity_of({KIND: 5}, {name_of(sealed()): {KIND: 5}}, side_by_side=1, read_at=NOON)
+    where = Direction(here=HERE, there=THERE, kind=Kind.FAILOVER)
+    made = draw(
+        [known, other], where, policy=rules(more=", rto: 10m"), capacity=room, began_at=NOON, now=NOON, side_by_side=1
+    ).plan  # fmt: skip
+    assert [one.model.name for one in made.planned] == ["churn"]
+
+
+# a planned move of a region fails no request
+
+
+def slow_route(ttl=300):
+    fronts = [Front(region=region, host=region, target=region) for region in (THERE, HERE)]
+    times = CheckTimes(interval=10, threshold=3, ttl=ttl)
+    return plan_route(CHURN, "models.example", active=fronts[0], standby=fronts[1], times=times, kind=SwitchKind.HTTPS)
+
+
+def moved(kind, drain="30s", **more):
+    """What the plan says of a model whose clients keep an answer for five minutes."""
+    policy = rules("cold-standby", 1, f", failover: {{drain: {drain}}}")
+    given = {"point": point_of(sealed()), "sealed": sealed(), "route": slow_route(), **more}
+    return planned(facts(**given), kind, policy)
+
+
+@pytest.mark.parametrize(("kind", "home"), [(Kind.MOVE, THERE), (Kind.MOVE, HERE), (Kind.FAILBACK, HERE)])
+def test_a_planned_move_is_refused_where_the_old_side_would_stop_before_dns_has_moved(kind, home):
+    [refused] = moved(kind, home=home).refused
+    assert "failover.drain is 30s, shorter than DNS needs to move" in refused.reason
+    assert not refused.tried, "trying it at the end would fail requests as well"
+
+
+def test_a_drain_that_is_long_enough_is_no_obstacle():
+    assert not moved(Kind.MOVE, "340s").refused
+    assert moved(Kind.MOVE, "339s").refused
+
+
+def test_a_region_that_failed_is_left_however_short_the_drain():
+    """Nobody drains there."""
+    assert not moved(Kind.FAILOVER).refused
+
+
+def test_what_a_model_lacks_more_is_told_before_its_drain():
+    [refused] = moved(Kind.FAILOVER, point=None).refused
+    assert refused.reason.startswith("no sealed recovery point")
+    [refused] = moved(Kind.MOVE, home="").refused
+    assert refused.reason.startswith("never onboarded")
+
+
+@pytest.mark.parametrize(("kind", "home"), [(Kind.MOVE, THERE), (Kind.FAILBACK, HERE)])
+def test_what_is_not_sealed_yet_is_no_obstacle_to_a_planned_move(kind, home):
+    """Its gate asks for the protection and waits, as it does for a model that is moved alone."""
+    found = moved(kind, "340s", home=home, point=None, sealed=None)
+    assert (found.refused, [one.kind for one in found.planned]) == ((), [kind])

@@ -4,6 +4,7 @@ import datetime as dt
 
 import pytest
 
+from mldr.domain.components import copies_key
 from mldr.domain.identity import ModelKey
 from mldr.domain.policy import Policy
 from mldr.domain.recovery_point import Manifest, Origin, Retention, Rewrite
@@ -332,6 +333,70 @@ def test_a_version_promoted_since_takes_the_place_of_the_component_with_the_most
     models = {one.name: one for one in made.models}
     assert models[made.components[1]["Specification"]["ModelName"]].containers[0]["ModelDataUrl"] == "s3://vault/3"
     assert models[made.components[0]["Specification"]["ModelName"]].containers[0]["ModelDataUrl"] == "s3://vault/1"
+
+
+def answered(by, *, specifications=None, adapter=None, zero=False):
+    """An endpoint of components of which one answers for the model."""
+    captured = of_components()
+    held = list(captured.document["Components"])
+    if specifications:
+        held[0] = {**held[0], "Specifications": specifications}
+        held[0].pop("Specification")
+    if adapter:
+        made = {
+            **held[0],
+            "InferenceComponentName": "a-first",
+            "Specification": {"BaseInferenceComponentName": adapter},
+        }
+        made.pop("RuntimeConfig")
+        held = [made, *held]
+    if zero:
+        held = [{**one, "RuntimeConfig": {"CopyCount": 0}} for one in held]
+    return captured.model_copy(update={"component": by, "document": {**captured.document, "Components": held}})
+
+
+def test_the_component_that_answers_has_its_new_name_in_the_plan():
+    assert plan(answered("ic-2")).component == f"{NAME}-c1"
+    assert plan(state()).component == ""
+
+
+def test_the_component_that_answers_serves_what_was_promoted_whatever_the_others_serve():
+    made = plan(answered("ic-2"), promoted=ONE, others=(TWO,))
+    models = {one.name: one for one in made.models}
+    assert models[made.components[1]["Specification"]["ModelName"]].containers[0]["ModelDataUrl"] == "s3://vault/1"
+    assert "ic-2 serves" in made.warnings[0]
+
+
+def test_only_what_must_answer_comes_back_with_a_copy_after_it_scaled_to_nothing():
+    made = plan(answered("ic-2", zero=True))
+    assert [one["RuntimeConfig"]["CopyCount"] for one in made.components] == [0, 1]
+
+
+def test_an_adapter_stands_behind_its_base_and_names_it_anew():
+    made = plan(answered("a-first", adapter="ic-1"))
+    assert [one["InferenceComponentName"] for one in made.components] == [f"{NAME}-c1", f"{NAME}-c2", f"{NAME}-c0"]
+    assert made.components[2]["Specification"]["BaseInferenceComponentName"] == f"{NAME}-c1"
+    assert made.component == f"{NAME}-c0"
+
+
+def test_a_component_for_several_instance_types_has_its_models_renamed_in_each():
+    types = [{"InstanceType": "ml.g5.xlarge", "ModelName": "m-1"}, {"InstanceType": "ml.g6.xlarge", "ModelName": "m-2"}]
+    made = plan(answered("ic-1", specifications=types))
+    names = {one.name for one in made.models}
+    assert {one["ModelName"] for one in made.components[0]["Specifications"]} == names
+    assert "Specification" not in made.components[0]
+
+
+def test_copies_are_counted_beside_the_instances_by_their_new_name_and_known_by_the_old_one():
+    made = plan(answered("ic-2"))
+    key = copies_key(f"{NAME}-c1")
+    assert (made.capacity[key], made.sources[key]) == (2, copies_key("ic-2"))
+
+
+def test_a_state_from_before_the_question_was_asked_has_its_only_component_answer():
+    captured = of_components()
+    alone = {**captured.document, "Components": captured.document["Components"][:1]}
+    assert plan(captured.model_copy(update={"document": alone})).component == f"{NAME}-c0"
 
 
 def test_names_fit_into_what_sagemaker_takes():

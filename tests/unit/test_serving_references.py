@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mldr.domain.execution_roles import ExecutionRoles
 from mldr.domain.model_rules import ServingRule, VpcRule
-from mldr.domain.secrets import looks_secret, secrets
-from mldr.domain.serving_references import Grounds, Held, carry, find_references, find_secrets, mapped, rewrite
+from mldr.domain.serving_references import Grounds, Held, carry, find_references, find_secrets, rewrite
 from mldr.domain.serving_state import Kind
 
 ACTIVE, STANDBY = "ap-southeast-1", "ap-southeast-3"
@@ -29,9 +29,10 @@ RULES = ServingRule(
         VAULTED: VAULTED.replace(ACTIVE, STANDBY),
     },
 )
+STACK, LISTED, THEIRS = (f"arn:aws:iam::123456789012:role/{name}" for name in ("stack", "listed", "theirs"))
 GROUNDS = Grounds(
     rules=RULES,
-    role="arn:aws:iam::123456789012:role/stack",
+    roles=ExecutionRoles(own=STACK, named=(LISTED,)),
     standby=STANDBY,
     images={IMAGE: TWIN},
     held={
@@ -89,7 +90,7 @@ def model(**container):
             {"Models": [{"ExecutionRoleArn": "arn:aws:iam::123456789012:role/theirs"}]},
             "Models[0].ExecutionRoleArn",
             Kind.ROLE,
-            "arn:aws:iam::123456789012:role/stack",
+            STACK,
             None,
         ),
         (
@@ -162,6 +163,74 @@ def test_a_value_without_a_counterpart_is_a_problem_that_names_its_path_and_what
     assert re.search(advice, problem.text), problem.text
 
 
+# roles
+
+
+def runs_as(role, *, rules=None, roles=None, **document):
+    """What a model of this role runs as in the standby, and what is said where that is nothing."""
+    models = [{"ExecutionRoleArn": role, **document.pop("model", {})}]
+    grounds = GROUNDS.model_copy(update={"rules": rules or RULES, "roles": roles or GROUNDS.roles})
+    carried, problems = carry(find_references({"Models": models, **document}, ACTIVE), grounds)
+    return [one.target for one in carried if one.kind is Kind.ROLE], [one.text for one in problems]
+
+
+IN_A_VPC = {"VpcConfig": {"Subnets": ["subnet-a"], "SecurityGroupIds": ["sg-a"]}}
+CAPTURED = {"DataCaptureConfig": {"DestinationS3Uri": "s3://captured/churn"}}
+
+
+def test_a_model_keeps_its_role_where_the_stack_may_pass_it():
+    assert runs_as(LISTED) == ([LISTED], [])
+    assert runs_as(LISTED, model=IN_A_VPC, Config=CAPTURED) == ([LISTED], [])
+
+
+def test_a_model_whose_role_may_not_be_passed_runs_as_the_stacks_own():
+    assert runs_as(THEIRS) == ([STACK], [])
+    assert runs_as(THEIRS, roles=ExecutionRoles(own=STACK)) == ([STACK], [])
+
+
+@pytest.mark.parametrize(
+    ("document", "path"),
+    [
+        ({"model": IN_A_VPC}, "Models[0].VpcConfig.Subnets"),
+        ({"Config": CAPTURED}, "Config.DataCaptureConfig.DestinationS3Uri"),
+        ({"model": {"Containers": [{"Environment": {"OF": VAULTED}}]}}, "Models[0].Containers[0].Environment.OF"),
+        ({"model": {"Containers": [{"ModelDataUrl": "s3://captured/x"}]}}, "Models[0].Containers[0].ModelDataUrl"),
+        ({"Components": [{"Specification": {"Container": {"Environment": {"TOPIC": TOPIC}}}}]}, "Components[0]."),
+    ],
+)
+def test_a_model_that_reaches_further_than_the_stacks_role_is_refused_by_its_role_and_the_parameter(document, path):
+    runs, [text] = runs_as(THEIRS, **document)
+    assert runs == []
+    assert THEIRS in text
+    assert f"add it to ServingRoleArns of that region's stack; the stack's own role does not do for {path}" in text
+
+
+def test_what_another_model_of_the_endpoint_reaches_is_its_own_affair():
+    document = {"Models": [{"ExecutionRoleArn": THEIRS}, {"ExecutionRoleArn": LISTED, **IN_A_VPC}]}
+    carried, problems = carry(find_references(document, ACTIVE), GROUNDS)
+    assert [one.target for one in carried if one.kind is Kind.ROLE] == [STACK, LISTED]
+    assert not problems
+
+
+def test_an_autoscaling_policy_is_not_carried_out_as_the_model():
+    scaling = {"ScalingPolicies": [{"StepScalingPolicyConfiguration": {"TopicArn": TOPIC}}]}
+    assert runs_as(THEIRS, **scaling) == ([STACK], [])
+
+
+@pytest.mark.parametrize(
+    "said", [{"role": LISTED}, {"references": {THEIRS: LISTED}}, {"role": STACK, "references": {THEIRS: LISTED}}]
+)
+def test_the_policy_may_name_another_role_that_the_stack_may_pass(said):
+    assert runs_as(THEIRS, rules=RULES.model_copy(update=said))[0] == [LISTED]
+
+
+@pytest.mark.parametrize("said", [{"role": THEIRS}, {"references": {LISTED: THEIRS}}])
+def test_a_role_of_the_policy_that_may_not_be_passed_is_refused(said):
+    runs, [text] = runs_as(LISTED, rules=RULES.model_copy(update=said))
+    assert runs == []
+    assert text.startswith(f"{THEIRS} may not be passed to SageMaker in {STANDBY}: add it to ServingRoleArns")
+
+
 @pytest.mark.parametrize(
     "document",
     [
@@ -182,12 +251,6 @@ def test_the_policys_own_word_wins_over_every_rule():
         GROUNDS.model_copy(update={"rules": rules}),
     )
     assert (carried.target, carried.point) == ("s3://mine/model.tar.gz", None)
-
-
-def test_a_prefix_maps_only_what_is_under_it():
-    assert mapped("s3://captured", RULES.references) is None
-    assert mapped("s3://captured-2/x", RULES.references) is None
-    assert mapped("s3://captured/deep/x", RULES.references) == "s3://deep-there/x"
 
 
 def test_a_rewritten_document_differs_in_its_references_alone():
@@ -230,54 +293,3 @@ def test_etags_of_the_source_are_not_those_of_the_copies():
 def test_any_document_is_walked_without_a_fault(node):
     carry(find_references({"node": node}, ACTIVE), GROUNDS)
     find_secrets({"node": node}, ())
-
-
-# secrets: made up here, of the shapes that their issuers document
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("DB_PASSWORD", "correct horse"),
-        ("db_password", "correct horse"),
-        ("HF_TOKEN", "abc"),
-        ("OPENAI_API_KEY", "abc"),
-        ("apiKey", "abcd"),
-        ("AWS_SECRET_ACCESS_KEY", "abc"),
-        ("SNOWFLAKE_PRIVATE_KEY", "abc"),
-        ("HARMLESS", "AKIA" + "A" * 16),
-        ("HARMLESS", "hf_" + "a" * 34),
-        ("HARMLESS", "ghp_" + "a" * 36),
-        ("HARMLESS", "-----BEGIN RSA PRIVATE KEY-----\nabc"),
-        ("HARMLESS", "postgres://user:pass@host/db"),
-        ("HARMLESS", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2lnbmF0dXJl"),
-    ],
-)
-def test_what_looks_like_a_secret_is_one(name, value):
-    assert looks_secret(name, value)
-    [problem] = find_secrets(model(Environment={name: value}), ())
-    assert problem.path == f"Models[0].Containers[0].Environment.{name}"
-    assert value not in str(problem)
-    assert "serving.not_secret" in problem.text
-    assert find_secrets(model(Environment={name: value}), (name,)) == []
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("MAX_TOKENS", "4096"),
-        ("TOKENIZERS_PARALLELISM", "yes please"),
-        ("TOKENIZER_PATH", "/opt/ml/model"),
-        ("USE_TOKEN", "true"),
-        ("PAD_TOKEN", "<pad>"),
-        ("MASK_TOKEN", "[MASK]"),
-        ("DB_PASSWORD", VAULTED),
-        ("DB_PASSWORD", f"arn:aws:ssm:{ACTIVE}:123456789012:parameter/db"),
-        ("DB_PASSWORD", ""),
-        ("MODEL_URL", "https://host/path"),
-        ("KEY", "value"),
-        ("PARTITION_KEY", "customer"),
-    ],
-)
-def test_what_only_speaks_of_one_is_none(name, value):
-    assert secrets({name: value}, ()) == []

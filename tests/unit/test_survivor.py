@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mldr.domain.growth import Growth, Order
 from mldr.domain.health import FIRST_RETRY, Action, Observation, Rules, Sight, Why
 from mldr.domain.model_rules import FailoverMode
-from mldr.domain.survivor import Facts, Growth, Order, Survivor, concerns, decide, done, heard, refused
+from mldr.domain.survivor import Facts, Survivor, concerns, decide, done, heard, refused
 from mldr.domain.warming import Count
 
 patient = settings(deadline=None)  # a busy machine is slow, not wrong
@@ -126,7 +127,7 @@ def test_a_peer_that_announced_nothing_is_told_and_nothing_is_scaled():
     place.memory = Survivor()
     place.play([U] * 10)
     [page] = [one for one in place.rounds if one.action is Action.PAGE]
-    assert "it never announced how many instances answer there" in page.decision.reason
+    assert "nobody heard how many instances answer there" in page.decision.reason
     assert (place.counts, place.memory.growth) == ({"main": 2}, None)
 
 
@@ -136,7 +137,7 @@ def test_a_peer_with_other_variants_is_told_and_nothing_is_scaled():
         step = decide(found, seen(U, U), RULES, facts(), NOW + number * TEN)
         found = step.after
     assert step.action is Action.PAGE
-    assert "it announced blue 2, and churn has main" in step.decision.reason
+    assert "it had blue 2, and churn has main" in step.decision.reason
 
 
 def test_only_variants_that_the_peer_has_too_are_scaled():
@@ -458,3 +459,41 @@ def test_rounds_that_rest_on_the_same_are_one_line():
 def test_a_row_of_a_newer_release_is_read():
     row = {**KNOWN.model_dump(), "later": 1, "growth": None}
     assert Survivor.model_validate(row) == KNOWN
+
+
+# an endpoint that converging gives its counts
+
+
+def test_a_tended_endpoint_grows_by_its_share_and_not_by_what_it_has_now():
+    """After a failback it may still have the instances of both."""
+    place = Place(main=4)
+    found = place.play([U] * 3, tended=True, share={"main": 2})
+    assert (found.action, found.decision.why, place.counts) == (Action.NONE, Why.ALONE, {"main": 4})
+    place.counts = {"main": 3}
+    found = place.round(U, tended=True, share={"main": 2})
+    assert (found.order, found.after.growth.before) == (Order(counts={"main": 4}), {"main": 3})
+
+
+def test_a_tended_endpoint_of_which_no_share_is_known_is_told_and_not_scaled():
+    place = Place()
+    place.play([U] * 5, tended=True)
+    assert [one.action for one in place.rounds].count(Action.PAGE) == 1
+    assert place.counts == {"main": 2}
+
+
+def test_where_a_failover_is_decided_as_well_what_cannot_be_told_is_paged_by_that():
+    place = Place()
+    place.play([X] * 20, tended=True)
+    assert {one.action for one in place.rounds} == {Action.NONE}
+
+
+def test_a_tended_endpoint_that_is_let_go_is_its_tiers_and_nobody_is_paged():
+    place = Place()
+    place.play([U] * 3, tended=True, share={"main": 2})
+    found = place.round(U, tended=True, spread=False)
+    assert (found.action, found.after.growth, found.order) == (Action.NONE, None, Order())
+
+
+def test_how_many_look_is_remembered_for_whoever_asks_whether_a_quorum_can_be_reached():
+    found = decide(Survivor(), seen(H, H), RULES, facts(), NOW)
+    assert found.after.health.vantages == 2

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mldr.domain.components import copies_key
 from mldr.domain.identity import ModelKey
 from mldr.domain.model_rules import Tier
 from mldr.domain.serving import PlannedModel, ServingPlan
@@ -152,6 +153,44 @@ def test_only_inference_components_let_it_stand_at_zero():
     [variant] = made.config["ProductionVariants"]
     assert (made.components, variant["ManagedInstanceScaling"]["MinInstanceCount"]) == ((), 0)
     assert "only an endpoint of inference components" in wanted_of(plan(), CHURN, "v1-12345678", 0).remark
+
+
+def component(copies=3, **more):
+    return {"InferenceComponentName": "c", "Specification": {"ModelName": "m"}, "RuntimeConfig": {"CopyCount": copies}}
+
+
+@pytest.mark.parametrize(("floor", "copies", "stands"), [(1, 3, 1), (2, 3, 2), (5, 3, 3), (1, 0, 0)])
+def test_a_component_stands_with_no_more_copies_than_its_floor_has_instances(floor, copies, stands):
+    full = plan(4, components=(component(copies),))
+    assert wanted_of(full, CHURN, "v1-12345678", floor).counts[copies_key("c")] == stands
+    assert at_floor(full, floor).components[0]["RuntimeConfig"]["CopyCount"] == stands
+
+
+def test_managed_instances_may_go_down_to_the_floor_and_are_not_asked_for():
+    full = plan(4, components=(component(),))
+    managed = {"Status": "ENABLED", "MinInstanceCount": 3, "MaxInstanceCount": 9}
+    variant = {**full.config["ProductionVariants"][0], "ManagedInstanceScaling": managed}
+    full = full.model_copy(update={"config": {"ProductionVariants": [variant]}})
+    assert wanted_of(full, CHURN, "v1-12345678", 1).counts == {copies_key("c"): 1}
+    [made] = at_floor(full, 1).config["ProductionVariants"]
+    assert made["ManagedInstanceScaling"] == {**managed, "MinInstanceCount": 1}
+
+
+def test_copies_that_scale_by_themselves_are_left_alone_beside_the_home():
+    target = {"ResourceId": "inference-component/c", "MinCapacity": 1, "MaxCapacity": 4}
+    full = plan(4, components=(component(),)).model_copy(update={"targets": (target,)})
+    assert counts_beside(full, {}, answers=True) == {"a": 4}
+    assert counts_beside(full, {}, answers=False) == {"a": 4, copies_key("c"): 3}
+
+
+def test_provisioned_concurrency_that_autoscaling_changes_makes_no_other_endpoint():
+    def serverless(provisioned, memory=2048):
+        config = {"MemorySizeInMB": memory, "MaxConcurrency": 5, "ProvisionedConcurrency": provisioned}
+        variant = {"VariantName": "a", "ModelName": "m", "ServerlessConfig": config}
+        return plan().model_copy(update={"config": {"ProductionVariants": [variant]}})
+
+    one, two = (standing_name(serverless(count), CHURN, "v1-12345678") for count in (1, 2))
+    assert one == two != standing_name(serverless(1, memory=4096), CHURN, "v1-12345678")
 
 
 def test_nothing_that_would_raise_it_is_created_with_it():

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mldr.domain.components import copies_key
 from mldr.domain.golden import GoldenInference
 from mldr.domain.model_rules import WarmRule
-from mldr.domain.warming import SLACK, Count, Latency, drifted, judge, measured, missing, recorded
+from mldr.domain.warming import SLACK, Count, Latency, drifted, judge, measured, missing, recorded, together
 
 RULE = WarmRule(within="5m")
 WAS = Latency(p50=100, p95=200, requests=50, source="CloudWatch")
@@ -84,6 +85,15 @@ def test_an_endpoint_that_is_too_small_is_not_warm_however_fast():
     found = verdict(wanted={"a": 4}, there={"a": 1}, refused="the quota is 1")
     assert (found.more, found.reason) == (True, "variant a has 1 of 4 instances (the quota is 1)")
     assert verdict(wanted={"a": 4}, there={"a": 5}).warm
+
+
+def test_copies_that_are_missing_are_told_as_copies():
+    assert verdict(wanted={copies_key("c"): 2}, there={copies_key("c"): 1}).reason == "component c has 1 of 2 copies"
+
+
+def test_what_answers_beside_the_home_is_added_by_the_homes_names():
+    here, there = copies_key("churn-s1-c0"), copies_key("churn-ic")
+    assert together({"a": 2, here: 3}, {"a": 1, there: 4}, {here: there}) == {"a": 3, here: 7}
 
 
 def test_only_what_was_not_asked_for_yet_is_asked_for():

@@ -36,10 +36,16 @@
     - StaleEpoch            the peer was seen to hold a higher epoch
     - WrongDirection        a failback runs in a model's home, a move in its standby
     - PeerLagging           what the peer serves is not protected here yet
+    - RegionSwitchFailed    what ARC Region switch asked for has ended, and some models did not move
     - DrainTooShort         a planned move would fail requests: the old side stops before DNS has moved
     - NothingToClear
+    - PromotedMeanwhile     a planned move would take clients back to an older version
+    - RequestTooLate        a request arrived long after it was made
+    - ExecutionLost         nothing works for a claim any more, and it is not gone on with
     - RoutingRefused        ARC refused to set routing controls, or the parameters that name them are wrong
     - EndpointFailed
+    - RequestRefused        an endpoint, or the model in it, did not take a request: no word about its health
+    - NotCapturable         an endpoint of the active region stays in a status that is no state to capture
     - WrongAnswers
     - NotWarm               the policy wants a model warm before traffic moves, and it is not
 
@@ -91,6 +97,10 @@ class RegionSwitchUnderway(Retryable):
 
 class Permanent(MldrError):
     """Trying again cannot work."""
+
+
+class RegionSwitchFailed(Permanent):
+    """What ARC Region switch asked for has ended, and this region does not serve all of it."""
 
 
 class BadEvent(Permanent):
@@ -206,6 +216,18 @@ class DrainTooShort(Permanent):
     """The policy lets the old side of a planned move stop before DNS has moved its clients."""
 
 
+class ExecutionLost(Permanent):
+    """The executions of a failover died without a word; the text says what they left."""
+
+
+class PromotedMeanwhile(Permanent):
+    """A version was promoted while an older one was made ready for a planned move."""
+
+
+class RequestTooLate(Permanent):
+    """A request arrived so long after it was made that it may not be true any more."""
+
+
 class NothingToClear(Permanent):
     """No claim is open, so there is none to end."""
 
@@ -216,6 +238,14 @@ class RoutingRefused(Permanent):
 
 class EndpointFailed(Permanent):
     """The restored endpoint cannot come into service."""
+
+
+class RequestRefused(Permanent):
+    """An endpoint, or the model in it, did not take a request. Others may be answered."""
+
+
+class NotCapturable(Permanent):
+    """An endpoint of the active region stays in a status that is no state to capture, until somebody mends it."""
 
 
 class WrongAnswers(Permanent):

@@ -13,7 +13,10 @@ from botocore.exceptions import ConnectionError as NoConnection
 from mldr.errors import MldrError, NotAllowed, RegionUnreachable, Throttled
 
 # Few and quick attempts: Step Functions and SQS retry what outlasts them, without a function that waits.
-CONFIG = Config(connect_timeout=3, read_timeout=60, retries={"mode": "standard", "max_attempts": 3})
+# As many connections as the widest pool of ours has threads: botocore keeps ten, and makes and drops the others.
+CONFIG = Config(
+    connect_timeout=3, read_timeout=60, retries={"mode": "standard", "max_attempts": 3}, max_pool_connections=64
+)
 
 # Route 53's checkers wait two seconds for an answer.
 PROMPT = Config(connect_timeout=0.3, read_timeout=0.8, retries={"total_max_attempts": 1})

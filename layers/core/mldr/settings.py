@@ -5,6 +5,7 @@ import os
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mldr.domain.digest_jobs import PATIENCE
+from mldr.domain.execution_roles import ExecutionRoles
 from mldr.domain.routing import SwitchKind
 from mldr.domain.verification import READABLE
 from mldr.errors import BadSettings
@@ -24,6 +25,7 @@ class Settings(BaseModel):
     bus_name: str
     policy_location: str = Field(pattern=r"^s3://[^/]+/.+$")
     serving_role_arn: str = ""
+    serving_role_arns: str = ""  # of others that the stack may pass, separated by commas
     state_machine_arn: str = ""
     evacuate_machine_arn: str = ""
     failovers_side_by_side: int = Field(default=10, ge=1, le=1000)
@@ -32,6 +34,7 @@ class Settings(BaseModel):
     gateway_environments: int = Field(default=4, ge=0, le=500)  # made ready at once, before traffic moves
     prediction_table: str = ""
     prediction_queue_url: str = ""
+    tiers_queue_url: str = ""
     witness_host: str = ""
     witness_secret: str = ""
     zone_name: str = ""
@@ -55,6 +58,12 @@ class Settings(BaseModel):
     def prefix(self) -> str:
         """Return what every resource name of this stack begins with."""
         return f"mldr-{self.environment_name}"
+
+    @property
+    def execution_roles(self) -> ExecutionRoles:
+        """Return the roles that a restored model may run as."""
+        named = (one.strip() for one in self.serving_role_arns.split(","))
+        return ExecutionRoles(own=self.serving_role_arn, named=tuple(one for one in named if one))
 
 
 def load() -> Settings:

@@ -50,6 +50,9 @@ class Story:
             "outage": self._outage,
             "warmer": self._warmer,
             "shared": self._shared,
+            "colder": self._colder,
+            "newer": self._newer,
+            "served by what stood": self._served_by_what_stood,
         }
         if chapter not in self.saved:
             chapters[chapter]()
@@ -102,6 +105,29 @@ class Story:
         self._publish_policy("active-active\n    active_active: {by: weight, weight: 50}")
         assert self.converge()
         self.regions.pass_time()
+
+    def _colder(self) -> None:
+        """An endpoint stands, and the policy wants none any more."""
+        self.begin("warmer")
+        assert self.converge()
+        self.regions.pass_time()
+        self._publish_policy("cold-standby")
+
+    def _newer(self) -> None:
+        """An endpoint stands for the newest version, and one for the version before it still does."""
+        self.begin("warmer")
+        assert self.converge()
+        self.regions.pass_time()
+        self.approve(self.register())
+        assert self.protect()
+        assert self.converge()
+        self.regions.pass_time()
+
+    def _served_by_what_stood(self) -> None:
+        """What stood has taken over, and the policy wants nothing to stand any more."""
+        self.begin("colder")
+        assert self.recover()
+        self.regions.heal()
 
     def converge(self) -> bool:
         """Tell the standby that its tiers are due; whether the message was handled."""
@@ -204,15 +230,14 @@ class Story:
         """Every `Failover Requested` that a function has put on the bus."""
         return [put for put in self.regions.wire.puts if put["DetailType"] == "Failover Requested"]
 
-    @staticmethod
-    def request(failover_id: str = "exercise-1", **more: Any) -> dict[str, Any]:
-        """A `Failover Requested` as it arrives."""
+    def request(self, failover_id: str = "exercise-1", **more: Any) -> dict[str, Any]:
+        """A `Failover Requested` as it arrives, just now: an old one is refused."""
         detail = {"model": str(MODEL), "reason": "exercise", "requested_by": "test", "failover_id": failover_id, **more}
         return {
             "id": f"event-{failover_id}",
             "source": "mldr",
             "detail-type": "Failover Requested",
-            "time": "2026-03-01T12:00:00Z",
+            "time": (dt.datetime.now(dt.UTC) + self.regions.ahead).isoformat(),
             "region": STANDBY,
             "detail": detail,
         }

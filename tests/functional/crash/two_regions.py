@@ -29,6 +29,7 @@ import mldr.aws.outside
 import mldr.steps.know_leader
 import mldr.steps.plan_transfer
 import mldr.steps.watch_models
+import mldr.wiring.clients
 from localcloud.deploy.maker import Place
 from localcloud.deploy.package import package
 from localcloud.deploy.parameters import resolve
@@ -121,7 +122,8 @@ class TwoRegions:
         self._patches.replace(mldr.aws.copier, "CopyLimits", lambda: SMALL)
         self._patches.replace(mldr.aws.outside, "PublicNetwork", lambda **_: self.network)
         session = SimpleNamespace(create_client=client)
-        self._patches.replace(wiring, "botocore", SimpleNamespace(session=SimpleNamespace(get_session=lambda: session)))
+        sessions = SimpleNamespace(session=SimpleNamespace(get_session=lambda: session))
+        self._patches.replace(mldr.wiring.clients, "botocore", sessions)
         self._patches.replace(SystemClock, "now", lambda _: dt.datetime.now(dt.UTC) + self.ahead)
         telemetry.logger.setLevel("CRITICAL")
 

@@ -297,6 +297,14 @@ def test_parameters_are_checked_all_at_once() -> None:
         assert named in str(refusal.value)
 
 
+def test_of_a_list_each_item_has_to_match() -> None:
+    declared = {"Roles": {"Type": "CommaDelimitedList", "AllowedPattern": "(role/[a-z]+)?", "Default": ""}}
+    assert resolve(declared, {}) == {"Roles": []}
+    assert resolve(declared, {"Roles": "role/a, role/b"}) == {"Roles": ["role/a", "role/b"]}
+    with pytest.raises(DeployError, match="'b' does not match"):
+        resolve(declared, {"Roles": "role/a,b"})
+
+
 def test_lists_come_apart_and_defaults_hold() -> None:
     declared = {"Buckets": {"Type": "CommaDelimitedList"}, "Ttl": {"Type": "Number", "Default": 30}}
     assert resolve(declared, {"Buckets": "a, b"}) == {"Buckets": ["a", "b"], "Ttl": "30"}

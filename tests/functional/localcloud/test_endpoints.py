@@ -28,6 +28,12 @@ from localcloud.moto_repairs.sagemaker_endpoints import SageMakerEndpointRepairs
 from localcloud.moto_repairs.sagemaker_serving import SageMakerServingRepairs
 from localcloud.outage import Outage
 from localcloud.server import Server, moto_application
+from mldr.aws.serving import SageMakerServing
+from mldr.domain.endpoint_status import answers
+from mldr.domain.identity import ModelKey
+from mldr.errors import EndpointFailed, RequestRefused
+from mldr.steps.deep_health import DeepHealth
+from tests.fakes.world import FakeWorld
 
 ROOT = Path(__file__).parents[3]
 HERE, THERE = "ap-southeast-1", "ap-southeast-3"
@@ -85,10 +91,10 @@ class Cloud:
         self.server = Server(moto_application(), 0)
         environment = CREDENTIALS | {"AWS_ENDPOINT_URL": self.server.url}
         self.endpoints = Endpoints(
-            self.outage, lambda _region, event: self.events.append(event), lambda _r, _n: environment, state, 20.0
+            self.outage, lambda _region, event: self.events.append(event), lambda _r, _n: environment, state, 20.0, 1.0
         )
         self.repairs = SageMakerEndpointRepairs(self.endpoints)
-        self.hosting = SageMakerServingRepairs(self.endpoints.reweigh)
+        self.hosting = SageMakerServingRepairs(self.endpoints.reweigh, self.endpoints.compose)
         for part in (self.server, self.endpoints, self.hosting, self.repairs):
             part.start()
         self.client("sagemaker"), self.client("sagemaker-runtime")
@@ -378,28 +384,184 @@ def test_several_variants_answer_by_their_live_weights(cloud: Cloud) -> None:
     until(lambda: told() == ["CREATING", "IN_SERVICE", "UPDATING", "IN_SERVICE"])
 
 
+def scaled(cloud: Cloud, name: str, count: int) -> None:
+    """Ask for so many instances."""
+    wanted: list[Any] = [{"VariantName": "main", "DesiredInstanceCount": count}]
+    cloud.client("sagemaker").update_endpoint_weights_and_capacities(
+        EndpointName=name, DesiredWeightsAndCapacities=wanted
+    )
+
+
+def answered(cloud: Cloud, name: str, region: str) -> str:
+    """The answer, nothing while its containers start anew."""
+    try:
+        return str(cloud.ask(name, "x", region, ContentType="text/csv")["Body"])
+    except ClientError:
+        return ""
+
+
+def serving(cloud: Cloud) -> SageMakerServing:
+    """mldr's own eyes."""
+    return SageMakerServing(
+        lambda: cloud.client("sagemaker"),
+        lambda: cloud.client("sagemaker-runtime"),
+        *[lambda: cloud.client("sagemaker")] * 2,
+    )
+
+
+def test_an_endpoint_that_is_scaled_is_updating_and_answers_with_the_same_containers(cloud: Cloud) -> None:
+    cloud.endpoint("scaled", ModelDataUrl=MODEL)
+    cloud.settled("scaled")
+    before = cloud.endpoints.pids(HERE)
+    scaled(cloud, "scaled", 4)
+    status, _ = serving(cloud).status("scaled")
+    assert (status, answers(status)) == ("Updating", True)
+    assert serving(cloud).invoke("scaled", b"x", "text/csv")[0] == b"hello:x"
+    with pytest.raises(EndpointFailed, match="in-progress"):
+        serving(cloud).scale("scaled", {"main": 5})
+    assert cloud.settled("scaled")["ProductionVariants"][0]["CurrentInstanceCount"] == 4
+    assert cloud.endpoints.pids(HERE) == before
+
+
+def test_an_endpoint_that_is_scaled_stays_well(cloud: Cloud, world: FakeWorld) -> None:
+    """Autoscaling must not look like an outage to anybody who asks `/health`."""
+    cloud.endpoint("deep", ModelDataUrl=MODEL)
+    cloud.settled("deep")
+    world.buckets.put("lake", "churn/golden.jsonl", b'{"request": "x", "answer": "x", "content_type": "text/csv"}')
+    deep = DeepHealth(
+        catalog=world.catalog,
+        vault=world.vault,
+        policies=world.policies,
+        serving=serving(cloud),
+        prompt=serving(cloud),
+        proofs=world.proofs,
+        goldens=world.goldens,
+        clock=world.clock,
+    )
+    scaled(cloud, "deep", 2)
+    found = deep.look(ModelKey(registry="sagemaker", name="churn"), "deep")
+    assert (found.healthy, found.body["status"]) == (True, "Updating")
+    assert "hello:" in found.body["golden"]["reason"], "the container itself answered"
+    cloud.settled("deep")
+
+
+def test_a_region_that_fails_while_an_endpoint_is_scaled_keeps_the_counts(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its containers are back before the new counts are in force."""
+    monkeypatch.setattr(cloud.endpoints, "_resize_seconds", 8.0)
+    cloud.endpoint("lost", THERE, ModelDataUrl=MODEL_THERE)
+    cloud.settled("lost", THERE)
+    cloud.client("sagemaker", THERE).update_endpoint_weights_and_capacities(
+        EndpointName="lost", DesiredWeightsAndCapacities=[{"VariantName": "main", "DesiredInstanceCount": 4}]
+    )
+    cloud.outage.fail(THERE)
+    cloud.outage.heal(THERE)
+    until(lambda: "x" in answered(cloud, "lost", THERE))
+    described = cloud.settled("lost", THERE)
+    assert (described["EndpointStatus"], described["ProductionVariants"][0]["CurrentInstanceCount"]) == ("InService", 4)
+    cloud.client("sagemaker", THERE).delete_endpoint(EndpointName="lost")
+
+
+def test_what_the_local_cloud_refuses_means_what_it_means_on_aws(cloud: Cloud) -> None:
+    """The same answers as tests/contract/test_serving.py expects of the adapter."""
+    cloud.endpoint("strict", ModelDataUrl=MODEL)
+    script = "def model_fn(model_dir):\n    return None\n"
+    cloud.endpoint("narrow", ModelDataUrl=cloud.put(packed(script), "narrow.tar.gz"))
+    for name in ("strict", "narrow"):
+        cloud.settled(name)
+    with pytest.raises(EndpointFailed, match="server error"):
+        serving(cloud).invoke("strict", b"explode", "text/csv")
+    with pytest.raises(RequestRefused, match=r"client error \(415\)"):
+        serving(cloud).invoke("narrow", b"\xff", "image/png")
+    with pytest.raises(RequestRefused, match="not found"):
+        serving(cloud).invoke("nobody", b"x", "text/csv")
+
+
 HOSTS = {"VariantName": "one", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
 
 
 @pytest.mark.parametrize(
-    ("name", "variant", "config", "reason"),
+    ("name", "config", "reason"),
     [
-        ("shadowed", None, {"ShadowProductionVariants": [of_model("shadowed", "two")]}, "shadow variants"),
+        ("shadowed", {"ShadowProductionVariants": [of_model("shadowed", "two")]}, "shadow variants"),
         (
             "delayed",
-            None,
             {"AsyncInferenceConfig": {"OutputConfig": {"S3OutputPath": "s3://answers/"}}},
             "asynchronous endpoints",
         ),
-        ("composed", HOSTS, {}, "no inference components"),
     ],
 )
 def test_what_does_not_run_here_is_refused_by_name(
-    cloud: Cloud, name: str, variant: dict[str, Any] | None, config: dict[str, Any], reason: str
+    cloud: Cloud, name: str, config: dict[str, Any], reason: str
 ) -> None:
-    described = served(cloud, name, [variant or of_model(name, "one")], **config)
+    described = served(cloud, name, [of_model(name, "one")], **config)
     assert described["EndpointStatus"] == "Failed"
     assert reason in described["FailureReason"]
+
+
+def component(cloud: Cloud, endpoint: str, name: str, copies: int = 1, **specification: Any) -> dict[str, Any]:
+    """An inference component once it is in service or has failed."""
+    sagemaker = cloud.client("sagemaker")
+    container = {"Container": {"Image": image(HERE), "ArtifactUrl": MODEL}}
+    sagemaker.create_inference_component(
+        InferenceComponentName=name,
+        EndpointName=endpoint,
+        VariantName="one",
+        Specification=specification or container,
+        RuntimeConfig={"CopyCount": copies},
+    )
+
+    def settled() -> dict[str, Any] | None:
+        found = sagemaker.describe_inference_component(InferenceComponentName=name)
+        return None if found["InferenceComponentStatus"] == "Creating" else dict(found)
+
+    return dict(until(settled, 20.0))
+
+
+def test_a_component_answers_by_its_name_alone_and_goes_before_its_endpoint(cloud: Cloud) -> None:
+    assert served(cloud, "composed", [HOSTS])["EndpointStatus"] == "InService"
+    with pytest.raises(ClientError, match="Inference Component Name header is required"):
+        cloud.ask("composed", "x", ContentType="text/csv")
+    assert component(cloud, "composed", "composed-c0")["InferenceComponentStatus"] == "InService"
+    asked = cloud.ask("composed", "x", ContentType="text/csv", InferenceComponentName="composed-c0")
+    assert asked["Body"] == b"hello:x"
+    with pytest.raises(ClientError, match="Could not find inference component"):
+        cloud.ask("composed", "x", ContentType="text/csv", InferenceComponentName="another")
+    assert serving(cloud).invoke("composed", b"x", "text/csv")[0] == b"hello:x", "the only one need not be named"
+
+    sagemaker, pids = cloud.client("sagemaker"), cloud.endpoints.pids(HERE)
+    with pytest.raises(ClientError, match="Cannot delete endpoint with inference component associated"):
+        sagemaker.delete_endpoint(EndpointName="composed")
+    sagemaker.delete_inference_component(InferenceComponentName="composed-c0")
+    until(lambda: len(cloud.endpoints.pids(HERE)) == len(pids) - 1)
+    sagemaker.delete_endpoint(EndpointName="composed")
+
+
+def test_of_several_components_mldr_guesses_none(cloud: Cloud) -> None:
+    served(cloud, "several", [HOSTS])
+    for name in ("several-c0", "several-c1"):
+        component(cloud, "several", name)
+    with pytest.raises(RequestRefused, match=r"has several-c0, several-c1; write the one .*serving.component"):
+        serving(cloud).invoke("several", b"x", "text/csv")
+    assert serving(cloud).invoke("several", b"x", "text/csv", component="several-c1")[0] == b"hello:x"
+
+
+def test_an_adapter_needs_its_base_and_does_not_run_here(cloud: Cloud) -> None:
+    served(cloud, "adapted", [HOSTS])
+    adapter = {"BaseInferenceComponentName": "adapted-base", "Container": {"ArtifactUrl": MODEL}}
+    with pytest.raises(ClientError, match="Could not find inference component"):
+        component(cloud, "adapted", "adapted-a", **adapter)
+    component(cloud, "adapted", "adapted-base")
+    failed = component(cloud, "adapted", "adapted-a", **adapter)
+    assert (failed["InferenceComponentStatus"], "adapters" in failed["FailureReason"]) == ("Failed", True)
+
+
+def test_a_component_without_copies_has_no_capacity_to_answer(cloud: Cloud) -> None:
+    served(cloud, "empty", [HOSTS])
+    component(cloud, "empty", "empty-c0", copies=0)
+    with pytest.raises(ClientError, match="no capacity"):
+        cloud.ask("empty", "x", ContentType="text/csv", InferenceComponentName="empty-c0")
 
 
 @pytest.mark.parametrize(

@@ -220,6 +220,29 @@ def test_a_bucket_policy_binds_people_too_and_tls_counts_as_used(endpoint: OneEn
     assert not denied(person.delete_object, Bucket="vault", Key="k")
 
 
+def test_a_role_that_a_buckets_and_a_keys_policy_name_may_do_what_they_say(endpoint: OneEndpoint) -> None:
+    endpoint.bucket("vault")
+    role = f"arn:aws:iam::123456789012:role/{endpoint.function('worker', [allow('sns:Publish')])}"
+    person, kms = endpoint.client("s3"), endpoint.client("kms")
+
+    def naming(principal: Any, *actions: str) -> str:
+        statement = {"Effect": "Allow", "Principal": principal, "Action": list(actions), "Resource": "*"}
+        return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+    account = {"AWS": "arn:aws:iam::123456789012:root"}
+    key = kms.create_key(Policy=naming(account, "kms:*"))["KeyMetadata"]["Arn"]
+    encryption: Any = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key}
+    person.put_object(Bucket="vault", Key="k", Body=b"x", **encryption)
+    get = endpoint.client("s3", key=KEY).get_object
+    person.put_bucket_policy(Bucket="vault", Policy=naming(account, "s3:GetObject"))
+    assert "s3:GetObject" in denied(get, Bucket="vault", Key="k"), "its account decides by the role's own policies"
+    person.put_bucket_policy(Bucket="vault", Policy=naming({"AWS": [role]}, "s3:GetObject"))
+    assert "kms:Decrypt" in denied(get, Bucket="vault", Key="k")
+    kms.put_key_policy(KeyId=key, PolicyName="default", Policy=naming({"AWS": role}, "kms:Decrypt"))
+    assert not denied(get, Bucket="vault", Key="k")
+    assert "s3:PutObject" in denied(endpoint.client("s3", key=KEY).put_object, Bucket="vault", Key="k", Body=b"y")
+
+
 def test_granted_but_never_used_is_known(endpoint: OneEndpoint) -> None:
     endpoint.bucket("vault")
     role = endpoint.function("worker", [allow("s3:PutObject", "s3:GetObject", on=VAULT)])
@@ -266,6 +289,19 @@ def test_an_alarm_is_put_by_its_name_in_its_region(endpoint: OneEndpoint) -> Non
     assert "alarm:other" in denied(put, AlarmName="other", **alarm)
 
 
+def test_alarms_are_deleted_by_their_names_and_searched_among_all(endpoint: OneEndpoint) -> None:
+    of = f"arn:aws:cloudwatch:{STANDBY}:123456789012:alarm"
+    endpoint.function(
+        "worker",
+        [allow("cloudwatch:DeleteAlarms", on=f"{of}:mldr-*"), allow("cloudwatch:DescribeAlarms", on=f"{of}:mldr-*")],
+    )
+    client = endpoint.client("cloudwatch", key=KEY)
+    assert not denied(client.delete_alarms, AlarmNames=["mldr-a", "mldr-b"])
+    assert "alarm:other" in denied(client.delete_alarms, AlarmNames=["mldr-a", "other"])
+    assert not denied(client.describe_alarms, AlarmNames=["mldr-a"])
+    assert "alarm:*" in denied(client.describe_alarms, AlarmNamePrefix="mldr-")
+
+
 def test_what_may_be_scaled_is_told_by_its_service_and_its_dimension(endpoint: OneEndpoint) -> None:
     counts = "sagemaker:variant:DesiredInstanceCount"
     only = {
@@ -308,3 +344,19 @@ def test_only_what_carries_a_tag_can_be_asked_by_it(endpoint: OneEndpoint) -> No
     ask = endpoint.client("sagemaker-runtime", key=KEY).invoke_endpoint
     assert "sagemaker:InvokeEndpoint" in denied(ask, EndpointName="theirs", Body=b"")
     assert not denied(ask, EndpointName="ours", Body=b"")
+
+
+def test_a_component_is_authorized_beside_its_endpoint(endpoint: OneEndpoint) -> None:
+    """Service Authorization Reference: InvokeEndpoint and CreateInferenceComponent name both resources."""
+    sagemaker = endpoint.client("sagemaker")
+    container = {"Image": "123456789012.dkr.ecr.ap-southeast-3.amazonaws.com/x:1"}
+    role = "arn:aws:iam::123456789012:role/serve"
+    sagemaker.create_model(ModelName="hosted", ExecutionRoleArn=role, PrimaryContainer=container)
+    hosts: Any = {"VariantName": "a", "ModelName": "hosted", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
+    sagemaker.create_endpoint_config(EndpointConfigName="hosts", ProductionVariants=[hosts])
+    sagemaker.create_endpoint(EndpointName="hosts", EndpointConfigName="hosts")
+    arn = sagemaker.describe_endpoint(EndpointName="hosts")["EndpointArn"].rpartition(":")[0]
+    endpoint.function("worker", [allow("sagemaker:InvokeEndpoint", on=f"{arn}:endpoint/*")])
+    ask = endpoint.client("sagemaker-runtime", key=KEY).invoke_endpoint
+    assert f"{arn}:inference-component/c0" in denied(ask, EndpointName="hosts", InferenceComponentName="c0", Body=b"")
+    assert not denied(ask, EndpointName="hosts", Body=b"")

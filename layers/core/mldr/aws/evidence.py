@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 from collections.abc import Callable
 
 from mldr.domain.evidence import GENESIS, Evidence, digest, evidence_key
@@ -13,6 +12,7 @@ from mldr.errors import LostRace
 from mldr.ports.vault import Vault
 
 KEPT = dt.timedelta(days=365 * 7)
+SKEW = dt.timedelta(minutes=15)  # of the clock that a request was made by, behind this region's
 
 
 class VaultEvidence:
@@ -22,25 +22,42 @@ class VaultEvidence:
         self._vault, self._now, self._mode = vault, now, mode
 
     def append(self, draft: Evidence) -> Evidence:
-        sequence, previous = 1, GENESIS
         while True:
-            existing = self._first(evidence_key(draft.model, sequence))
-            if existing is not None:
-                found = Evidence.model_validate(json.loads(existing))
-                if (found.kind, found.id) == (draft.kind, draft.id):
-                    return found
-                sequence, previous = sequence + 1, digest(existing)
-                continue
-            record = draft.model_copy(update={"sequence": sequence, "previous": previous})
+            chain = self._chain(draft.model)
+            told, last = self._told(chain, draft)
+            if told:
+                return told
+            sequence = _sequence(chain[-1]) + 1 if chain else 1
+            record = draft.model_copy(update={"sequence": sequence, "previous": digest(last) if last else GENESIS})
             try:
                 self._vault.seal(evidence_key(draft.model, sequence), record.content(), self._retention())
             except LostRace:
                 continue
             return record
 
+    def _told(self, chain: list[str], draft: Evidence) -> tuple[Evidence | None, bytes | None]:
+        """Return the record that tells of the same, and the last one's bytes.
+
+        Nothing was told of what had not been asked for yet, so a long chain is read no further back than that.
+        """
+        last = None
+        for key in reversed(chain):
+            content = self._first(key)
+            if content is None:
+                continue
+            last = last or content
+            found = Evidence.model_validate_json(content)
+            if (found.kind, found.id) == (draft.kind, draft.id):
+                return found, last
+            if draft.requested_at and found.recorded_at < draft.requested_at - SKEW:
+                break
+        return None, last
+
+    def _chain(self, model: ModelKey) -> list[str]:
+        return self._vault.keys(evidence_key(model, 0).rpartition("/")[0] + "/")
+
     def newest(self, model: ModelKey, limit: int) -> list[Evidence]:
-        chain = self._vault.keys(evidence_key(model, 0).rpartition("/")[0] + "/")
-        found = (self._first(key) for key in reversed(chain[-limit:]))
+        found = (self._first(key) for key in reversed(self._chain(model)[-limit:]))
         return [Evidence.model_validate_json(content) for content in found if content]
 
     def _first(self, key: str) -> bytes | None:
@@ -50,3 +67,7 @@ class VaultEvidence:
 
     def _retention(self) -> Retention:
         return Retention.model_validate({"mode": self._mode, "until": self._now() + KEPT})
+
+
+def _sequence(key: str) -> int:
+    return int(key.rpartition("/")[2].removesuffix(".json"))

@@ -13,7 +13,7 @@ from mldr.domain.recovery_point import Manifest, Record, manifest_key, newest_re
 from mldr.domain.region_plan import Direction, ModelFacts, leaving, retired
 from mldr.domain.routing import Route
 from mldr.domain.serving_state import ServingState
-from mldr.errors import Permanent
+from mldr.errors import MldrError, Permanent
 from mldr.ports.catalog import Catalog
 from mldr.ports.serving import ServingCaptures
 from mldr.ports.vault import EvidenceStore, Vault
@@ -32,8 +32,16 @@ class CatalogFacts:
         known = {str(model): model for model in self._catalog.models()}
         known |= {str(model): model for model, _ in self._catalog.standings()}
         with ThreadPoolExecutor(THREADS) as pool:
-            found = pool.map(lambda model: self._of(model, direction, now), known.values())
+            found = pool.map(lambda model: self._readable(model, direction, now), known.values())
             return [one for one in found if one]
+
+    def _readable(self, model: ModelKey, direction: Direction, now: dt.datetime) -> ModelFacts | None:
+        """What cannot be read of one model keeps no other from being planned; its own failover will tell."""
+        try:
+            return self._of(model, direction, now)
+        except (MldrError, ValueError) as error:  # a record that is no record is a ValueError of pydantic
+            why = f"{type(error).__name__}: {error}" if isinstance(error, MldrError) else "what is stored is damaged"
+            return ModelFacts(model=model, unread=f"{why}; look at `mldr status {model.name}`")
 
     def _of(self, model: ModelKey, direction: Direction, now: dt.datetime) -> ModelFacts | None:
         knowledge = self._catalog.leadership(model)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from mldr.aws.standing_endpoints import DIMENSION
+from mldr.aws.serving_source import RESOURCES, batched
+from mldr.aws.standing_endpoints import scaled_by
 from mldr.errors import EndpointFailed
 from mldr.sdk import translated
 
@@ -26,14 +27,16 @@ class AutoScalingLimits:
         self._autoscaling = autoscaling
 
     def limits(self, endpoint: str, variants: Sequence[str]) -> dict[str, int]:
-        named = {_resource(endpoint, variant): variant for variant in variants}
-        if not named:
-            return {}
+        named = {scaled_by(endpoint, variant): variant for variant in variants}
+        found: list[Any] = []
         with translated(f"look at the autoscaling of {endpoint}"):
-            found = self._autoscaling().describe_scalable_targets(
-                ServiceNamespace="sagemaker", ResourceIds=list(named), ScalableDimension=DIMENSION
-            )
-        return {named[one["ResourceId"]]: one["MaxCapacity"] for one in found["ScalableTargets"]}
+            for some in batched([resource for resource, _ in named], RESOURCES):
+                answer = self._autoscaling().describe_scalable_targets(
+                    ServiceNamespace="sagemaker", ResourceIds=list(some)
+                )
+                found += answer["ScalableTargets"]
+        targets = {(one["ResourceId"], one["ScalableDimension"]): one["MaxCapacity"] for one in found}
+        return {name: targets[place] for place, name in named.items() if place in targets}
 
     def allow(self, endpoint: str, limits: dict[str, int]) -> None:
         """What is not named keeps its value.
@@ -41,17 +44,14 @@ class AutoScalingLimits:
         Source: autoscaling/application/APIReference/API_RegisterScalableTarget (to update a target).
         """
         for variant, limit in limits.items():
+            resource, dimension = scaled_by(endpoint, variant)
             try:
                 with translated(f"change the autoscaling of {endpoint}"):
                     self._autoscaling().register_scalable_target(
                         ServiceNamespace="sagemaker",
-                        ResourceId=_resource(endpoint, variant),
-                        ScalableDimension=DIMENSION,
+                        ResourceId=resource,
+                        ScalableDimension=dimension,
                         MaxCapacity=limit,
                     )
             except ClientError as error:
                 raise EndpointFailed(f"the autoscaling of {endpoint} cannot be changed: {error}") from error
-
-
-def _resource(endpoint: str, variant: str) -> str:
-    return f"endpoint/{endpoint}/variant/{variant}"

@@ -9,25 +9,31 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from mldr.aws.capacities import ask, component_names, copies, instances
+from mldr.aws.scaling_alarms import put_policy
+from mldr.domain.components import NAME, base_of
 from mldr.domain.serving import OWNER, PlannedModel, ServingPlan
 from mldr.domain.serving_state import IN_SERVICE
 from mldr.domain.warming import Count
-from mldr.errors import EndpointFailed, NotAllowed
+from mldr.errors import EndpointFailed, MldrError, NotAllowed, RequestRefused, Throttled
 from mldr.ports.serving import Finished
 from mldr.sdk import code, translated
 
 if TYPE_CHECKING:
     from mypy_boto3_application_autoscaling import ApplicationAutoScalingClient
+    from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_sagemaker import SageMakerClient
     from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
 
 MISSING = "Missing"
+_UNNAMED = "Inference Component Name header is required"  # InvokeEndpoint's 400 where a request names none
 GLANCE = 3.0  # seconds for which a gateway answers its many health checkers from one look
 
 
 class SageMakerServing:
     """Needs sagemaker:CreateModel, CreateEndpointConfig, CreateEndpoint, CreateInferenceComponent, their Describe
-    calls, UpdateEndpointWeightsAndCapacities, AddTags, iam:PassRole on the serving role, and sagemaker:InvokeEndpoint;
+    calls, ListInferenceComponents, UpdateEndpointWeightsAndCapacities, UpdateInferenceComponentRuntimeConfig, AddTags,
+    iam:PassRole on what models may run as, and sagemaker:InvokeEndpoint; cloudwatch:PutMetricAlarm;
     application-autoscaling:RegisterScalableTarget, PutScalingPolicy and PutScheduledAction.
     """
 
@@ -36,11 +42,14 @@ class SageMakerServing:
         sagemaker: Callable[[], SageMakerClient],
         runtime: Callable[[], SageMakerRuntimeClient],
         autoscaling: Callable[[], ApplicationAutoScalingClient],
+        cloudwatch: Callable[[], CloudWatchClient],
         *,
         glance: float = 0.0,
     ) -> None:
-        self._sagemaker, self._runtime, self._autoscaling, self._glance = sagemaker, runtime, autoscaling, glance
+        self._sagemaker, self._runtime, self._glance = sagemaker, runtime, glance
+        self._autoscaling, self._cloudwatch = autoscaling, cloudwatch
         self._seen: dict[str, tuple[float, tuple[str, str]]] = {}
+        self._only: dict[str, str] = {}  # the only component of an endpoint, where a request has to name one
 
     def restore(self, plan: ServingPlan) -> None:
         client = self._sagemaker()
@@ -77,10 +86,18 @@ class SageMakerServing:
         )
 
     def finish(self, plan: ServingPlan) -> Finished:
-        coming = [status for one in plan.components if (status := self._component(one)) != IN_SERVICE]
+        coming = [status for status in self._components(plan) if status != IN_SERVICE]
         if coming:
             return Finished(status=coming[0])
         return Finished(status=IN_SERVICE, warnings=tuple(self._scaling(plan)))
+
+    def _components(self, plan: ServingPlan) -> Iterator[str]:
+        """Yield the status of each component, having created it; an adapter waits until its base is in service."""
+        status: dict[str, str] = {}
+        for one in plan.components:
+            waits = status.get(base_of(one), IN_SERVICE)
+            status[one[NAME]] = waits if waits != IN_SERVICE else self._component(one)
+            yield status[one[NAME]]
 
     def _component(self, component: dict[str, Any]) -> str:
         """Return the status of an inference component, having created it. Raises EndpointFailed with its reason."""
@@ -106,7 +123,7 @@ class SageMakerServing:
         client = self._autoscaling()
         calls: list[tuple[Callable[..., object], tuple[dict[str, Any], ...]]] = [
             (client.register_scalable_target, plan.targets),
-            (client.put_scaling_policy, plan.policies),
+            (lambda **one: put_policy(client, self._cloudwatch, plan.name, one), plan.policies),
             (client.put_scheduled_action, plan.schedules),
         ]
         for call, wanted in calls:
@@ -118,37 +135,28 @@ class SageMakerServing:
                     yield f"{one['ResourceId']} does not scale as it did: {error}"
 
     def scale(self, endpoint: str, counts: dict[str, int], weights: dict[str, float] | None = None) -> None:
-        wanted: dict[str, dict[str, Any]] = {name: {"DesiredInstanceCount": one} for name, one in counts.items()}
-        for name, weight in (weights or {}).items():
-            wanted.setdefault(name, {})["DesiredWeight"] = weight
-        self._change(endpoint, [{"VariantName": name, **asked} for name, asked in wanted.items()])
+        try:
+            with translated(f"change the capacity of {endpoint}"):
+                left = ask(self._sagemaker(), endpoint, counts, weights)
+        except ClientError as error:
+            raise EndpointFailed(f"endpoint {endpoint} cannot be changed: {error}") from error
+        if left:
+            raise EndpointFailed(
+                f"endpoint {endpoint} takes one variant at a time: {', '.join(left)} is asked for next, "
+                "once it is in service again"
+            )
 
     def capacity(self, endpoint: str) -> dict[str, Count]:
         try:
             with translated(f"look at the capacity of {endpoint}"):
-                found = self._sagemaker().describe_endpoint(EndpointName=endpoint)
+                client = self._sagemaker()
+                found = client.describe_endpoint(EndpointName=endpoint)
+                counted = copies(client, component_names(client, endpoint))
         except ClientError as error:
             if code(error) not in ("ValidationException", "ResourceNotFound"):
                 raise
             return {}
-        return {
-            one["VariantName"]: Count(
-                current=one.get("CurrentInstanceCount", 0),
-                desired=one.get("DesiredInstanceCount", one.get("CurrentInstanceCount", 0)),
-                weight=one.get("CurrentWeight", 1.0),
-            )
-            for one in found.get("ProductionVariants", [])
-            if "CurrentInstanceCount" in one or "DesiredInstanceCount" in one
-        }
-
-    def _change(self, endpoint: str, wanted: Any) -> None:
-        try:
-            with translated(f"change the capacity of {endpoint}"):
-                self._sagemaker().update_endpoint_weights_and_capacities(
-                    EndpointName=endpoint, DesiredWeightsAndCapacities=wanted
-                )
-        except ClientError as error:
-            raise EndpointFailed(f"endpoint {endpoint} cannot be changed: {error}") from error
+        return instances(found) | counted
 
     def _ensure(self, describe: Callable[[], object], create: Callable[[], object], what: str) -> None:
         """Create what is missing. SageMaker has one code for "not there" and "there already": ask twice."""
@@ -190,16 +198,51 @@ class SageMakerServing:
             return MISSING, f"there is no endpoint {endpoint} in this region"
         return found["EndpointStatus"], found.get("FailureReason", "")
 
-    def invoke(self, endpoint: str, body: bytes, content_type: str, accept: str = "") -> tuple[bytes, str]:
-        accepted: Any = {"Accept": accept} if accept else {}
+    def invoke(
+        self, endpoint: str, body: bytes, content_type: str, accept: str = "", component: str = ""
+    ) -> tuple[bytes, str]:
+        component = component or self._only.get(endpoint, "")
+        more: Any = {name: value for name, value in (("Accept", accept), (NAME, component)) if value}
         try:
             with translated(f"invoke {endpoint}"):
                 answer = self._runtime().invoke_endpoint(
-                    EndpointName=endpoint, Body=body, ContentType=content_type, **accepted
+                    EndpointName=endpoint, Body=body, ContentType=content_type, **more
                 )
                 return answer["Body"].read(), answer["ContentType"]
         except ClientError as error:
-            raise EndpointFailed(f"endpoint {endpoint} did not answer: {error}") from error
+            forgotten = self._only.pop(endpoint, "")
+            if _UNNAMED in str(error) and not forgotten and (only := self._sole(endpoint)):
+                self._only[endpoint] = only
+                return self.invoke(endpoint, body, content_type, accept, only)
+            raise _unanswered(endpoint, error) from error
+
+    def _sole(self, endpoint: str) -> str:
+        """Return the only component of an endpoint. Raises RequestRefused where there is none, or more than one."""
+        with translated(f"look at the inference components of {endpoint}"):
+            found = component_names(self._sagemaker(), endpoint)
+        if len(found) == 1:
+            return found[0]
+        raise RequestRefused(
+            f"endpoint {endpoint} answers only by inference components, and has {', '.join(found) or 'none'}; "
+            "write the one that answers for this model into the policy: serving.component"
+        )
+
+
+def _unanswered(endpoint: str, error: ClientError) -> MldrError:
+    """Return what an error of InvokeEndpoint says: that the container failed, or nothing about the endpoint's health.
+
+    docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html: ModelError (424) has what the
+    container said in OriginalStatusCode, 4xx or 5xx; ModelNotReadyException (429) is a serverless variant or a model
+    of several that is still being loaded; ValidationError (400) is about the request. So answer asynchronous endpoints
+    (github.com/strands-agents/harness-sdk/issues/1969), components without capacity, and endpoints that are not there.
+    """
+    said: Any = error.response
+    if code(error) == "ModelNotReadyException":
+        return Throttled(f"endpoint {endpoint} is not loaded yet: {error}; it is asked again")
+    told = f"endpoint {endpoint} did not answer: {error}"
+    if code(error) == "ModelError" and not 400 <= said.get("OriginalStatusCode", 400) < 500:
+        return EndpointFailed(told)
+    return RequestRefused(told)
 
 
 def _tagged(captured: Iterable[dict[str, str]]) -> Any:

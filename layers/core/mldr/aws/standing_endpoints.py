@@ -2,38 +2,47 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from botocore.exceptions import ClientError
 
+from mldr.aws.capacities import ask, component_names, copies, instances
+from mldr.aws.scaling_alarms import delete_alarms
+from mldr.domain.components import base_of, counted_component, models_of
 from mldr.domain.serving import MODEL_TAG, OWNER, POINT_TAG
-from mldr.domain.tiers import Held
-from mldr.domain.warming import Count
+from mldr.domain.tiers import Held, may_be_ours
 from mldr.errors import EndpointFailed, NotAllowed
 from mldr.sdk import code, translated
 
 if TYPE_CHECKING:
     from mypy_boto3_application_autoscaling import ApplicationAutoScalingClient
+    from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_sagemaker import SageMakerClient
 
-_OURS = re.compile(r".+-.{8}-(e\d+|s[0-9a-f]{6})")  # a claimed one, and one that stands: the tags decide
+_UNDER_WAY = ("Creating", "Deleting")  # of components: neither is deleted
 _GONE = ("ValidationException", "ResourceNotFound")
-DIMENSION: Literal["sagemaker:variant:DesiredInstanceCount"] = "sagemaker:variant:DesiredInstanceCount"
+Dimension = Literal["sagemaker:variant:DesiredInstanceCount", "sagemaker:inference-component:DesiredCopyCount"]
+DIMENSION: Dimension = "sagemaker:variant:DesiredInstanceCount"
+COPIES: Dimension = "sagemaker:inference-component:DesiredCopyCount"
 
 
 class SageMakerStandingEndpoints:
-    """Needs sagemaker:ListEndpoints, ListTags, DescribeEndpoint, DescribeEndpointConfig, ListInferenceComponents and
-    UpdateEndpointWeightsAndCapacities; DeleteEndpoint, DeleteEndpointConfig, DeleteModel and DeleteInferenceComponent
-    of what is tagged mldr:owner=mldr; application-autoscaling:DeregisterScalableTarget.
+    """Needs sagemaker:ListEndpoints, ListTags, DescribeEndpoint, DescribeEndpointConfig, DescribeModel,
+    ListInferenceComponents, DescribeInferenceComponent, UpdateEndpointWeightsAndCapacities and
+    UpdateInferenceComponentRuntimeConfig; DeleteEndpoint, DeleteEndpointConfig, DeleteModel and
+    DeleteInferenceComponent of what is tagged mldr:owner=mldr; application-autoscaling:DeregisterScalableTarget;
+    cloudwatch:DescribeAlarms and DeleteAlarms.
     """
 
     def __init__(
-        self, sagemaker: Callable[[], SageMakerClient], autoscaling: Callable[[], ApplicationAutoScalingClient]
+        self,
+        sagemaker: Callable[[], SageMakerClient],
+        autoscaling: Callable[[], ApplicationAutoScalingClient],
+        cloudwatch: Callable[[], CloudWatchClient],
     ) -> None:
-        self._clients = sagemaker, autoscaling
+        self._clients, self._cloudwatch = (sagemaker, autoscaling), cloudwatch
 
     @property
     def _sagemaker(self) -> SageMakerClient:
@@ -42,7 +51,7 @@ class SageMakerStandingEndpoints:
     def held(self) -> list[Held]:
         with translated("list the endpoints of this region"):
             pages = self._sagemaker.get_paginator("list_endpoints").paginate()
-            listed = [one for page in pages for one in page["Endpoints"] if _OURS.fullmatch(one["EndpointName"])]
+            listed = [one for page in pages for one in page["Endpoints"] if may_be_ours(one["EndpointName"])]
             return [found for one in listed for found in self._held(one["EndpointName"], one["EndpointArn"])]
 
     def _held(self, name: str, arn: str) -> Iterator[Held]:
@@ -51,19 +60,14 @@ class SageMakerStandingEndpoints:
             return
         described = self._described(name)
         if described is not None:
+            components = component_names(self._sagemaker, name)
             yield Held(
                 name=name,
                 model=tags[MODEL_TAG],
                 recovery_point=tags.get(POINT_TAG, ""),
                 status=described["EndpointStatus"],
-                counts={
-                    one["VariantName"]: Count(
-                        current=one.get("CurrentInstanceCount", 0), desired=one.get("DesiredInstanceCount", 0)
-                    )
-                    for one in described.get("ProductionVariants", [])
-                    if "DesiredInstanceCount" in one
-                },
-                components=len(self._components(name)),
+                counts=instances(described) | copies(self._sagemaker, components),
+                components=len(components),
             )
 
     def _tags(self, arn: str) -> dict[str, str]:
@@ -78,28 +82,20 @@ class SageMakerStandingEndpoints:
                 raise
             return None
 
-    def _components(self, endpoint: str) -> list[str]:
-        pages = self._sagemaker.get_paginator("list_inference_components").paginate(EndpointNameEquals=endpoint)
-        return [one["InferenceComponentName"] for page in pages for one in page["InferenceComponents"]]
-
     def resize(self, endpoint: str, counts: dict[str, int]) -> None:
         try:
             with translated(f"scale {endpoint}"):
-                for variant in counts:
-                    self._unregister(f"endpoint/{endpoint}/variant/{variant}")
-                self._sagemaker.update_endpoint_weights_and_capacities(
-                    EndpointName=endpoint,
-                    DesiredWeightsAndCapacities=[
-                        {"VariantName": name, "DesiredInstanceCount": count} for name, count in counts.items()
-                    ],
-                )
+                for name in counts:
+                    self._unregister(*scaled_by(endpoint, name))
+                delete_alarms(self._cloudwatch(), endpoint)
+                ask(self._sagemaker, endpoint, counts)  # what has to be asked for later, the next look does
         except ClientError as error:
             raise EndpointFailed(f"endpoint {endpoint} cannot be changed: {error}; it is tried again") from error
 
-    def _unregister(self, resource: str) -> None:
+    def _unregister(self, resource: str, dimension: Dimension) -> None:
         try:
             self._clients[1]().deregister_scalable_target(
-                ServiceNamespace="sagemaker", ResourceId=resource, ScalableDimension=DIMENSION
+                ServiceNamespace="sagemaker", ResourceId=resource, ScalableDimension=dimension
             )
         except ClientError as error:
             # The API reference names the first code for a target that is not there, servers in its likeness the second.
@@ -107,18 +103,56 @@ class SageMakerStandingEndpoints:
                 raise
 
     def delete(self, endpoint: str) -> None:
-        """The endpoint goes before its configuration, which costs nothing; models first, as only it names them."""
+        """The endpoint goes before its configuration, which costs nothing; models first, as only it names them.
+
+        SageMaker deletes no endpoint that has inference components, and takes its time for them: the next look goes on.
+        """
         described = self._described_to_delete(endpoint)
         if described is None:
             return
         with translated(f"delete endpoint {endpoint}"):
-            for component in self._components(endpoint):
-                self._gone(partial(self._sagemaker.delete_inference_component, InferenceComponentName=component))
-            config = described["EndpointConfigName"]
-            for model in self._models(config):
-                self._gone(partial(self._sagemaker.delete_model, ModelName=model))
-            self._gone(partial(self._sagemaker.delete_endpoint, EndpointName=endpoint))
-            self._gone(partial(self._sagemaker.delete_endpoint_config, EndpointConfigName=config))
+            delete_alarms(self._cloudwatch(), endpoint)
+            if self._let_components_go(endpoint):
+                return
+            name = described["EndpointConfigName"]
+            config = self._config(name)
+            for model in _models(config) if config else ():
+                self._delete_model(model)
+            if described["EndpointStatus"] != "Deleting":
+                self._gone(partial(self._sagemaker.delete_endpoint, EndpointName=endpoint))
+            if config:
+                self._gone(partial(self._sagemaker.delete_endpoint_config, EndpointConfigName=name))
+
+    def _delete_model(self, name: str) -> None:
+        """A right that rests on a tag refuses to delete what is not there any more: so it is looked for before."""
+        try:
+            self._sagemaker.describe_model(ModelName=name)
+        except ClientError as error:
+            if _missing(error):
+                return
+            raise
+        self._gone(partial(self._sagemaker.delete_model, ModelName=name))
+
+    def _let_components_go(self, endpoint: str) -> bool:
+        """Delete the components, each after its models, a base after its adapters. Return whether any is left."""
+        described = [one for name in component_names(self._sagemaker, endpoint) if (one := self._component(name))]
+        adapters = [one for one in described if base_of(one)]
+        for one in adapters or described:
+            if one.get("InferenceComponentStatus") in _UNDER_WAY:
+                continue
+            for model in models_of(one):
+                self._delete_model(model)
+            name = one["InferenceComponentName"]
+            self._gone(partial(self._sagemaker.delete_inference_component, InferenceComponentName=name))
+        return bool(component_names(self._sagemaker, endpoint))
+
+    def _component(self, name: str) -> Any:
+        try:
+            return self._sagemaker.describe_inference_component(InferenceComponentName=name)
+        except ClientError as error:
+            if not _missing(error):
+                raise
+            return None
 
     def _described_to_delete(self, endpoint: str) -> Any:
         with translated(f"look at endpoint {endpoint}"):
@@ -127,19 +161,40 @@ class SageMakerStandingEndpoints:
                 raise NotAllowed(f"endpoint {endpoint} is not mldr's: it has no tag mldr:owner=mldr, so it stays")
             return described
 
-    def _models(self, config: str) -> list[str]:
+    def _config(self, name: str) -> Any:
         try:
-            found = self._sagemaker.describe_endpoint_config(EndpointConfigName=config)
+            return self._sagemaker.describe_endpoint_config(EndpointConfigName=name)
         except ClientError as error:
             if code(error) not in _GONE:
                 raise
-            return []
-        named = [one.get("ModelName") for one in found["ProductionVariants"]]
-        return list(dict.fromkeys(name for name in named if name))
+            return None
 
     def _gone(self, delete: Callable[[], object]) -> None:
+        """SageMaker has one code for what is not there and for what it does not delete now: the message tells them."""
         try:
             delete()
         except ClientError as error:
-            if code(error) not in _GONE:
-                raise
+            if _missing(error):
+                return
+            if code(error) in _GONE:
+                raise EndpointFailed(f"{error}; it is deleted with a later look") from error
+            raise
+
+
+def _models(config: Any) -> list[str]:
+    variants: list[Any] = [*config["ProductionVariants"], *config.get("ShadowProductionVariants", [])]
+    named = [one.get("ModelName") for one in variants]
+    return list(dict.fromkeys(name for name in named if name))
+
+
+def _missing(error: ClientError) -> bool:
+    return code(error) == "ResourceNotFound" or (
+        code(error) == "ValidationException" and "Could not find" in str(error)
+    )
+
+
+def scaled_by(endpoint: str, name: str) -> tuple[str, Dimension]:
+    """Return the resource and the dimension by which Application Auto Scaling counts a variant, or a component."""
+    if component := counted_component(name):
+        return f"inference-component/{component}", COPIES
+    return f"endpoint/{endpoint}/variant/{name}", DIMENSION

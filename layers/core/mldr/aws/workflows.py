@@ -12,6 +12,7 @@ from mldr.sdk import code, translated
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
+    from mypy_boto3_stepfunctions.type_defs import DescribeExecutionOutputTypeDef
 
 # The Fail states of statemachines/: an execution that ends in one has concluded, and told so.
 CONCLUDED = {"EvacuationFailed", "FailoverFailed", "ProtectionFailed", "RestoreFailed", "ScrubFailed", "SnapshotFailed"}
@@ -34,14 +35,26 @@ class StepFunctions:
                 raise
 
     def status(self, name: str) -> Status | None:
-        execution = self._arn.replace(":stateMachine:", ":execution:") + f":{name}"
-        try:
-            with translated(f"describe {name}"):
-                found = self._states.describe_execution(executionArn=execution)
-        except ClientError as error:
-            if code(error) != "ExecutionDoesNotExist":
-                raise
+        found = self._described(name)
+        if found is None:
             return None
         if found["status"] in ("RUNNING", "SUCCEEDED"):
             return Status(found["status"])
         return Status.FAILED if found.get("error") in CONCLUDED else Status.LOST
+
+    def given(self, name: str) -> dict[str, Any] | None:
+        found = self._described(name)
+        if found is None:
+            return None
+        payload: dict[str, Any] = json.loads(found["input"])
+        return payload
+
+    def _described(self, name: str) -> DescribeExecutionOutputTypeDef | None:
+        execution = self._arn.replace(":stateMachine:", ":execution:") + f":{name}"
+        try:
+            with translated(f"describe {name}"):
+                return self._states.describe_execution(executionArn=execution)
+        except ClientError as error:
+            if code(error) != "ExecutionDoesNotExist":
+                raise
+            return None

@@ -11,13 +11,15 @@ from mldr.domain.identity import Frozen
 
 # So Service Quotas names the quotas of hosting, one for each instance type.
 _USAGE = re.compile(r"(ml\.[a-z0-9-]+\.[a-z0-9]+) for endpoint usage")
+ALL_TYPES = "instances of all types"
+_ALL = "Number of instances across active endpoints"  # one quota (L-7A3DF611) for all types together
 # So an endpoint is called that stands for a tier (domain/tiers.py).
 _STANDS = re.compile(r".+-.{8}-s[0-9a-f]{6}")
 STALE = dt.timedelta(hours=2)  # several rounds of the schedule were missed
 
 
 class Capacity(Frozen):
-    """What was read at one time: quotas and what endpoints held of them, by instance type."""
+    """What was read at one time: quotas and what endpoints held of them, by instance type and of all types."""
 
     limits: dict[str, int]
     used: dict[str, int]
@@ -38,11 +40,24 @@ def capacity_of(
     used: Counter[str] = Counter()
     for counts in held.values():
         used.update(counts)
+        used[ALL_TYPES] += sum(counts.values())
     standing = {name: dict(counts) for name, counts in held.items() if _STANDS.fullmatch(name)}
     return Capacity(limits=limits, used=dict(used), standing=standing, side_by_side=side_by_side, read_at=read_at)
 
 
+def with_total(instances: Mapping[str, int]) -> dict[str, int]:
+    """Return what so many instances take of each quota."""
+    return {**instances, ALL_TYPES: sum(instances.values())} if instances else {}
+
+
+def quota_name(kind: str) -> str:
+    """Return what Service Quotas calls the quota of an instance type, or of all."""
+    return _ALL if kind == ALL_TYPES else f"{kind} for endpoint usage"
+
+
 def instance_type(quota_name: str) -> str | None:
-    """Return the instance type whose endpoints a SageMaker quota limits, None for a quota of anything else."""
+    """Return the instance type whose endpoints a SageMaker quota limits, or all types; None for any other quota."""
+    if quota_name == _ALL:
+        return ALL_TYPES
     found = _USAGE.fullmatch(quota_name)
     return found[1] if found else None

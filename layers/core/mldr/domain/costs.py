@@ -29,11 +29,11 @@ class Prices(Frozen):
 
 
 class Used(Frozen):
-    """The instances of one variant that a tier lets stand."""
+    """The instances of one variant that a tier lets stand; a serverless one has none to count."""
 
     variant: str
     instance_type: str
-    count: int
+    count: int | None
 
 
 class Line(Frozen):
@@ -59,7 +59,9 @@ def served_by(state: ServingState | None, *, instance_type: str, count: int) -> 
         return (Used(variant=VARIANT, instance_type=instance_type, count=count),)
     types = {one["VariantName"]: _type(one) for one in state.document.get("Config", {}).get("ProductionVariants", [])}
     return tuple(
-        Used(variant=name, instance_type=types.get(name, ""), count=count) for name, count in state.capacity.items()
+        Used(variant=one.variant, instance_type=types.get(one.variant, ""), count=one.instances)
+        for one in state.live
+        if not one.shadow
     )
 
 
@@ -67,12 +69,21 @@ def _type(variant: dict[str, Any]) -> str:
     return str(variant.get("InstanceType", ""))
 
 
-def standing_in(tier: Tier, served: tuple[Used, ...], floor: int) -> tuple[Used, ...]:
-    """Return what a tier lets stand in the standby region beside what serves."""
+def standing_in(tier: Tier, served: tuple[Used, ...], floor: int, *, from_zero: bool = False) -> tuple[Used, ...]:
+    """Return what a tier lets stand in the standby region beside what serves.
+
+    `from_zero`: it has inference components, so a floor of zero is kept; any other variant has one instance at least.
+    """
     if tier is Tier.COLD_STANDBY:
         return ()
-    least = max(1, floor) if tier is Tier.WARM_STANDBY else None
-    return tuple(one if least is None else one.model_copy(update={"count": min(one.count, least)}) for one in served)
+    warm, least = tier is Tier.WARM_STANDBY, 0 if from_zero and floor == 0 else 1
+
+    def count(one: Used) -> int | None:
+        if one.count is None:
+            return None
+        return max(least, min(one.count, floor)) if warm else max(1, one.count)
+
+    return tuple(one.model_copy(update={"count": count(one)}) for one in served)
 
 
 def cost(tier: Tier, standing: tuple[Used, ...], stored: int, prices: Prices) -> Cost:
@@ -102,6 +113,8 @@ def cost(tier: Tier, standing: tuple[Used, ...], stored: int, prices: Prices) ->
 
 def _instances(used: Used, prices: Prices) -> Line:
     what, kind = f"variant {used.variant}", used.instance_type or "an instance type that was not captured"
+    if used.count is None:
+        return Line(what=what, dollars=None, how="serverless: the table has no price of requests and concurrency")
     price = prices.instance_hour.get(used.instance_type)
     if price is None:
         return Line(what=what, dollars=None, how=f"{used.count} x {kind}: no price in the table, add it")

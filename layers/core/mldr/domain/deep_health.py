@@ -1,7 +1,7 @@
-"""Judge whether an endpoint that is in service answers: one golden request now and then, its result shared by all.
+"""Judge whether an endpoint that serves answers: one golden request now and then, its result shared by all.
 
-A model that answers otherwise than it was recorded is not down, nor is one that was always slow: both are told, and
-nothing more. Down is what answers with an error, or fell silent, several golden requests in a row.
+A model that answers otherwise than it was recorded is not down, nor is one that was always slow, nor one that does not
+take the question: that is told, and nothing more. Down is what fails, or fell silent, several questions in a row.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ class Outcome(StrEnum):
     DIFFERS = "differs"
     SLOW = "slow"
     FAILED = "failed"
+    REFUSED = "refused"  # the question itself: a changed schema, an asynchronous endpoint
 
 
 class Proof(Frozen):
@@ -41,6 +42,7 @@ class Proof(Frozen):
     seconds: float | None = None  # of the last answer
     failures: int = 0
     silences: int = 0
+    missed_at: dt.datetime | None = None  # when one failed or was not answered last
 
 
 def due(proof: Proof | None, endpoint: str, now: dt.datetime) -> bool:
@@ -65,21 +67,31 @@ def answered(turn: Proof, *, equal: bool, reason: str, seconds: float, now: dt.d
     return turn.model_copy(update={**came, "failures": 0, "silences": 0})
 
 
-def failed(turn: Proof, reason: str) -> Proof:
-    """Return the proof of an endpoint that answered with an error."""
-    return turn.model_copy(update={"outcome": Outcome.FAILED, "reason": reason, "failures": turn.failures + 1})
+def failed(turn: Proof, reason: str, now: dt.datetime) -> Proof:
+    """Return the proof of an endpoint whose container failed."""
+    missed = {"outcome": Outcome.FAILED, "reason": reason, "missed_at": now}
+    return turn.model_copy(update={**missed, "failures": turn.failures + 1})
 
 
-def silent(turn: Proof, reason: str) -> Proof:
+def refused(turn: Proof, reason: str) -> Proof:
+    """Return the proof of a question that was not taken: whether others are answered it does not tell."""
+    return turn.model_copy(update={"outcome": Outcome.REFUSED, "reason": reason, "failures": 0, "silences": 0})
+
+
+def silent(turn: Proof, reason: str, now: dt.datetime) -> Proof:
     """Return the proof of an endpoint that did not answer in time: it counts only if it used to be prompt."""
     counts = turn.seconds is not None and turn.seconds <= PROMPT
     silences = turn.silences + 1 if counts else 0
-    return turn.model_copy(update={"outcome": Outcome.SLOW, "reason": reason, "silences": silences})
+    missed = {"outcome": Outcome.SLOW, "reason": reason, "missed_at": now}
+    return turn.model_copy(update={**missed, "silences": silences})
 
 
 def down(proof: Proof | None, endpoint: str, now: dt.datetime) -> str:
-    """Return why an endpoint in service is down all the same, '' while nothing says so."""
-    if proof is None or proof.endpoint != endpoint or abs(now - proof.asked_at) > STALE:
+    """Return why an endpoint that serves is down all the same, '' while nothing says so.
+
+    What was seen to fail is forgotten while nobody could ask again: a question that is hindered is no failure.
+    """
+    if proof is None or proof.endpoint != endpoint or abs(now - (proof.missed_at or proof.asked_at)) > STALE:
         return ""
     if proof.failures >= FAILURES:
         return f"{proof.failures} golden requests in a row failed: {proof.reason}"

@@ -14,6 +14,7 @@ import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 
+from mldr.domain.capacity import quota_name, with_total
 from mldr.domain.evidence import Evidence
 from mldr.domain.failover import Kind
 from mldr.domain.identity import Frozen, ModelKey
@@ -44,8 +45,10 @@ class Candidate(Frozen):
     measured: int  # how many earlier recoveries say so; 0: an assumption
     kind: Kind = Kind.FAILOVER
     instances: dict[str, int] = {}  # instance type -> how many must be started
+    unread: str = ""  # why nothing is known of it
     obstacle: str = ""  # why it cannot be recovered at all
     beside: bool = False  # clients are answered here already; what follows makes this region carry all of them
+    failover_id: str = ""  # where it was asked for under one of its own
 
 
 class Planned(Frozen):
@@ -62,16 +65,37 @@ class Planned(Frozen):
     deadline: dt.datetime
     in_time: bool
     reason: str
+    failover_id: str = ""
 
 
 class Refused(Frozen):
-    """A model that the plan has no place for, and why. What only lacks instances is tried after all others."""
+    """A model that the plan has no place for, and why.
+
+    `tried` says that it is recovered after all others nevertheless: what only seems to lack instances, or is not known.
+    """
 
     model: ModelKey
     kind: Kind
     criticality: Criticality
     tried: bool
     reason: str
+    duration: dt.timedelta = ASSUMED[Tier.COLD_STANDBY]
+    failover_id: str = ""
+
+
+class Listed(Frozen):
+    """One model of an evacuation that is asked for some models of a region, each under an id of its own."""
+
+    model: ModelKey
+    failover_id: str
+    reason: str
+    first_failure_at: dt.datetime | None = None
+
+
+class Listing(Frozen):
+    """The models that an evacuation is asked for."""
+
+    models: tuple[Listed, ...]
 
 
 class Evacuation(Frozen):
@@ -100,6 +124,21 @@ def recovery_id(evacuation: str, model: ModelKey) -> str:
     """Return the id under which one model is recovered in the evacuation: the same, however often that is started."""
     digest = hashlib.sha256(f"{evacuation} {model}".encode()).hexdigest()[:12]
     return f"{evacuation[:24]}-{model.name[:20]}-{digest}"
+
+
+def id_of(evacuation: str, line: Planned | Refused) -> str:
+    """Return the id under which a line of the plan is recovered: the one that it was asked for by, or the plan's."""
+    return line.failover_id or recovery_id(evacuation, line.model)
+
+
+def patience(line: Planned | Refused) -> dt.timedelta:
+    """Return for how long a recovery keeps its slot: one that hangs must not hold up what could be recovered."""
+    return 2 * line.duration
+
+
+def urgency(criticality: Criticality) -> int:
+    """Return which models are planned first: the lower the sooner."""
+    return _URGENCY[criticality]
 
 
 def work_key(evacuation: str, name: str) -> str:
@@ -138,10 +177,10 @@ def arrange_recoveries(
     """
     left, able, refused = dict(free), [], []
     for one in sorted(candidates, key=_importance):
-        if lack := one.obstacle or _lack(one, left):
-            refused.append(_refused(one, lack))
+        if why := one.obstacle or one.unread or lack(one.instances, left):
+            refused.append(_refused(one, why))
             continue
-        for kind, count in one.instances.items():
+        for kind, count in with_total(one.instances).items():
             if kind in left:
                 left[kind] -= count
         able.append(one)
@@ -151,19 +190,28 @@ def arrange_recoveries(
 
 
 def _refused(one: Candidate, reason: str) -> Refused:
-    return Refused(model=one.model, kind=one.kind, criticality=one.criticality, tried=not one.obstacle, reason=reason)
+    return Refused(
+        model=one.model,
+        kind=one.kind,
+        criticality=one.criticality,
+        tried=not one.obstacle,
+        reason=reason,
+        duration=one.duration,
+        failover_id=one.failover_id,
+    )
 
 
 def _importance(one: Candidate) -> tuple[int, dt.datetime, str]:
     return _URGENCY[one.criticality], one.deadline, str(one.model)
 
 
-def _lack(one: Candidate, free: Mapping[str, int]) -> str:
-    for kind, count in sorted(one.instances.items()):
+def lack(wanted: Mapping[str, int], free: Mapping[str, int]) -> str:
+    """Return which instances a region has no room for, '' for none. A type that `free` does not name is not limited."""
+    for kind, count in sorted(with_total(wanted).items()):
         if kind in free and count > free[kind]:
             return (
                 f"it needs {count} x {kind} and the quota of this region leaves {max(free[kind], 0)}; "
-                f'raise the quota "{kind} for endpoint usage", or lower another model\'s count'
+                f'raise the quota "{quota_name(kind)}", or lower another model\'s count'
             )
     return ""
 
@@ -219,6 +267,7 @@ def _schedule(ordered: list[Candidate], now: dt.datetime, slots: int) -> Iterabl
             deadline=one.deadline,
             in_time=ready <= one.deadline,
             reason=_reason(one, ready),
+            failover_id=one.failover_id,
         )
 
 

@@ -26,6 +26,7 @@ class ModelOutcome(Frozen):
     outcome: Literal["completed", "failed"]
     reason: str
     seconds: float | None = None
+    warnings: tuple[str, ...] = ()
 
 
 class Evidence(Frozen):
@@ -47,6 +48,7 @@ class Evidence(Frozen):
     phases: tuple[PhaseTime, ...]
     warnings: tuple[str, ...] = ()
     recorded_at: dt.datetime
+    requested_at: dt.datetime | None = None  # records of before the field have none
     models: tuple[ModelOutcome, ...] = ()
 
     def content(self) -> bytes:

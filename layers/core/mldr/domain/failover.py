@@ -11,9 +11,15 @@ import hashlib
 from enum import StrEnum
 
 from mldr.domain.identity import Frozen, ModelKey
-from mldr.errors import EpochTaken
+from mldr.errors import EpochTaken, RequestTooLate
 
+# One look at something that is waited for (Task, Choice, Wait) is nine events of its execution's history, which holds
+# 25,000: step-functions/latest/dg/service-quotas. One that is full ends the execution without telling anybody.
+RESTORE_LOOKS, WARM_LOOKS, FOLLOW_LOOKS = 1_600, 700, 2_400
 ABANDONED = dt.timedelta(hours=1)  # a claim older than this, never concluded, may be superseded
+# What a queue or a dead-letter queue gave back later than this after it was asked for is not done any more.
+OBSERVATION_HOLDS = dt.timedelta(minutes=15)  # the watch looks again, and asks again
+WISH_HOLDS = dt.timedelta(hours=1)
 
 
 class Kind(StrEnum):
@@ -51,6 +57,7 @@ class Takeover(Frozen):
     flipped_at: dt.datetime
     home: str = ""
     kind: Kind = Kind.FAILOVER
+    component: str = ""  # of the endpoint, where inference components answer
 
 
 def automatic_id(model: ModelKey, current: Epoch | None, first_failure_at: dt.datetime) -> str:
@@ -61,6 +68,24 @@ def automatic_id(model: ModelKey, current: Epoch | None, first_failure_at: dt.da
     digest = hashlib.sha256(str(model).encode()).hexdigest()[:8]
     number = (current.number if current else 0) + 1
     return f"auto-{model.name[:20]}-{digest}-e{number}-{first_failure_at:%Y%m%dT%H%M%S}"
+
+
+def check_age(requested_at: dt.datetime, received_at: dt.datetime | None, *, observed: bool) -> None:
+    """Raise RequestTooLate for what arrived long after it was asked for: by then it may move healthy traffic.
+
+    `observed` says that it rests on an outage that was seen. What nobody received by a queue has no such age.
+    """
+    holds = OBSERVATION_HOLDS if observed else WISH_HOLDS
+    if received_at and received_at - requested_at > holds:
+        raise RequestTooLate(
+            f"asked for at {requested_at:%Y-%m-%d %H:%M:%S}, it arrived at {received_at:%Y-%m-%d %H:%M:%S}, and what "
+            f"was true then holds for {holds} only; look at `mldr status`, and ask again if it is still wanted"
+        )
+
+
+def looking(looks: int, poll_seconds: int) -> dt.timedelta:
+    """Return for how long something can be waited for by so many looks."""
+    return dt.timedelta(seconds=looks * poll_seconds)
 
 
 def ballot(known: int, *, is_home: bool) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import Field, ValidationError
@@ -72,21 +73,19 @@ def _first(error: Exception) -> str:
     return f"not JSON ({error})"
 
 
-def judge(golden: tuple[GoldenInference, ...], answers: list[bytes]) -> Verdict:
-    """Compare the answers with the recorded ones, in order."""
-    wrong = [
-        number for number, (one, got) in enumerate(zip(golden, answers, strict=True), start=1) if not _same(one, got)
-    ]
+def judge(golden: Sequence[GoldenInference], answers: Sequence[bytes], *, first: int = 1) -> Verdict:
+    """Compare the answers with the recorded ones, in order; `first` is the number of the first of them."""
+    wrong = [number for number, (one, got) in enumerate(zip(golden, answers, strict=True)) if not _same(one, got)]
     equal = len(golden) - len(wrong)
     if not wrong:
         return Verdict(equal=equal, asked=len(golden), reason=f"all {equal} golden answers reproduced")
-    one = golden[wrong[0] - 1]
-    got = answers[wrong[0] - 1][:200].decode("utf-8", errors="replace")
+    one = golden[wrong[0]]
+    got = answers[wrong[0]][:200].decode("utf-8", errors="replace")
     return Verdict(
         equal=equal,
         asked=len(golden),
         reason=f"{len(wrong)} of {len(golden)} golden answers differ; "
-        f"number {wrong[0]} expected {json.dumps(one.answer)[:200]}, got {got}",
+        f"number {first + wrong[0]} expected {json.dumps(one.answer)[:200]}, got {got}",
     )
 
 

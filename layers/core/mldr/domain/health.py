@@ -55,6 +55,7 @@ class Why(StrEnum):
     SERVING = "this region serves"
     UNKNOWN = "cannot tell"
     COUNTING = "not long enough"
+    OUT_OF_REACH = "quorum out of reach"
     UNDER_WAY = "a failover is under way"
     REQUESTED = "requested"
     COOLING = "cooling down"
@@ -62,6 +63,7 @@ class Why(StrEnum):
     NOT_READY = "standby not ready"
     BY_HAND = "left to a person"
     AWAITING = "awaiting approval"
+    HELD = "held for more critical models"
     ALONE = "answers alone"
     CHANGING = "its endpoint changes"
     NOT_SCALED = "not scaled"
@@ -72,6 +74,7 @@ class Fate(StrEnum):
     """What became of a request."""
 
     UNSEEN = "unseen"  # no execution has started, or it died: the same request may be made again
+    QUEUED = "queued"  # the evacuation that it was asked for in runs, and its turn has not come
     RUNNING = "running"
     REFUSED = "refused"  # before it claimed an epoch: nothing was touched
     OVER = "over"
@@ -84,6 +87,7 @@ class Request(Frozen):
     tries: int
     asked_at: dt.datetime
     put_at: dt.datetime
+    within: str = ""  # the evacuation in which its turn comes
 
 
 class Ask(Frozen):
@@ -126,6 +130,7 @@ class HealthState(Frozen):
     paged_for: tuple[Why, ...] = ()
     epoch: int = 0
     moved_at: dt.datetime | None = None  # when this region first saw `epoch`
+    vantages: int = 0  # how many looked, the last time that any did
     decided: Decided | None = None
 
 
@@ -212,7 +217,7 @@ def decide(
 ) -> Decision:
     """Return the action of this round. Raises nothing: every decision, also the one not to act, has a reason."""
     verdict, seen = judge(observations, rules.quorum)
-    noted = _noted(state, verdict, seen, rules, standby, now)
+    noted = reach(_noted(state, verdict, seen, rules, standby, now), len(observations), rules)
     decision = _decide(noted, rules, standby, now)
     return decision.model_copy(update={"state": logged(decision, now)})
 
@@ -228,7 +233,28 @@ def _decide(state: HealthState, rules: Rules, standby: Standby, now: dt.datetime
         state = forget(state)
     if flapping(state, rules):
         return rest(state, Why.FLAPPING, f"healthy again, {how_often(state, rules)}: {state.reason}")
+    if missed := out_of_reach(rules.quorum, state.vantages):
+        return page(state, Why.OUT_OF_REACH, f"healthy: {state.reason}; but {missed}")
     return rest(state, Why.HEALTHY, f"healthy: {state.reason}")
+
+
+def out_of_reach(quorum: int, vantages: int) -> str:
+    """Return why no outage would ever be seen as one, '' when a quorum can be reached or nobody has looked yet."""
+    if not 0 < vantages < quorum:
+        return ""
+    return (
+        f"health.quorum is {quorum} and there are {vantages} vantage points, so nothing is ever down: deploy this "
+        f"region's stack with a WitnessHost, or lower health.quorum"
+    )
+
+
+def reach(state: HealthState, vantages: int, rules: Rules) -> HealthState:
+    """Return the state with how many look; once they can be a quorum, a person may be told again that they cannot."""
+    vantages = vantages or state.vantages
+    kept = state.paged_for
+    if not out_of_reach(rules.quorum, vantages):
+        kept = tuple(why for why in kept if why is not Why.OUT_OF_REACH)
+    return state.model_copy(update={"vantages": vantages, "paged_for": kept})
 
 
 def _noted(
@@ -269,8 +295,12 @@ def _approved(state: HealthState, standby: Standby, now: dt.datetime) -> dict[st
 
 
 def forget(state: HealthState) -> HealthState:
-    """Return the state after an outage; when a failover was last requested and who serves is kept."""
-    kept = state.model_copy(update={"request": None, "ask": None, "paged_for": (), "first_unhealthy_at": None})
+    """Return the state after an outage; when a failover was last requested and who serves is kept.
+
+    That the quorum is out of reach is no matter of an outage.
+    """
+    told = tuple(why for why in state.paged_for if why is Why.OUT_OF_REACH)
+    kept = state.model_copy(update={"request": None, "ask": None, "paged_for": told, "first_unhealthy_at": None})
     return kept.model_copy(update={"unhealthy_rounds": 0, "unknown_rounds": 0})
 
 
@@ -291,7 +321,9 @@ def _unknown(state: HealthState, rules: Rules) -> Decision:
     rounds = state.unknown_rounds
     if rounds < rules.consecutive:
         return rest(state, Why.UNKNOWN, f"unknown, round {rounds} of {rules.consecutive}: {state.reason}")
-    return page(state, Why.UNKNOWN, f"cannot tell whether the model is up ({rounds} rounds): {state.reason}")
+    missed = out_of_reach(rules.quorum, state.vantages)
+    reason = f"cannot tell whether the model is up ({rounds} rounds): {state.reason}"
+    return page(state, Why.UNKNOWN, f"{reason}; {missed}" if missed else reason)
 
 
 def _unhealthy(state: HealthState, rules: Rules, standby: Standby, now: dt.datetime) -> Decision:
@@ -333,6 +365,8 @@ def _waiting(state: HealthState, request: Request, rules: Rules, standby: Standb
     name, since = request.id, now - request.asked_at
     if standby.fate is Fate.RUNNING:
         return rest(state, Why.REQUESTED, f"unhealthy; failover {name} runs")
+    if standby.fate is Fate.QUEUED:
+        return rest(state, Why.REQUESTED, f"unhealthy; failover {name} waits for its turn in {request.within}")
     if standby.fate is Fate.UNSEEN:
         if now - request.put_at < REPEAT:
             return rest(state, Why.REQUESTED, f"unhealthy; failover {name} was requested")
@@ -376,6 +410,26 @@ def _request(state: HealthState, standby: Standby, now: dt.datetime, reason: str
     request = Request(id=_name(state, standby, tries, now), tries=tries, asked_at=now, put_at=now)
     asked = state.model_copy(update={"request": request, "requested_at": now})
     return Decision(action=Action.FAIL_OVER, why=Why.REQUESTED, state=asked, reason=reason)
+
+
+def held(before: HealthState, decision: Decision, reason: str, now: dt.datetime) -> Decision:
+    """Return the decision to wait in place of one to fail over: the next round decides anew, and nothing is asked."""
+    asked = {"request": before.request, "requested_at": before.requested_at, "decided": before.decided}
+    waits = rest(decision.state.model_copy(update=asked), Why.HELD, reason)
+    return waits.model_copy(update={"state": logged(waits, now)})
+
+
+def queued(state: HealthState, evacuation: str, now: dt.datetime) -> HealthState:
+    """Return the state of a model that is to be recovered when its turn comes in an evacuation."""
+    request = state.request
+    listed = {"within": evacuation, "put_at": now}
+    return state.model_copy(update={"request": request.model_copy(update=listed)}) if request else state
+
+
+def stands(state: HealthState, failover_id: str, evacuation: str) -> bool:
+    """Return whether a queued failover is still wanted: its outage lasts, and no other evacuation took it over."""
+    request = state.request
+    return request is not None and (request.id, request.within) == (failover_id, evacuation)
 
 
 def _ask(state: HealthState, rules: Rules, standby: Standby, now: dt.datetime, reason: str) -> Decision:

@@ -19,6 +19,7 @@ from mldr.errors import EndpointFailed, EpochTaken
 OWNER, EPOCH, PLAN, ABOVE = "mldr/owner", "mldr/epoch", "mldr/plan", "mldr/above"
 STAGE, STAGES = "mldr/stage", "mldr/stages"
 IN_SERVICE, CREATING, FAILED, MISSING = "InService", "Creating", "Failed", "Missing"
+UPDATING, HALF_UPDATED = "Updating", "UpdateRollbackFailed"
 _HOPELESS = {"BlockedByFailedLoad", "InvalidSpec"}
 
 
@@ -154,21 +155,36 @@ def _up(found: Mapping[str, Any]) -> bool:
 
 
 def standing(found: Mapping[str, Any] | None) -> tuple[str, str]:
-    """Return (status, reason) of a service, in the words of a SageMaker endpoint."""
+    """Return (status, reason) of a service, in the words of a SageMaker endpoint: a roll-out is an update."""
     if found is None:
         return MISSING, "there is no such InferenceService in this region"
     model = found.get("status", {}).get("modelStatus", {})
     if model.get("transitionStatus") in _HOPELESS:
         failure = model.get("lastFailureInfo", {})
-        return FAILED, failure.get("message") or failure.get("reason") or model["transitionStatus"]
+        stays = HALF_UPDATED if _older_serves(found) else FAILED
+        return stays, failure.get("message") or failure.get("reason") or model["transitionStatus"]
     if not _up(found):
         status, message = ready(found)
-        return CREATING, message or f"Ready is {status}"
+        return UPDATING if _older_serves(found) else CREATING, message or f"Ready is {status}"
     if _awaits(found):
         return CREATING, "the canary follows"
     if unsplit := _unsplit(found):
         return CREATING, unsplit
     return IN_SERVICE, ""
+
+
+def _older_serves(found: Mapping[str, Any]) -> bool:
+    """Whether a newer revision is not ready yet, or never will be: Knative routes to the latest that is.
+
+    Source: github.com/knative/specs, specs/serving/knative-api-specification-1.0.md, TrafficTarget.
+    """
+    status = found.get("status", {})
+    held = [
+        (one.get("latestCreatedRevision"), one.get("latestReadyRevision"))
+        for one in status.get("components", {}).values()
+    ]
+    routed = bool(status.get("url")) and all(serves for _, serves in held)
+    return routed and any(made != serves for made, serves in held)
 
 
 def _awaits(found: Mapping[str, Any]) -> bool:

@@ -7,7 +7,6 @@ capture.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Any
@@ -15,7 +14,8 @@ from typing import Any
 from mldr.domain.identity import Frozen
 from mldr.domain.kserve import Need
 from mldr.domain.recovery_point import Manifest
-from mldr.domain.secrets import looks_secret
+from mldr.domain.region_words import find_words
+from mldr.domain.secrets import suspects
 from mldr.domain.serving_references import Problem
 
 _NEEDS = {
@@ -46,6 +46,7 @@ class Bound(Frozen):
     path: str
     binding: Binding
     value: str
+    words: tuple[str, ...] = ()  # what of a longer text is region-bound; messages name them and nothing beside them
 
 
 def find_bound(documents: Mapping[str, Any], region: str) -> list[Bound]:
@@ -76,48 +77,49 @@ def _leaf(value: str, name: str, path: str, region: str) -> Iterator[Bound | Nee
     if name in ("secretName", "serviceAccountName"):
         yield Need.model_validate({"kind": _NEEDS[name], "name": value, "path": path})
         return
-    binding = _binding(value, name, region)
+    words = find_words(value, region) if region else ()
+    binding = _binding(value, name, region, words)
     if binding:
-        yield Bound(path=path, binding=binding, value=value)
+        yield Bound(path=path, binding=binding, value=value, words=words)
 
 
-def _binding(value: str, name: str, region: str) -> Binding | None:
-    if value.startswith("s3://"):
+def _binding(value: str, name: str, region: str, words: tuple[str, ...]) -> Binding | None:
+    if value.startswith("s3://") and value.count("s3://") == 1:
         return Binding.S3
     if value.startswith("pvc://") or name == "claimName":
         return Binding.CLUSTER
-    if ".dkr.ecr." in value:
-        return Binding.IMAGE if name == "image" else Binding.OTHER
-    if not region:
-        return None
-    if value == region:
+    if ".dkr.ecr." in value and name == "image":
+        return Binding.IMAGE
+    if value and value == region:
         return Binding.REGION
-    # A zone, an ARN, a host name: whatever holds the region's name as a word of its own, with a zone's letter or not.
-    named = re.search(rf"(?<![a-z0-9-]){re.escape(region)}[a-z]?(?![a-z0-9-])", value)
-    return Binding.OTHER if named or "s3://" in value else None
+    return Binding.OTHER if words else None
 
 
 def find_refused(documents: Mapping[str, Any], not_secret: tuple[str, ...]) -> list[Problem]:
     """Return a problem for each secret value, and for each place that only a secret knows; no value is repeated."""
-    return list(_refused(documents, "", "", not_secret))
+    secrets = [
+        Problem(
+            path=one.path,
+            text="this looks like a secret, and secrets are not captured; put it in a Secret and name that by "
+            "valueFrom.secretKeyRef (an argument may say $(VARIABLE)), or, if it is none, "
+            f"list {one.name} in the policy: serving.not_secret",
+        )
+        for one in suspects(documents, not_secret)
+    ]
+    return [*_unknown_buckets(documents, "", ""), *secrets]
 
 
-def _refused(node: Any, name: str, path: str, allowed: tuple[str, ...]) -> Iterator[Problem]:
+def _unknown_buckets(node: Any, name: str, path: str) -> Iterator[Problem]:
     if isinstance(node, list):
         for index, value in enumerate(node):
-            yield from _refused(value, name, f"{path}[{index}]", allowed)
+            yield from _unknown_buckets(value, name, f"{path}[{index}]")
     if not isinstance(node, Mapping):
         return
     if name == "storage" and not path.endswith("logger.storage"):
         text = "only a secret knows the bucket of this model, so it cannot be carried; name the model by storageUri"
         yield Problem(path=path, text=text)
-    variable, value = str(node.get("name", "")), node.get("value")
-    if isinstance(value, str) and variable not in allowed and looks_secret(variable, value):
-        text = f"{variable} looks like a secret, and secrets are not captured; put it in a Secret and name that by "
-        text += "valueFrom.secretKeyRef, or, if it is none, list it in the policy: serving.not_secret"
-        yield Problem(path=f"{path}.value", text=text)
     for key, inner in node.items():
-        yield from _refused(inner, key, f"{path}.{key}" if path else key, allowed)
+        yield from _unknown_buckets(inner, key, f"{path}.{key}" if path else key)
 
 
 def carried(uri: str, manifests: list[Manifest]) -> tuple[str, str] | None:

@@ -75,6 +75,7 @@ class Beside(Frozen):
     counts: dict[str, int]
     since: dt.datetime
     leaving: dt.datetime | None = None
+    component: str = ""  # of the endpoint, where inference components answer
 
     @property
     def mark(self) -> str:
@@ -102,6 +103,11 @@ class Leadership(Frozen):
     def restored(self, role: Role) -> Takeover | Beside | None:
         """Return what says which restored endpoint answers in this role, None where none does."""
         return self.beside if role.beside else self.takeover
+
+    def component(self, endpoint: str, role: Role, named: str) -> str:
+        """Return the component that answers at an endpoint: of a restored one its own, of any other the `named` one."""
+        rows = (self.restored(role), self.former)
+        return next((one.component for one in rows if one and one.endpoint == endpoint), named)
 
 
 class Role(Frozen):

@@ -83,14 +83,21 @@ class GoldenRule(Frozen):
     )
 
 
-_REFERENCE = re.compile(r"(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/|arn:aws[a-z-]*:|\d{12}\.dkr\.ecr\.).*")
+_REFERENCE = re.compile(
+    r"(s3[an]?://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/|arn:aws[a-z-]*:|\d{12}\.dkr\.ecr\.).*"
+    r"|[A-Za-z0-9-]+(\.[A-Za-z0-9_-]+)+"  # a host
+    r"|([a-z0-9-]+-)?[a-z]{2}(-[a-z]+)+-\d([a-z]|[_-][A-Za-z0-9]+)?|[a-z]+\d-az\d+"  # a region, its zones
+)
 
 
 def _references(given: dict[str, str]) -> dict[str, str]:
     for source, target in given.items():
         for one in (source, target):
             if not _REFERENCE.fullmatch(one):
-                raise ValueError(f"{one!r} is not a reference; write an ARN, an image or s3://bucket/ and a prefix")
+                raise ValueError(
+                    f"{one!r} is not a reference; write an ARN, an image, s3://bucket/ and a prefix, a zone, "
+                    "or a host without scheme, port and path"
+                )
         if source.endswith("/") != target.endswith("/"):
             raise ValueError(f"{source!r} and {target!r} do not fit; end both with / to map a prefix, or neither")
     return given
@@ -108,6 +115,9 @@ class ServingRule(Frozen):
 
     endpoint: str = Field(
         default="", pattern=rf"^([A-Za-z0-9](-*[A-Za-z0-9]){{0,62}}|{ADDRESS})$", examples=["churn-prod"]
+    )
+    component: str = Field(  # of the endpoint's inference components the one that is this model
+        default="", pattern=r"^([A-Za-z0-9](-*[A-Za-z0-9]){0,62})?$", examples=["churn-component"]
     )
     instance_type: str = Field(default="ml.m5.large", pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$", examples=["ml.m5.large"])
     instance_count: StrictInt = Field(default=1, ge=1, le=1000)

@@ -153,7 +153,10 @@ def _contradictions(rules: ModelRules) -> Iterator[tuple[tuple[Path, ...], str]]
         yield fields, f"a retention of {period} is shorter than the rpo of {rpo}; keep points for longer"
     if rules.serving.kserve and rules.serving.endpoint:
         yield (("serving", "endpoint"),), "an InferenceService serves this model; leave the endpoint out"
-    yield from _shared_wrongly(rules)
+    if rules.serving.kserve and rules.serving.component:
+        text = "an InferenceService serves this model, and has no inference components; leave the component out"
+        yield (("serving", "component"),), text
+    yield from _tiered_wrongly(rules)
     for field in ("datasets", "features"):
         names = getattr(rules, field)
         twice = sorted({name for name in names if names.count(name) > 1})
@@ -161,12 +164,13 @@ def _contradictions(rules: ModelRules) -> Iterator[tuple[tuple[Path, ...], str]]
             yield ((field,),), f"{', '.join(twice)} stands here more than once; name each once"
 
 
-def _shared_wrongly(rules: ModelRules) -> Iterator[tuple[tuple[Path, ...], str]]:
-    """What is said of two regions that both answer, and cannot be."""
+def _tiered_wrongly(rules: ModelRules) -> Iterator[tuple[tuple[Path, ...], str]]:
+    """What is said of a tier, or of two regions that both answer, and cannot be."""
     spread, tier = rules.active_active, rules.tier
-    if tier is Tier.ACTIVE_ACTIVE and rules.serving.kserve:
+    if rules.serving.kserve and tier is not Tier.COLD_STANDBY:
+        not_so = "both regions cannot answer" if tier is Tier.ACTIVE_ACTIVE else "no warm one waits there"
         text = (
-            "an InferenceService has one name and nothing of it stands in the standby, so both regions cannot answer; "
+            f"an InferenceService has one name and nothing of it stands in the standby, so {not_so}; "
             "give tier: cold-standby, or serve the model by a SageMaker endpoint"
         )
         yield (("tier",), ("serving", "kserve")), text

@@ -59,7 +59,7 @@ class Rewrite(Frozen):
     """One reference of the registry's record and what stands for it in the standby region."""
 
     path: str  # e.g. InferenceSpecification.Containers[0].Image
-    kind: Literal["s3-object", "s3-prefix", "image", "kms-key", "region", "lineage"]
+    kind: Literal["s3-object", "s3-prefix", "image", "kms-key", "region", "named", "lineage"]
     source: str
     target: str
 
@@ -157,19 +157,35 @@ class Record(Frozen):
 def newest_restorable(records: list[Record]) -> Record | None:
     """Return the restorable point of the version that was promoted last, or None.
 
-    The promotion decides, not the sealing: an old version whose copy took longer must not win. Nor must an old version
-    whose record was edited: that makes another point of the same version, but no promotion.
+    The promotion decides, not the sealing: an old version whose copy took longer must not win.
     """
-    promoted: dict[str, dt.datetime] = {}
-    for record in records:
-        first = promoted.get(record.origin.arn, record.origin.promoted_at)
-        promoted[record.origin.arn] = min(first, record.origin.promoted_at)
+    promoted = _promotions(records)
     usable = [record for record in records if record.restorable]
     return max(
         usable,
         key=lambda record: (promoted[record.origin.arn], record.origin.promoted_at, record.started_at),
         default=None,
     )
+
+
+def promoted_since(records: list[Record], recovery_point: str) -> Record | None:
+    """Return a point of a version that was promoted after the one of this point, None while that is the newest.
+
+    It counts also while it is being made, or could not be: it is what the other region serves by then.
+    """
+    promoted = _promotions(records)
+    claimed = next((promoted[one.origin.arn] for one in records if one.recovery_point == recovery_point), None)
+    later = [one for one in records if claimed and not one.withdrawn and promoted[one.origin.arn] > claimed]
+    return max(later, key=lambda one: promoted[one.origin.arn], default=None)
+
+
+def _promotions(records: list[Record]) -> dict[str, dt.datetime]:
+    """Return when each version was promoted, by ARN: a record that was edited later is no other promotion."""
+    promoted: dict[str, dt.datetime] = {}
+    for record in records:
+        first = promoted.get(record.origin.arn, record.origin.promoted_at)
+        promoted[record.origin.arn] = min(first, record.origin.promoted_at)
+    return promoted
 
 
 def prefix(model: ModelKey, recovery_point: str) -> str:

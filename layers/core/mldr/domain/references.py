@@ -13,6 +13,7 @@ from typing import Any
 
 from mldr.domain.identity import Frozen
 from mldr.domain.recovery_point import Rewrite
+from mldr.domain.region_words import find_words, reworded, unmapped
 from mldr.errors import BadReference
 
 _S3 = re.compile(r"^s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(?P<key>.*)$", re.DOTALL)
@@ -27,6 +28,7 @@ class Kind(StrEnum):
     IMAGE = "image"
     KMS_KEY = "kms-key"
     REGION = "region"
+    NAMED = "named"  # the policy says what stands for it
     LINEAGE = "lineage"  # history: kept as it is, it says where the model came from
 
 
@@ -36,6 +38,7 @@ class Reference(Frozen):
     path: str
     kind: Kind
     value: str
+    target: str = ""  # where the policy says what stands for it
 
     def s3(self) -> tuple[str, str]:
         """Return (bucket, key or prefix). Raises BadReference when it is no S3 URI."""
@@ -68,56 +71,72 @@ def parse_s3(uri: str, path: str) -> tuple[str, str]:
     return match["bucket"], match["key"]
 
 
-def find_references(document: Mapping[str, Any], region: str) -> list[Reference]:
+class Ground(Frozen):
+    """Where a record comes from, and what the policy says stands for what in the other region."""
+
+    region: str
+    named: dict[str, str] = {}
+
+
+def find_references(document: Mapping[str, Any], ground: Ground) -> list[Reference]:
     """Return every region-bound value of the record, in its order. Raises BadReference for one that nobody knows."""
-    return list(_walk(document, "", region))
+    return list(_walk(document, "", ground))
 
 
-def _walk(node: Any, path: str, region: str) -> Iterator[Reference]:
+def _walk(node: Any, path: str, ground: Ground) -> Iterator[Reference]:
     if isinstance(node, Mapping):
         for name, value in node.items():
-            yield from _member(node, name, value, f"{path}.{name}" if path else name, region)
+            yield from _member(node, name, value, f"{path}.{name}" if path else name, ground)
     elif isinstance(node, list):
         for index, value in enumerate(node):
-            yield from _member({}, "", value, f"{path}[{index}]", region)
+            yield from _member({}, "", value, f"{path}[{index}]", ground)
 
 
-def _member(parent: Mapping[str, Any], name: str, value: Any, path: str, region: str) -> Iterator[Reference]:
+def _member(parent: Mapping[str, Any], name: str, value: Any, path: str, ground: Ground) -> Iterator[Reference]:
     if isinstance(value, str):
-        yield from _leaf(parent, name, value, path, region)
+        yield from _leaf(parent, name, value, path, ground)
     elif name == _USERS_METADATA:
         yield from (Reference(path=f"{path}.{k}", kind=Kind.LINEAGE, value=v) for k, v in value.items() if _bound(v))
     elif name == _ENVIRONMENT:
-        yield from (found for k, v in value.items() for found in _variable(f"{path}.{k}", v, region))
+        yield from (_variable(f"{path}.{k}", v, ground) for k, v in value.items() if _reaches(v, ground))
     else:
-        yield from _walk(value, path, region)
+        yield from _walk(value, path, ground)
 
 
-def _leaf(parent: Mapping[str, Any], name: str, value: str, path: str, region: str) -> Iterator[Reference]:
+def _leaf(parent: Mapping[str, Any], name: str, value: str, path: str, ground: Ground) -> Iterator[Reference]:
     if name == "S3Uri":
         prefix = parent.get("S3DataType") == "S3Prefix"
         yield Reference(path=path, kind=Kind.S3_PREFIX if prefix else Kind.S3_OBJECT, value=value)
     elif name in _BY_FIELD:
         yield Reference(path=path, kind=_BY_FIELD[name], value=value)
     elif _bound(value):
+        said = ", ".join(find_words(value, ground.region))
         raise BadReference(
-            f"{path}: {value!r} is bound to {region} and there is no rule that carries this field to another region; "
+            f"{path}: {said} belongs to one region and there is no rule that carries this field to another; "
             "remove it from the package, or ask for a rule in docs/decisions/0004"
         )
 
 
-def _variable(path: str, value: str, region: str) -> Iterator[Reference]:
+def _reaches(value: str, ground: Ground) -> bool:
+    return bool(find_words(value, ground.region))
+
+
+def _variable(path: str, value: str, ground: Ground) -> Reference:
     """An environment variable works inside the container, so an S3 URI there is data to carry."""
-    if value == region:
-        yield Reference(path=path, kind=Kind.REGION, value=value)
-    elif value.startswith("s3://"):
+    if value == ground.region:
+        return Reference(path=path, kind=Kind.REGION, value=value)
+    if value.startswith("s3://") and value.count("s3://") == 1:
         kind = Kind.S3_PREFIX if value.endswith("/") else Kind.S3_OBJECT
-        yield Reference(path=path, kind=kind, value=value)
-    elif _bound(value):
+        return Reference(path=path, kind=kind, value=value)
+    words = find_words(value, ground.region)
+    target = reworded(value, words, ground.named)
+    if target is None:
         raise BadReference(
-            f"{path}: {value!r} is bound to {region} and the container reads it; "
-            "let the container take it from its own region (AWS_REGION) and register a version without it"
+            f"{path}: {', '.join(unmapped(words, ground.named))} belongs to {ground.region} alone and the container "
+            "reads it; let the container take it from its own region (AWS_REGION) and register a version without it, "
+            "or write its counterpart in the standby region into the policy: serving.references"
         )
+    return Reference(path=path, kind=Kind.NAMED, value=value, target=target)
 
 
 def _bound(value: str) -> bool:

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from mldr.domain.capacity import Capacity
 from mldr.domain.draining import too_short
-from mldr.domain.evacuation import Candidate, Evacuation, Refused, arrange_recoveries, expected, instances_of
+from mldr.domain.evacuation import Candidate, Evacuation, Listed, Refused, arrange_recoveries, expected, instances_of
 from mldr.domain.evidence import Evidence
 from mldr.domain.failover import Kind
 from mldr.domain.identity import Frozen, ModelKey
 from mldr.domain.leadership import Leadership, home_of, role
-from mldr.domain.model_rules import Tier
+from mldr.domain.model_rules import ServingRule, Tier
 from mldr.domain.owed import owed
 from mldr.domain.policy import ModelPolicy, Policy
 from mldr.domain.recovery_point import Manifest, Record
@@ -34,14 +34,18 @@ class Direction(Frozen):
 
 
 class ModelFacts(Frozen):
-    """What a region knows of a model that it is to take over. `home` is empty where nobody told it."""
+    """What a region knows of a model that it is to take over. `home` is empty where nobody told it.
+
+    `unread` says why nothing could be known: the model is tried after all others.
+    """
 
     model: ModelKey
-    home: str
-    point: Record | None  # the newest that can be restored
-    sealed: Manifest | None
-    earlier: tuple[Evidence, ...]  # the newest first
-    state: ServingState | None
+    unread: str = ""
+    home: str = ""
+    point: Record | None = None  # the newest that can be restored
+    sealed: Manifest | None = None
+    earlier: tuple[Evidence, ...] = ()  # the newest first
+    state: ServingState | None = None
     others: dict[str, Manifest] = {}  # of the points besides `sealed` that the state names
     route: Route | None = None
     beside: bool = False  # what stands here answers clients already
@@ -84,10 +88,16 @@ def draw(
     began_at: dt.datetime,
     now: dt.datetime,
     side_by_side: int,
+    asked: Mapping[str, Listed] | None = None,
 ) -> Draft:
-    """Return the plan. Recovery times count from `began_at`; `policy` is the one in force, if it is valid."""
+    """Return the plan of all models, or of those `asked` for. `policy` is the one in force, if it is valid.
+
+    Recovery times count from a model's own first failure, where that is told, else from `began_at`.
+    """
+    standing = capacity.standing if capacity else {}
+    wanted = [(one, asked.get(str(one.model)) if asked else None) for one in facts]
     plan = arrange_recoveries(
-        [_candidate(one, direction, policy, began_at, capacity.standing if capacity else {}) for one in facts],
+        [_candidate(one, direction, policy, own, began_at, standing) for one, own in wanted if own or asked is None],
         now=now,
         side_by_side=side_by_side,
         free=capacity.free if capacity else {},
@@ -99,6 +109,7 @@ def _candidate(
     facts: ModelFacts,
     direction: Direction,
     policy: Policy | None,
+    own: Listed | None,
     began_at: dt.datetime,
     standing: Mapping[str, Mapping[str, int]],
 ) -> Candidate:
@@ -108,14 +119,16 @@ def _candidate(
     return Candidate(
         model=facts.model,
         criticality=rules.criticality,
-        deadline=began_at + rules.rto,
+        deadline=((own.first_failure_at if own else None) or began_at) + rules.rto,
         duration=duration,
         measured=measured,
         kind=_kind(direction.kind, at_home=at_home),
         # At home the model's own endpoint serves, which still runs and is counted.
-        instances={} if at_home else _missing(_instances(facts, rules), _standing(facts, rules, standing)),
-        obstacle=_obstacle(facts, rules, direction.kind),
+        instances={} if at_home else missing(_instances(facts, rules), _standing(facts, rules, standing)),
+        unread=facts.unread,
+        obstacle="" if facts.unread else _obstacle(facts, rules, direction.kind),
         beside=facts.beside and not at_home,
+        failover_id=own.failover_id if own else "",
     )
 
 
@@ -127,7 +140,7 @@ def _kind(asked: Kind, *, at_home: bool) -> Kind:
 
 
 def _obstacle(facts: ModelFacts, rules: ModelPolicy, kind: Kind) -> str:
-    if facts.point is None:
+    if facts.point is None and not kind.planned:  # the gate of a planned move asks for it, and waits
         return f"no sealed recovery point; look at `mldr status {facts.model.name}`"
     if not facts.home:
         return f"never onboarded, so no traffic can be switched; `mldr protect {facts.model.name}` finishes that"
@@ -142,12 +155,15 @@ def _rules(facts: ModelFacts, policy: Policy | None) -> ModelPolicy:
 
 
 def _instances(facts: ModelFacts, rules: ModelPolicy) -> dict[str, int]:
-    """Return what the model's endpoint needs: as captured, or as the policy says. KServe has quotas of its own."""
-    if rules.serving.kserve:
+    """Return what the model's endpoint needs: as captured, or as its sealed policy says. KServe has its own quotas."""
+    return needed(facts.sealed.policy.serving if facts.sealed else rules.serving, facts.state)
+
+
+def needed(serving: ServingRule, state: ServingState | None) -> dict[str, int]:
+    """Return the instances of an endpoint by type: as captured, or as the policy says; none of KServe."""
+    if serving.kserve:
         return {}
-    if facts.state:
-        return instances_of(facts.state)
-    return {rules.serving.instance_type: rules.serving.instance_count}
+    return instances_of(state) if state else {serving.instance_type: serving.instance_count}
 
 
 def _standing(facts: ModelFacts, rules: ModelPolicy, standing: Mapping[str, Mapping[str, int]]) -> Mapping[str, int]:
@@ -155,13 +171,13 @@ def _standing(facts: ModelFacts, rules: ModelPolicy, standing: Mapping[str, Mapp
     if facts.sealed is None or facts.beside or rules.tier is Tier.COLD_STANDBY or not standing:
         return {}
     try:
-        plan = plan_serving(facts.sealed, epoch=0, default_role="", state=facts.state, others=facts.others, name="name")
+        plan = plan_serving(facts.sealed, epoch=0, state=facts.state, others=facts.others, name="name")
     except NotRestorable:
         return {}  # its own failover says why
     return standing.get(standing_name(plan, facts.model, facts.sealed.recovery_point), {})
 
 
-def _missing(wanted: Mapping[str, int], standing: Mapping[str, int]) -> dict[str, int]:
+def missing(wanted: Mapping[str, int], standing: Mapping[str, int]) -> dict[str, int]:
     """Return how many instances of each type must still be started."""
     left = {kind: count - standing.get(kind, 0) for kind, count in wanted.items()}
     return {kind: count for kind, count in left.items() if count > 0}

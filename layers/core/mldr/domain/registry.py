@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 from mldr.domain.identity import Frozen, ModelKey
 from mldr.domain.policy import ModelPolicy
+from mldr.domain.secrets import without
+from mldr.domain.serving_references import find_secrets
 
 PENDING = "PendingManualApproval"
 
@@ -34,3 +36,16 @@ class Capture(Frozen):
     entry: RegistryEntry
     policy: ModelPolicy
     policy_version: str
+    withheld: tuple[str, ...] = ()  # why values of the document were left out: they look like secrets
+
+    @classmethod
+    def of(cls, entry: RegistryEntry, policy: ModelPolicy, policy_version: str) -> Self:
+        """Return what is kept of a version. No secret is, not even until an inventory refuses it."""
+        secrets = find_secrets(entry.document, policy.serving.not_secret)
+        document = without(entry.document, {one.path for one in secrets})
+        return cls(
+            entry=entry.model_copy(update={"document": document}),
+            policy=policy,
+            policy_version=policy_version,
+            withheld=tuple(map(str, secrets)),
+        )

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from mldr.domain.components import (
+    BASE,
+    NAME,
+    base_of,
+    bases_first,
+    copies_key,
+    copies_of,
+    managed,
+    models_of,
+    needed,
+    specifications,
+)
+from mldr.domain.execution_roles import ExecutionRoles
 from mldr.domain.identity import Frozen
 from mldr.domain.kserve_plan import KServePlan, plan_inference_service
 from mldr.domain.kserve_promotion import promoted
@@ -40,7 +53,9 @@ class ServingPlan(Frozen):
     config_tags: tuple[dict[str, str], ...] = ()
     tags: tuple[dict[str, str], ...] = ()
     marks: tuple[dict[str, str], ...] = ()  # mldr's own tags of the endpoint, besides its owner's
-    components: tuple[dict[str, Any], ...] = ()  # what CreateInferenceComponent takes
+    components: tuple[dict[str, Any], ...] = ()  # what CreateInferenceComponent takes, a base before its adapters
+    component: str = ""  # the one of them that answers
+    sources: dict[str, str] = {}  # how what is counted here is called where it was captured, if otherwise
     targets: tuple[dict[str, Any], ...] = ()  # what Application Auto Scaling takes
     policies: tuple[dict[str, Any], ...] = ()
     schedules: tuple[dict[str, Any], ...] = ()
@@ -49,12 +64,17 @@ class ServingPlan(Frozen):
 
     @property
     def capacity(self) -> dict[str, int]:
-        """Return the instances of each production variant that has any."""
-        return {
+        """Return the instances of each production variant, and the copies of each component.
+
+        Instances that SageMaker adds and takes by itself, as copies need them, are nobody's to ask for.
+        """
+        instances = {
             one["VariantName"]: one["InitialInstanceCount"]
             for one in self.config["ProductionVariants"]
-            if "InitialInstanceCount" in one
+            if "InitialInstanceCount" in one and not managed(one)
         }
+        found = {copies_key(one[NAME]): copies_of(one) for one in self.components}
+        return instances | {name: count for name, count in found.items() if count is not None}
 
     @property
     def weights(self) -> dict[str, float]:
@@ -63,7 +83,8 @@ class ServingPlan(Frozen):
 
 
 _CREATE_MODEL_FIELDS = {"Image", "ModelDataUrl", "ModelDataSource", "Environment", "ContainerHostname"}
-_BESIDE_CONTAINERS = {"ModelName", "ExecutionRoleArn", "Containers", "Tags"}
+ROLE = "ExecutionRoleArn"
+_BESIDE_CONTAINERS = {"ModelName", ROLE, "Containers", "Tags"}
 
 
 def endpoint_name(manifest: Manifest, epoch: int) -> str:
@@ -89,12 +110,14 @@ def plan_serving(
     manifest: Manifest,
     *,
     epoch: int,
-    default_role: str,
+    default_role: str = "",
     state: ServingState | None = None,
     others: Mapping[str, Manifest] | None = None,
     name: str = "",
 ) -> ServingPlan:
     """Return what to create: as it was captured, or, where nothing was, what the policy says.
+
+    `default_role` is the stack's; a plan that is only read, for its name or its counts, needs none.
 
     `others` are the manifests of the points besides the promoted one that the state names and that can be restored;
     `name` is that of an endpoint that stands already. Raises NotRestorable when the record names no container.
@@ -107,6 +130,26 @@ def plan_serving(
     else:
         plan = _Captured(manifest, name, state, {**(others or {}), manifest.recovery_point: manifest}).plan()
     return plan.model_copy(update={"marks": _whose(manifest)})
+
+
+def refused_roles(plan: ServingPlan, roles: ExecutionRoles) -> list[str]:
+    """Return the roles of the plan that may not be passed."""
+    named = {*(model.role for model in plan.models), plan.config.get(ROLE, roles.own)}
+    return sorted(one for one in named if not roles.may_pass(one))
+
+
+def as_allowed(plan: ServingPlan, roles: ExecutionRoles, region: str) -> ServingPlan:
+    """Return the plan with no role that may not be passed: what was captured before a stack's parameter changed.
+
+    A region is lost, and the stack's own role may do; no control plane has to change anything before it is tried.
+    """
+    refused, own = refused_roles(plan, roles), plan.config.get(ROLE)
+    if not refused:
+        return plan
+    models = tuple(one.model_copy(update={"role": roles.instead_of(one.role)}) for one in plan.models)
+    config = {**plan.config, ROLE: roles.instead_of(own)} if own else plan.config
+    said = tuple(f"{roles.refused(one, region)}; until then {plan.name} runs as {roles.own}" for one in refused)
+    return plan.model_copy(update={"models": models, "config": config, "warnings": (*plan.warnings, *said)})
 
 
 def _whose(manifest: Manifest) -> tuple[dict[str, str], ...]:
@@ -172,6 +215,8 @@ class _Captured:
             config_tags=_tags(self._document["Config"].get("Tags", [])),
             tags=_tags(self._document["Endpoint"].get("Tags", [])),
             components=tuple(components),
+            component=names.get(self._state.answers, ""),
+            sources={copies_key(new): copies_key(old) for old, new in names.items()},
             **self._scaling(config, names),
             warnings=tuple(self._warnings),
         )
@@ -214,6 +259,8 @@ class _Captured:
         A version can be promoted before the active region deploys it: recovery serves what was promoted.
         """
         point = self._manifest.recovery_point
+        if self._state.answers:
+            return self._promoted_component(self._state.answers)
         components = self._document.get("Components", [])
         models = [one["ModelName"] for one in wanted[_VARIANTS[0]] if one.get("ModelName")]
         places = [self._needs(one) for one in models]
@@ -232,6 +279,18 @@ class _Captured:
         self._warnings.append(f"component {largest['InferenceComponentName']} serves {point}, which was promoted since")
         return f"component/{largest['InferenceComponentName']}"
 
+    def _promoted_component(self, name: str) -> str | None:
+        """Clients are answered by one component: it is the one that serves what was promoted."""
+        point = self._manifest.recovery_point
+        index = next(i for i, one in enumerate(self._document["Components"]) if one[NAME] == name)
+        needs, models = self._component_needs(index), models_of(self._document["Components"][index])
+        if point in needs and all(one in self._points for one in needs):
+            return None
+        if models and all(self._is_promoted_image(one) for one in models):
+            return None
+        self._warnings.append(f"component {name} serves {point}, which was promoted since")
+        return f"component/{name}"
+
     def _is_promoted_image(self, model: str) -> bool:
         """Return whether a model that is all image, without data, runs the images of the promoted version."""
         captured = self._document["Models"][self._sources.index(model)]["Containers"]
@@ -239,10 +298,9 @@ class _Captured:
         return not self._needs(model) and images == [one.get("Image") for one in containers_of(self._manifest)]
 
     def _component_needs(self, index: int) -> list[str]:
-        specification = self._document["Components"][index].get("Specification", {})
         prefix = f"Components[{index}]."
         own = [one.point for one in self._state.carried if one.point and one.path.startswith(prefix)]
-        return own + self._needs(specification.get("ModelName"))
+        return own + [one for name in models_of(self._document["Components"][index]) for one in self._needs(name)]
 
     def _variant(self, variant: dict[str, Any], place: str, promoted: str | None) -> dict[str, Any]:
         """Return a variant at its live weight and capacity."""
@@ -261,7 +319,7 @@ class _Captured:
             containers = containers_of(self._manifest) if takes_promoted else self._containers(captured)
             self._models[key] = PlannedModel(
                 name=key,
-                role=captured["ExecutionRoleArn"],
+                role=captured[ROLE],
                 containers=containers,
                 settings={k: v for k, v in captured.items() if k not in _BESIDE_CONTAINERS},
                 tags=_tags(captured.get("Tags", [])),
@@ -295,27 +353,42 @@ class _Captured:
                 self._warnings.append(f"component {name} is not restored: {', '.join(gone)} cannot be restored")
                 continue
             made.append(self._component(one, names, takes))
+        made = bases_first(made)
         return made, {old: new for old, new in names.items() if new in {one["InferenceComponentName"] for one in made}}
 
     def _component(self, captured: dict[str, Any], names: dict[str, str], takes_promoted: bool) -> dict[str, Any]:
-        specification = dict(captured.get("Specification", {}))
+        made = [self._specification(one, names, takes_promoted) for one in specifications(captured)]
+        said = (
+            {"Specifications": made} if captured.get("Specifications") else {"Specification": made[0]} if made else {}
+        )
+        component = {
+            **captured,
+            NAME: names[captured[NAME]],
+            "EndpointName": self._name,
+            **said,
+            "Tags": list(_tags(captured.get("Tags", []))),
+        }
+        copies = copies_of(captured)
+        # What scaled to nothing has to answer golden questions, and then clients.
+        if copies is not None and captured[NAME] in needed(self._document, self._state.answers):
+            component["RuntimeConfig"] = {"CopyCount": max(1, copies)}
+        return component
+
+    def _specification(self, captured: dict[str, Any], names: dict[str, str], takes_promoted: bool) -> dict[str, Any]:
+        specification = dict(captured)
         if specification.get("ModelName"):
             specification["ModelName"] = self._model(specification["ModelName"], takes_promoted)
         elif takes_promoted:
             container = containers_of(self._manifest)[0]
             renamed = {"Image": "Image", "ModelDataUrl": "ArtifactUrl", "Environment": "Environment"}
+            if base_of({"Specification": captured}):
+                renamed.pop("Image")  # an adapter runs in the container of its base
             taken = {renamed[name]: value for name, value in container.items() if name in renamed}
             specification["Container"] = {**specification.get("Container", {}), **taken}
-        base = specification.get("BaseInferenceComponentName")
+        base = specification.get(BASE)
         if base:
-            specification["BaseInferenceComponentName"] = names.get(base, base)
-        return {
-            **captured,
-            "InferenceComponentName": names[captured["InferenceComponentName"]],
-            "EndpointName": self._name,
-            "Specification": specification,
-            "Tags": list(_tags(captured.get("Tags", []))),
-        }
+            specification[BASE] = names.get(base, base)
+        return specification
 
     def _named(self, config: dict[str, Any], components: list[dict[str, Any]]) -> tuple[PlannedModel, ...]:
         """Give the planned models their names, here and where they are named."""
@@ -324,9 +397,9 @@ class _Captured:
         for one in [variant for place in _VARIANTS for variant in config.get(place, [])]:
             if one.get("ModelName"):
                 one["ModelName"] = names[one["ModelName"]]
-        for component in components:
-            if component["Specification"].get("ModelName"):
-                component["Specification"]["ModelName"] = names[component["Specification"]["ModelName"]]
+        for one in [made for component in components for made in specifications(component)]:
+            if one.get("ModelName"):
+                one["ModelName"] = names[one["ModelName"]]
         return tuple(model.model_copy(update={"name": names[key]}) for key, model in self._models.items())
 
     def _scaling(self, config: dict[str, Any], components: dict[str, str]) -> dict[str, tuple[dict[str, Any], ...]]:
@@ -343,6 +416,8 @@ class _Captured:
                 _redimensioned({**one, "ResourceId": resources[one["ResourceId"]]}, renamed) for one in captured
             )
 
+        policies = [one for one in self._document.get("ScalingPolicies", []) if one["ResourceId"] in resources]
+        self._warnings += untriggered(policies)
         return {
             "targets": moved("ScalableTargets"),
             "policies": moved("ScalingPolicies"),
@@ -360,6 +435,16 @@ def _capacity(variant: dict[str, Any], live: Live | None) -> dict[str, Any]:
     elif live.instances is not None:
         made["InitialInstanceCount"] = max(1, live.instances)
     return made
+
+
+def untriggered(policies: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return one sentence for each policy that scales by steps without a captured alarm that triggers it."""
+    silent = [one for one in policies if one.get("PolicyType") == "StepScaling" and not one.get("Alarms")]
+    return tuple(
+        f"policy {one['PolicyName']} of {one['ResourceId']} scales by steps, and no CloudWatch alarm was "
+        "captured that triggers it: nothing scales by it until an alarm names the new policy"
+        for one in silent
+    )
 
 
 def _with_traffic(variants: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -10,12 +10,14 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from mldr.domain.execution_roles import ExecutionRoles, run_as
 from mldr.domain.identity import Frozen
 from mldr.domain.model_rules import ServingRule
-from mldr.domain.secrets import secrets
+from mldr.domain.region_words import find_words, mapped, reworded, unmapped
+from mldr.domain.secrets import suspects
 from mldr.domain.serving_state import Carried, Kind
 
-_REGIONAL_ARN = re.compile(r"arn:aws[a-z-]*:(?P<service>[a-z0-9-]+):[a-z]{2}(?:-[a-z]+)+-\d:")
+_PARAMETER = re.compile(r"arn:aws[a-z-]*:(?:secretsmanager|ssm):")
 # Field names of CreateModel, CreateEndpointConfig and CreateInferenceComponent, from botocore's model of the service.
 _BY_FIELD = {
     "Image": Kind.IMAGE,
@@ -39,6 +41,8 @@ _BY_FIELD = {
 _LISTS = {"Subnets": Kind.SUBNETS, "SecurityGroupIds": Kind.SECURITY_GROUPS}
 _ENVIRONMENT = "Environment"
 _FREE_TEXT = {"Tags"}  # what people wrote about a resource: kept as it is
+# By these a model reaches further than the vault, an image and its log: only a role of its own may.
+_BEYOND = {Kind.SUBNETS, Kind.SECURITY_GROUPS, Kind.DESTINATION, Kind.PARAMETER, Kind.ARN}
 # What S3 says of the source's copy; the vault's copy has its own.
 _OF_THE_SOURCE = {"ETag", "ManifestEtag"}
 _POLICY = {
@@ -51,6 +55,7 @@ _POLICY = {
     Kind.DESTINATION: "write a place in the standby region into the policy: serving.references",
     Kind.PARAMETER: "write the ARN of its replica in the standby region into the policy: serving.references",
     Kind.ARN: "write its counterpart in the standby region into the policy: serving.references",
+    Kind.TEXT: "write the counterpart of each in the standby region into the policy: serving.references",
 }
 
 
@@ -60,6 +65,7 @@ class Reference(Frozen):
     path: str
     kind: Kind
     value: str | tuple[str, ...]
+    words: tuple[str, ...] = ()  # what of a longer text is region-bound; messages name them and nothing beside them
 
 
 class Held(Frozen):
@@ -84,7 +90,7 @@ class Grounds(Frozen):
     """Everything from which a counterpart may be taken."""
 
     rules: ServingRule
-    role: str  # of the stack, where the policy names none
+    roles: ExecutionRoles
     standby: str
     images: dict[str, str] = {}
     held: dict[str, Held] = {}
@@ -109,68 +115,58 @@ def _member(name: str, value: Any, path: str, region: str) -> Iterator[Reference
         return
     if name in _LISTS:
         yield Reference(path=path, kind=_LISTS[name], value=tuple(value))
-    elif name == _ENVIRONMENT:
+    elif name == _ENVIRONMENT and isinstance(value, Mapping):
         yield from (one for k, v in value.items() for one in _variable(f"{path}.{k}", v, region))
     elif not isinstance(value, str):
         yield from _walk(value, path, region)
     elif name in _BY_FIELD:
         yield Reference(path=path, kind=_BY_FIELD[name], value=value)
-    elif bound(value):
-        yield Reference(path=path, kind=Kind.ARN, value=value)
+    else:
+        yield from _text(path, value, region)
 
 
 def _variable(path: str, value: str, region: str) -> Iterator[Reference]:
     """An environment variable works inside the container: what it names must be there, too."""
-    arn = _REGIONAL_ARN.match(value)
     if value == region:
         yield Reference(path=path, kind=Kind.REGION, value=value)
-    elif value.startswith("s3://"):
-        yield Reference(path=path, kind=Kind.MODEL_DATA, value=value)
-    elif arn and arn["service"] in ("secretsmanager", "ssm"):
+    elif value.startswith("s3://") and value.count("s3://") == 1:
+        yield Reference(path=path, kind=Kind.MODEL_DATA, value=value, words=find_words(value, region))
+    elif find_words(value, region) == (value,) and _PARAMETER.match(value):
         yield Reference(path=path, kind=Kind.PARAMETER, value=value)
-    elif bound(value):
-        yield Reference(path=path, kind=Kind.ARN, value=value)
+    else:
+        yield from _text(path, value, region)
 
 
-def bound(value: str) -> bool:
-    """Return whether a text names something of one region."""
-    return value.startswith("s3://") or ".dkr.ecr." in value or bool(_REGIONAL_ARN.search(value))
+def _text(path: str, value: str, region: str) -> Iterator[Reference]:
+    words = find_words(value, region)
+    if words:
+        arns = any(one.startswith("arn:") for one in words)
+        yield Reference(path=path, kind=Kind.ARN if arns else Kind.TEXT, value=value, words=words)
 
 
 def find_secrets(document: Mapping[str, Any], allowed: tuple[str, ...]) -> list[Problem]:
-    """Return a problem for each environment variable that seems to carry a secret; the value is never repeated."""
+    """Return a problem for each value that looks like a secret; the value is never repeated."""
     return [
         Problem(
-            path=f"{path}.{name}",
+            path=one.path,
             text="this looks like a secret, and secrets are not captured; let the container read it from Secrets "
-            "Manager or SSM and name it by its ARN, or, if it is none, list it in the policy: serving.not_secret",
+            f"Manager or SSM and name it by its ARN, or, if it is none, list {one.name} in the policy: "
+            "serving.not_secret",
         )
-        for path, environment in _environments(document, "")
-        for name in secrets(environment, allowed)
+        for one in suspects(document, allowed)
     ]
-
-
-def _environments(node: Any, path: str) -> Iterator[tuple[str, Mapping[str, str]]]:
-    if isinstance(node, Mapping):
-        for name, value in node.items():
-            here = f"{path}.{name}" if path else name
-            if name == _ENVIRONMENT:
-                yield here, value
-            else:
-                yield from _environments(value, here)
-    elif isinstance(node, list):
-        for index, value in enumerate(node):
-            yield from _environments(value, f"{path}[{index}]")
 
 
 def carry(references: list[Reference], grounds: Grounds) -> tuple[tuple[Carried, ...], tuple[Problem, ...]]:
     """Return what is carried, and a problem for each reference that has no counterpart."""
     carried, problems = [], []
     for reference in references:
-        found = _counterpart(reference, grounds)
-        if found is None:
-            text = f"{_said(reference)} has no counterpart in {grounds.standby}; {_POLICY[reference.kind]}"
-            problems.append(Problem(path=reference.path, text=text, kind=reference.kind))
+        if reference.kind is Kind.ROLE:
+            found = _role(reference, references, grounds)
+        else:
+            found = _counterpart(reference, grounds) or _nothing(reference, grounds)
+        if isinstance(found, str):
+            problems.append(Problem(path=reference.path, text=found, kind=reference.kind))
         else:
             target, point = found
             carried.append(
@@ -179,17 +175,47 @@ def carry(references: list[Reference], grounds: Grounds) -> tuple[tuple[Carried,
     return tuple(carried), tuple(problems)
 
 
-def _said(reference: Reference) -> str:
-    return reference.value if isinstance(reference.value, str) else ", ".join(reference.value)
+_Found = tuple[str | tuple[str, ...], str | None]  # (target, recovery point)
 
 
-def _counterpart(reference: Reference, grounds: Grounds) -> tuple[str | tuple[str, ...], str | None] | None:
-    """Return (target, recovery point); the policy's own word comes first."""
+def _role(reference: Reference, references: list[Reference], grounds: Grounds) -> _Found | str:
+    """Return what a model runs as, or why it cannot run; the policy's own word comes first."""
+    captured, roles = str(reference.value), grounds.roles
+    chosen = mapped(captured, grounds.rules.references) or grounds.rules.role
+    if chosen:
+        return (chosen, None) if roles.may_pass(chosen) else roles.refused(chosen, grounds.standby)
+    beyond = [one.path for one in references if _concerns(one, reference) and _beyond(one, grounds)]
+    found = run_as(captured, roles, beyond)
+    if found is None:
+        return f"{roles.refused(captured, grounds.standby)}; the stack's own role does not do for {', '.join(beyond)}"
+    return found, None
+
+
+def _concerns(one: Reference, role: Reference) -> bool:
+    """Return whether a value is of the model that runs as this role, or of the whole endpoint."""
+    model, _, _ = role.path.rpartition(".")
+    return one.path.startswith((f"{model}.", "Config.", "Components["))
+
+
+def _beyond(one: Reference, grounds: Grounds) -> bool:
+    elsewhere = one.kind is Kind.MODEL_DATA and mapped(str(one.value), grounds.rules.references) is not None
+    places = one.kind is Kind.TEXT and any("." in word or "/" in word for word in one.words)  # no mere zones
+    return elsewhere or places or one.kind in _BEYOND
+
+
+def _nothing(reference: Reference, grounds: Grounds) -> str:
+    whole = (reference.value,) if isinstance(reference.value, str) else reference.value
+    said = ", ".join(unmapped(reference.words, grounds.rules.references) or whole)
+    return f"{said} has no counterpart in {grounds.standby}; {_POLICY[reference.kind]}"
+
+
+def _counterpart(reference: Reference, grounds: Grounds) -> _Found | None:
+    """Return what stands for a value; the policy's own word comes first."""
     rules, value = grounds.rules, reference.value
     if not isinstance(value, str):
         lists = {Kind.SUBNETS: rules.vpc.subnets, Kind.SECURITY_GROUPS: rules.vpc.security_groups} if rules.vpc else {}
         return (lists[reference.kind], None) if reference.kind in lists else None
-    named = mapped(value, rules.references)
+    named = reworded(value, reference.words, rules.references)
     if named is not None:
         return named, None
     if reference.kind in (Kind.MODEL_DATA, Kind.MODEL_PACKAGE):
@@ -198,21 +224,9 @@ def _counterpart(reference: Reference, grounds: Grounds) -> tuple[str | tuple[st
     known = {
         Kind.IMAGE: grounds.images.get(value),
         Kind.KMS_KEY: rules.kms_key,
-        Kind.ROLE: rules.role or grounds.role,
         Kind.REGION: grounds.standby,
     }.get(reference.kind)
     return (known, None) if known else None
-
-
-def mapped(value: str, references: Mapping[str, str]) -> str | None:
-    """Return what the policy says stands for a value; the longest S3 prefix wins where several fit."""
-    if value in references:
-        return references[value]
-    prefixes = [one for one in references if one.endswith("/") and value.startswith(one)]
-    if not prefixes:
-        return None
-    longest = max(prefixes, key=len)
-    return references[longest] + value[len(longest) :]
 
 
 def rewrite(document: Mapping[str, Any], carried: tuple[Carried, ...]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import json
 from enum import StrEnum
 from typing import Any
 
+from mldr.domain.components import hosts_components
 from mldr.domain.identity import Frozen, ModelKey
 from mldr.domain.recovery_point import Retention
 from mldr.domain.warming import Latency
@@ -32,6 +33,7 @@ class Kind(StrEnum):
     DESTINATION = "destination"  # a place that the endpoint writes to
     PARAMETER = "parameter"  # of Secrets Manager or SSM: by reference, never its value
     ARN = "arn"
+    TEXT = "text"  # a text that names hosts, zones or places: each of them has its counterpart
     REGION = "region"
 
 
@@ -82,12 +84,19 @@ class ServingState(Frozen):
     live: tuple[Live, ...]
     carried: tuple[Carried, ...]
     left_out: dict[str, str] = {}  # shadow variants that cannot be carried, and why
+    component: str = ""  # the inference component that answers for the model, '' where the endpoint's variants do
     latency: Latency | None = None  # what warming compares with
 
     @property
     def capacity(self) -> dict[str, int]:
         """Return the live instance count of each production variant that has instances."""
         return {one.variant: one.instances for one in self.live if one.instances is not None and not one.shadow}
+
+    @property
+    def answers(self) -> str:
+        """Return the component that answers; of a state that is older than that question, the only one."""
+        held = [str(one["InferenceComponentName"]) for one in self.document.get("Components", [])]
+        return self.component or (held[0] if len(held) == 1 and hosts_components(self.document) else "")
 
     @property
     def weights(self) -> dict[str, float]:

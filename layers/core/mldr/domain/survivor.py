@@ -1,10 +1,6 @@
-"""Whether the home of a model that both regions answer is to carry the load of both, and how it gives that back.
+"""Whether a region that answers beside another one is to carry the load of both, and when it gives that back.
 
 Clients need nothing of this: DNS alone takes a lost region out. What it cannot do is give the other one more instances.
-
-What is to be done is written down before it is done, in absolute numbers: the counts that were found and those that are
-asked for. So doing it twice is doing it once, a crash loses neither, and a count that is neither of the two is
-somebody else's and stays as it is.
 """
 
 from __future__ import annotations
@@ -15,7 +11,8 @@ from collections.abc import Mapping
 from pydantic import ConfigDict
 
 from mldr.domain import health
-from mldr.domain.health import FIRST_RETRY, Action, Decided, Decision, HealthState, Observation, Rules, Sight, Why
+from mldr.domain.growth import Growth, Order, from_to, planned, told
+from mldr.domain.health import Action, Decided, Decision, HealthState, Observation, Rules, Sight, Why
 from mldr.domain.identity import Frozen
 from mldr.domain.serving_state import IN_SERVICE
 from mldr.domain.warming import Count
@@ -23,28 +20,8 @@ from mldr.domain.warming import Count
 MISSING = "Missing"
 
 
-class Growth(Frozen):
-    """An endpoint that carries the load of both regions: instances by variant before, and what is asked for.
-
-    `limits` are the highest counts that autoscaling allowed where they are below that. `scaled_at` is None until
-    SageMaker has taken the request.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    endpoint: str
-    before: dict[str, int]
-    wanted: dict[str, int]
-    limits: dict[str, int] = {}
-    planned_at: dt.datetime
-    scaled_at: dt.datetime | None = None
-    tries: int = 0  # that were refused
-    tried_at: dt.datetime | None = None
-    refused: str = ""
-
-
 class Survivor(Frozen):
-    """What the home remembers of the region beside it. `peer` are that one's instances by variant, as last announced.
+    """What a region remembers of the other one that answers. `peer` are its instances by variant, when it was well.
 
     `revision` grows by one with every write: of two rounds at once one is refused.
     """
@@ -70,23 +47,18 @@ class Facts(Frozen):
     """What this region knows of the endpoint that was scaled, or is to be. `blind` says why it cannot tell.
 
     `answers` is the endpoint that clients are answered by now, '' while nobody can tell; `limits` are autoscaling's
-    highest counts by variant.
+    highest counts by variant; `share` is what a tended one has while both answer: now it may have more.
     """
 
     answers: str
-    spread: bool = True  # whether the peer is to answer as well
+    spread: bool = True  # whether both regions are to answer
+    tended: bool = False  # converging gives this endpoint its counts, whenever it is not grown
     idle: bool = False  # this region answers nobody any more
     status: str = ""
     there: dict[str, Count] = {}
     limits: dict[str, int] = {}
+    share: dict[str, int] = {}
     blind: str = ""
-
-
-class Order(Frozen):
-    """What to ask for, by variant: how many instances, and up to how many autoscaling may go."""
-
-    counts: dict[str, int] = {}
-    limits: dict[str, int] = {}
 
 
 class Round(Frozen):
@@ -103,7 +75,7 @@ class Round(Frozen):
 
 
 def heard(before: Survivor, counts: Mapping[str, int] | None) -> Survivor:
-    """Return what is remembered once the peer has announced its instances; None, its silence, changes nothing."""
+    """Return what is remembered once the peer's instances are known; None, silence, changes nothing."""
     return before if counts is None else before.model_copy(update={"peer": dict(counts)})
 
 
@@ -117,7 +89,8 @@ def decide(survivor: Survivor, observations: list[Observation], rules: Rules, fa
     if survivor.growth and not facts.spread:
         return _logged(_let_go(survivor, survivor.growth, facts), now)
     verdict, seen = health.judge(observations, rules.quorum)
-    noted = survivor.model_copy(update={"health": health.counted(survivor.health, verdict, seen, rules, now)})
+    state = health.reach(health.counted(survivor.health, verdict, seen, rules, now), len(observations), rules)
+    noted = survivor.model_copy(update={"health": state})
     return _logged(_decide(noted, rules, facts, now), now)
 
 
@@ -136,7 +109,7 @@ def _decide(survivor: Survivor, rules: Rules, facts: Facts, now: dt.datetime) ->
     if state.verdict is Sight.UNHEALTHY:
         return _unhealthy(survivor, rules, facts, now)
     if state.verdict is Sight.UNKNOWN:
-        return _unknown(survivor, rules)
+        return _unknown(survivor, rules, facts)
     return _healthy(survivor, rules, facts, now)
 
 
@@ -152,10 +125,11 @@ def _page(survivor: Survivor, why: Why, reason: str) -> Round:
     return _round(survivor, health.page(survivor.health, why, reason))
 
 
-def _unknown(survivor: Survivor, rules: Rules) -> Round:
+def _unknown(survivor: Survivor, rules: Rules, facts: Facts) -> Round:
+    """Where a failover is decided as well, that pages."""
     state = survivor.health
     rounds, more = state.unknown_rounds, _stays(survivor)
-    if rounds < rules.consecutive:
+    if rounds < rules.consecutive or facts.tended:
         return _rest(survivor, Why.UNKNOWN, f"unknown, round {rounds} of {rules.consecutive}{more}: {state.reason}")
     return _page(
         survivor, Why.UNKNOWN, f"cannot tell whether the other region answers ({rounds} rounds){more}: {state.reason}"
@@ -207,40 +181,43 @@ def _alone(survivor: Survivor, rules: Rules, facts: Facts, now: dt.datetime) -> 
     if not facts.there:
         reason = f"{_down(state)}; {facts.answers} has no counts of instances to scale (it is {facts.status})"
         return _rest(survivor, Why.ALONE, reason)
-    wanted = {
-        name: count.desired + survivor.peer[name] for name, count in facts.there.items() if survivor.peer.get(name)
-    }
+    both = _both(survivor, facts)
+    if not both:
+        return _page(survivor, Why.NOT_SCALED, f"{_down(state)}, not scaled: {_unheard(survivor, facts)}")
+    wanted = {name: count for name, count in both.items() if facts.there[name].desired < count}
     if not wanted:
-        told = (
-            f"it announced {_told(survivor.peer)}, and {facts.answers} has {', '.join(sorted(facts.there))}"
-            if survivor.peer
-            else "it never announced how many instances answer there"
-        )
-        reason = f"{_down(state)}, not scaled: {told}; give {facts.answers} what it needs by hand"
-        return _page(survivor, Why.NOT_SCALED, reason)
+        return _rest(survivor, Why.ALONE, f"{_down(state)}; {facts.answers} has as many as both had: {told(both)}")
     if facts.status != IN_SERVICE:
         return _changing(survivor, facts.answers, facts)
-    growth = Growth(
-        endpoint=facts.answers,
-        before={name: facts.there[name].desired for name in wanted},
-        wanted=wanted,
-        limits={name: facts.limits[name] for name, count in wanted.items() if facts.limits.get(name, count) < count},
-        planned_at=now,
-    )
+    growth = planned(facts.answers, facts.there, facts.limits, wanted, now)
     return _scale(survivor.model_copy(update={"growth": growth}), growth, rules, facts, now)
+
+
+def _both(survivor: Survivor, facts: Facts) -> dict[str, int]:
+    """Return the instances that carried the load of both regions, of the variants that both have."""
+    share = facts.share if facts.tended else {name: count.desired for name, count in facts.there.items()}
+    return {
+        name: share[name] + survivor.peer[name] for name in facts.there if share.get(name) and survivor.peer.get(name)
+    }
+
+
+def _unheard(survivor: Survivor, facts: Facts) -> str:
+    had = f"it had {told(survivor.peer)}, and {facts.answers} has {', '.join(sorted(facts.there))}"
+    why = had if survivor.peer else "nobody heard how many instances answer there"
+    return f"{why}; give {facts.answers} what it needs by hand"
 
 
 def _scale(survivor: Survivor, growth: Growth, rules: Rules, facts: Facts, now: dt.datetime) -> Round:
     """Ask for what is missing. A count that is not the one that was found is somebody else's."""
-    state, order = survivor.health, _missing(growth, facts)
+    state, order = survivor.health, growth.missing(facts.there, facts.limits)
     if order == Order():
-        return _found_done(survivor, growth.model_copy(update={"scaled_at": now, "refused": ""}), facts)
+        return _found_done(survivor, growth.done(now), facts)
     if facts.status != IN_SERVICE:
         return _changing(survivor, growth.endpoint, facts)
-    if until := _pause(growth, rules, now):
+    if until := growth.pause(rules.cool_down, now):
         reason = f"{_down(state)}; refused, and asked for again at {until:%H:%M:%S}: {growth.refused}"
         return _rest(survivor, Why.COOLING, reason)
-    asked = _from_to(growth.before, order.counts) or f"autoscaling may give it {_told(order.limits)} instances"
+    asked = from_to(growth.before, order.counts) or f"autoscaling may give it {told(order.limits)} instances"
     reason = f"{_down(state)}: {growth.endpoint} is scaled to carry both: {asked}"
     decision = Decision(action=Action.SCALE, why=Why.ALONE, state=state, reason=reason)
     return _round(survivor, decision, order=order)
@@ -257,28 +234,14 @@ def _changing(survivor: Survivor, endpoint: str, facts: Facts) -> Round:
     return _rest(survivor, Why.CHANGING, reason)
 
 
-def _missing(growth: Growth, facts: Facts) -> Order:
-    there, wanted = facts.there, growth.wanted
-    return Order(
-        counts={
-            name: count
-            for name, count in wanted.items()
-            if name in there and there[name].desired == growth.before[name]
-        },
-        limits={name: wanted[name] for name, limit in growth.limits.items() if facts.limits.get(name) == limit},
-    )
-
-
 def _scaled(survivor: Survivor, growth: Growth, facts: Facts) -> Round:
     """It is done; what became of it is told. What was taken back is not asked for again: a person may have done it."""
     state, there = survivor.health, facts.there
-    back = [name for name, count in growth.before.items() if name in there and there[name].desired == count]
-    back = [name for name in back if name not in facts.limits]  # autoscaling takes what it does not need
+    back = growth.shrunk(there, facts.limits)
     if back and facts.status == IN_SERVICE:
         reason = (
-            f"{_down(state)}; {growth.endpoint} was scaled for both and is back at "
-            f"{_told({name: growth.before[name] for name in back})} instances: SageMaker had no more, or a person "
-            "took them away; it is left so"
+            f"{_down(state)}; {growth.endpoint} was scaled for both and is back at {told(back)} instances: SageMaker "
+            "had no more, or a person took them away; it is left so"
         )
         return _page(survivor, Why.NOT_SCALED, reason)
     now = ", ".join(f"{name} {there[name].current} of {growth.wanted[name]}" for name in growth.wanted if name in there)
@@ -294,45 +257,33 @@ def _give_back(survivor: Survivor, growth: Growth, rules: Rules, facts: Facts, n
     if facts.status not in (IN_SERVICE, MISSING):
         reason = f"{why}; {growth.endpoint} is {facts.status}: it is scaled back once it is {IN_SERVICE}"
         return _rest(survivor, Why.CHANGING, reason)
-    order = _taken_back(growth, facts)
+    order = growth.taken_back(facts.there, facts.limits)
     if order == Order():
         gone = survivor.model_copy(update={"growth": None})
         return _rest(gone, Why.TOGETHER, f"{why}; nothing of {growth.endpoint} is to be scaled back")
-    if until := _pause(growth, rules, now):
+    if until := growth.pause(rules.cool_down, now):
         reason = f"{why}; scaling back was refused and is asked for again at {until:%H:%M:%S}: {growth.refused}"
         return _rest(survivor, Why.COOLING, reason)
-    asked = _from_to(growth.wanted, order.counts) or "its counts were changed since and stay"
+    asked = from_to(growth.wanted, order.counts) or "its counts were changed since and stay"
     reason = f"{why}; {growth.endpoint} is scaled back: {asked}"
     decision = Decision(action=Action.GIVE_BACK, why=Why.TOGETHER, state=survivor.health, reason=reason)
     return _round(survivor, decision, order=order)
 
 
-def _taken_back(growth: Growth, facts: Facts) -> Order:
-    """A variant that scales by itself gets its limit back whatever its count: autoscaling then keeps its owner's word.
-
-    Source: autoscaling/application/userguide/getting-started (a count above the limit is brought down to it).
-    """
-    there, wanted = facts.there, growth.wanted
-    return Order(
-        counts={
-            name: before
-            for name, before in growth.before.items()
-            if name in there and there[name].desired == wanted[name] != before
-        },
-        limits={name: limit for name, limit in growth.limits.items() if facts.limits.get(name) == wanted[name]},
-    )
-
-
 def _let_go(survivor: Survivor, growth: Growth, facts: Facts) -> Round:
     """The other region is not to answer any more, so this one keeps the load of both, and what carries it."""
-    limits = f"; autoscaling allowed {_told(growth.limits)} before" if growth.limits else ""
+    state = health.forget(survivor.health)
+    after = survivor.model_copy(update={"growth": None, "health": state})
+    if facts.tended:
+        reason = f"{growth.endpoint} does not answer beside the home any more: its tier says what it has"
+        return _round(after, health.rest(state, Why.TOGETHER, reason))
+    limits = f"; autoscaling allowed {told(growth.limits)} before" if growth.limits else ""
     reason = (
         f"both regions do not answer any more by the policy: {growth.endpoint} keeps what it was scaled to "
-        f"({_from_to(growth.before, growth.wanted)}), and its counts are yours from now on{limits}"
+        f"({from_to(growth.before, growth.wanted)}), and its counts are yours from now on{limits}"
     )
-    state = health.forget(survivor.health)
     decision = Decision(action=Action.PAGE, why=Why.BY_HAND, state=state, reason=reason)
-    return _round(survivor.model_copy(update={"growth": None}), decision)
+    return _round(after, decision)
 
 
 def done(survivor: Survivor, action: Action, now: dt.datetime) -> Survivor:
@@ -340,7 +291,7 @@ def done(survivor: Survivor, action: Action, now: dt.datetime) -> Survivor:
     growth = survivor.growth
     if growth is None or action is Action.GIVE_BACK:
         return survivor.model_copy(update={"growth": None})
-    return survivor.model_copy(update={"growth": growth.model_copy(update={"scaled_at": now, "refused": ""})})
+    return survivor.model_copy(update={"growth": growth.done(now)})
 
 
 def refused(survivor: Survivor, why: str, now: dt.datetime) -> tuple[Survivor, bool]:
@@ -348,23 +299,6 @@ def refused(survivor: Survivor, why: str, now: dt.datetime) -> tuple[Survivor, b
     growth, state = survivor.growth, survivor.health
     if growth is None:
         return survivor, False
-    tried = growth.model_copy(update={"tries": growth.tries + 1, "tried_at": now, "refused": why})
-    told = Why.NOT_SCALED in state.paged_for
-    paged = state if told else state.model_copy(update={"paged_for": (*state.paged_for, Why.NOT_SCALED)})
-    return survivor.model_copy(update={"growth": tried, "health": paged}), not told
-
-
-def _pause(growth: Growth, rules: Rules, now: dt.datetime) -> dt.datetime | None:
-    """Return until when nothing is asked for again: longer with every refusal, never longer than a cool-down."""
-    if growth.tried_at is None or not growth.refused:
-        return None
-    until = growth.tried_at + min(rules.cool_down, FIRST_RETRY * 2 ** min(growth.tries - 1, 10))
-    return until if now < until else None
-
-
-def _from_to(before: Mapping[str, int], after: Mapping[str, int]) -> str:
-    return ", ".join(f"{name} from {before[name]} to {count} instances" for name, count in sorted(after.items()))
-
-
-def _told(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
+    known = Why.NOT_SCALED in state.paged_for
+    paged = state if known else state.model_copy(update={"paged_for": (*state.paged_for, Why.NOT_SCALED)})
+    return survivor.model_copy(update={"growth": growth.denied(why, now), "health": paged}), not known

@@ -9,19 +9,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
+from mldr.domain.components import copies_key, copies_of, counted_component, specifications
 from mldr.domain.identity import Frozen, ModelKey
 from mldr.domain.model_rules import Tier
 from mldr.domain.serving import ServingPlan
 from mldr.domain.serving_state import IN_SERVICE
 from mldr.domain.warming import Count
 
+_OURS = re.compile(r".+-.{8}-(e\d+|s[0-9a-f]{6})")  # a claimed one, and one that stands
 SHADOWS = "ShadowProductionVariants"
 VARIANTS = "ProductionVariants"
-_LIVE = {"InitialInstanceCount", "InitialVariantWeight", "ModelName"}
+# What is changed while it serves, by people and by autoscaling: what stands for it stays the same.
+_LIVE = {"InitialInstanceCount", "InitialVariantWeight", "ModelName", "ProvisionedConcurrency"}
 _SETTLED = {IN_SERVICE, "Failed", "OutOfService", "UpdateRollbackFailed"}  # others cannot be changed or deleted
 _STANDS = {IN_SERVICE, "Creating", "Updating", "SystemUpdating", "RollingBack"}
 FROM_ZERO = "serving.floor is 0, but only an endpoint of inference components scales to zero; it stands with 1"
@@ -95,12 +99,17 @@ class Convergence(Frozen):
 def standing_name(plan: ServingPlan, model: ModelKey, recovery_point: str) -> str:
     """Return the name of the endpoint that stands for a plan; weights, counts and names do not count."""
     said = {
-        "models": [[list(one.containers), one.settings] for one in plan.models],
+        "models": [[list(one.containers), one.settings, one.role] for one in plan.models],
         "config": _shape(plan.config),
-        "components": [_shape(one.get("Specification", {})) for one in plan.components],
+        "components": [_shape(list(specifications(one))) for one in plan.components],
     }
     digest = hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()
     return f"{model.name[:40]}-{recovery_point[-8:]}-s{digest[:6]}"
+
+
+def may_be_ours(endpoint: str) -> bool:
+    """Return whether an endpoint has a name such as mldr gives. Its tags decide."""
+    return _OURS.fullmatch(endpoint) is not None
 
 
 def _shape(node: Any) -> Any:
@@ -112,14 +121,20 @@ def _shape(node: Any) -> Any:
 def at_floor(plan: ServingPlan, floor: int) -> ServingPlan:
     """Return what is created to stand: each variant at the floor, no shadows, and no autoscaling that would raise it.
 
-    A floor of zero needs inference components: then no copy of any is made, and the instances go by themselves.
+    A floor of zero needs inference components: then no copy of any is made, and the instances go by themselves. Above
+    it each component has no more copies than the floor, which is what its instances have room for.
     """
     variants = [_floored(one, floor, bool(plan.components)) for one in plan.config[VARIANTS]]
     config = {name: value for name, value in plan.config.items() if name not in (VARIANTS, SHADOWS)}
-    kept = () if floor == 0 else plan.components
+    kept = () if floor == 0 else tuple(_fewer(one, floor) for one in plan.components)
     nothing: tuple[dict[str, Any], ...] = ()
     update = {"config": {**config, VARIANTS: variants}, "components": kept}
     return plan.model_copy(update={**update, "targets": nothing, "policies": nothing, "schedules": nothing})
+
+
+def _fewer(component: dict[str, Any], floor: int) -> dict[str, Any]:
+    copies = copies_of(component)
+    return component if copies is None else {**component, "RuntimeConfig": {"CopyCount": min(floor, copies)}}
 
 
 def _floored(variant: dict[str, Any], floor: int, components: bool) -> dict[str, Any]:
@@ -127,6 +142,8 @@ def _floored(variant: dict[str, Any], floor: int, components: bool) -> dict[str,
         return variant
     made = {**variant, "InitialInstanceCount": max(1, min(floor, variant["InitialInstanceCount"]))}
     managed = variant.get("ManagedInstanceScaling", {})
+    if floor and managed.get("MinInstanceCount", 0) > floor:
+        made["ManagedInstanceScaling"] = {**managed, "MinInstanceCount": floor}
     if floor == 0 and components:
         most = managed.get("MaxInstanceCount", variant["InitialInstanceCount"])
         made["ManagedInstanceScaling"] = {"Status": "ENABLED", "MinInstanceCount": 0, "MaxInstanceCount": most}
@@ -173,7 +190,7 @@ def counts_beside(plan: ServingPlan, there: Mapping[str, Count], *, answers: boo
 
     What scales by itself is brought to the size of the home once, before it `answers`, and is then nobody's affair.
     """
-    scaled = {one["ResourceId"].rpartition("/variant/")[2] for one in plan.targets}
+    scaled = {_counted(one["ResourceId"]) for one in plan.targets}
 
     def left_alone(name: str, count: int) -> bool:
         return name in scaled and (answers or (name in there and there[name].desired >= count))
@@ -181,14 +198,27 @@ def counts_beside(plan: ServingPlan, there: Mapping[str, Count], *, answers: boo
     return {name: count for name, count in plan.capacity.items() if not left_alone(name, count)}
 
 
+def _counted(resource: str) -> str:
+    """Return under which name what autoscaling counts is counted here."""
+    kind, _, name = resource.partition("/")
+    return copies_key(name) if kind == "inference-component" else resource.rpartition("/variant/")[2]
+
+
+def at_rest(plan: ServingPlan, floor: int) -> dict[str, int]:
+    """Return how many instances and copies stand at the floor; nothing is counted where all comes from zero."""
+    if floor == 0 and plan.components:
+        return {}
+    least = {name: 0 if counted_component(name) else 1 for name in plan.capacity}
+    return {name: max(least[name], min(floor, count)) for name, count in plan.capacity.items()}
+
+
 def wanted_of(plan: ServingPlan, model: ModelKey, recovery_point: str, floor: int) -> Wanted:
     """Return what should stand. An endpoint without inference components never has less than one instance."""
     zero = floor == 0 and bool(plan.components)
-    counts = {} if zero else {name: max(1, min(floor, count)) for name, count in plan.capacity.items()}
     return Wanted(
         name=standing_name(plan, model, recovery_point),
         recovery_point=recovery_point,
-        counts=counts,
+        counts=at_rest(plan, floor),
         from_zero=zero,
         remark=FROM_ZERO if floor == 0 and not plan.components else "",
     )

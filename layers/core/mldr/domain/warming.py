@@ -10,6 +10,7 @@ import datetime as dt
 import math
 from collections.abc import Mapping, Sequence
 
+from mldr.domain.components import counted_component
 from mldr.domain.golden import GoldenInference
 from mldr.domain.identity import Frozen
 from mldr.domain.model_rules import WarmRule
@@ -74,9 +75,12 @@ def missing(wanted: Mapping[str, int], there: Mapping[str, Count]) -> dict[str, 
     return {name: count for name, count in wanted.items() if name in there and there[name].desired < count}
 
 
-def together(captured: Mapping[str, int], beside: Mapping[str, int]) -> dict[str, int]:
-    """Return the instances that carry the load of both regions: those that served at home, and those beside it."""
-    return {name: count + beside.get(name, 0) for name, count in captured.items()}
+def together(captured: Mapping[str, int], beside: Mapping[str, int], sources: Mapping[str, str]) -> dict[str, int]:
+    """Return the instances that carry the load of both regions: those that served at home, and those beside it.
+
+    What answers beside the home is told by the home's names; `sources` has those that are called otherwise here.
+    """
+    return {name: count + beside.get(sources.get(name, name), 0) for name, count in captured.items()}
 
 
 def reweighed(wanted: Mapping[str, float], there: Mapping[str, Count]) -> dict[str, float]:
@@ -112,8 +116,15 @@ def judge(
 
 def _capacity(wanted: Mapping[str, int], there: Mapping[str, Count], refused: str) -> str:
     short = {name: one for name, one in wanted.items() if name in there and there[name].current < one}
-    said = ", ".join(f"variant {name} has {there[name].current} of {one} instances" for name, one in short.items())
+    said = ", ".join(_short(name, there[name].current, one) for name, one in short.items())
     return f"{said} ({refused})" if said and refused else said
+
+
+def _short(name: str, has: int, wanted: int) -> str:
+    component = counted_component(name)
+    if component:
+        return f"component {component} has {has} of {wanted} copies"
+    return f"variant {name} has {has} of {wanted} instances"
 
 
 def _speed(rule: WarmRule, samples: Sequence[float], baseline: Latency | None) -> str:

@@ -21,7 +21,8 @@ class RegionRequest(Message):
     """Somebody asks for all models of a region at once.
 
     With `Failover Requested` it is the region that they leave; with `Failback Requested` their home, which takes them
-    back. A `move` is planned: the region that is left is well.
+    back. A `move` is planned: the region that is left is well. `listed` asks for those models alone that
+    `decide_failover` listed in the vault under the evacuation's id.
     """
 
     region: RegionName
@@ -29,6 +30,7 @@ class RegionRequest(Message):
     requested_by: str = "unknown"
     failover_id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{1,60}$")
     kind: Literal[Kind.FAILOVER, Kind.MOVE] = Kind.FAILOVER
+    listed: bool = False
     first_failure_at: dt.datetime | None = None
 
 
@@ -92,6 +94,8 @@ class EvacuationTask(Message):
     requested_by: str
     requested_at: dt.datetime
     first_failure_at: dt.datetime | None = None
+    received_at: dt.datetime | None = None
+    listed: bool = False
 
     @property
     def began_at(self) -> dt.datetime:
@@ -117,10 +121,18 @@ class EvacuationConclusion(EvacuationTask):
     error: TaskError | None = None
 
 
-class RecoverTask(FailoverTask):
-    """One model of an evacuation, to start and to follow."""
+class Followed(Message):
+    """What the last look at one model's failover found: since when it is followed."""
 
-    poll_seconds: int
+    since: dt.datetime | None = None
+
+
+class RecoverTask(FailoverTask):
+    """One model of an evacuation, to start and to follow for `patience` seconds; its slot is another's then."""
+
+    patience: float
+    listed: bool = False
+    failover: Followed = Followed()
 
 
 NAMED = 100  # models that an event or a page names one by one; the evidence names all

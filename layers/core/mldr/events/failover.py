@@ -29,6 +29,7 @@ class FailoverRequest(FailbackRequest):
 
     kind: Literal[Kind.FAILOVER, Kind.MOVE, Kind.CLEAR] = Kind.FAILOVER
     first_failure_at: dt.datetime | None = None
+    clears: str | None = None  # with `clear`: the failover whose claim was seen; None: whichever is open
 
 
 class RequestType(Message):
@@ -89,6 +90,10 @@ class FailoverTask(Message):
     requested_by: str
     requested_at: dt.datetime
     first_failure_at: dt.datetime | None = None
+    received_at: dt.datetime | None = None  # None for what no queue gave
+    clears: str | None = None
+    evacuation: str = ""  # of which this is a part: its page names this model, too
+    poll_seconds: int = 15
 
 
 class GateTold(Message):
@@ -107,7 +112,7 @@ class Claimed(Message):
     """What claim_epoch found: the epoch, and the point to restore.
 
     `at_home` says that the model's own endpoint may serve it, `reuse` that it does: then nothing is restored. `stands`
-    says that an endpoint of mldr's is there for it already.
+    says that an endpoint of mldr's is there for it already. `component` is the inference component that will answer.
     """
 
     epoch: int
@@ -117,6 +122,7 @@ class Claimed(Message):
     at_home: bool = False
     reuse: bool = False
     stands: bool = False
+    component: str = ""
 
 
 class ClaimedTask(FailoverTask):
@@ -143,6 +149,18 @@ class WarmTask(ClaimedTask):
     warm: WarmTold | None = None
 
 
+class VerifyTold(Message):
+    """How many golden questions were answered right when the last call ran out of time."""
+
+    cursor: int = 0
+
+
+class VerifyTask(ClaimedTask):
+    """An endpoint to be proven, from the question where the last call stopped."""
+
+    verify: VerifyTold = VerifyTold()
+
+
 class MaterialiseTask(ClaimedTask):
     """A point to lay out, from where the last call stopped."""
 
@@ -152,6 +170,23 @@ class MaterialiseTask(ClaimedTask):
     def cursor(self) -> str:
         """Return the last name that is laid out."""
         return self.layout.cursor
+
+
+class LayoutMark(Message):
+    """When the last call of laying out ended."""
+
+    at: dt.datetime
+
+
+class RestoreTask(ClaimedTask):
+    """An endpoint to be created, of a point that is laid out."""
+
+    layout: LayoutMark | None = None
+
+    @property
+    def began(self) -> dt.datetime:
+        """Return when its creation was first asked for, as near as the task tells."""
+        return self.layout.at if self.layout else self.claim.at
 
 
 class Mark(Message):

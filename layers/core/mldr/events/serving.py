@@ -73,31 +73,41 @@ class TiersDue(Message):
     """The detail of `Tiers Due`, and what is read of any event after which other endpoints may be wanted."""
 
     model: Model | None = None
+    tries: int = Field(default=0, ge=0)  # how often in a row converging asked itself for another look
 
 
 class TiersWish(Message):
-    """Endpoints that stand are to be looked at: of one model, or of all."""
+    """Endpoints that stand are to be looked at: of one model, of the model of one endpoint, or of all."""
 
     id: str
     model: ModelKey | None = None
+    endpoint: str = ""
+    tries: int = 0
     reason: str
 
     @classmethod
     def parse(cls, raw: str | dict[str, Any]) -> Self:
-        """Read `Tiers Due`, or an event of ours that changes what a tier wants. Raises BadEvent."""
+        """Read `Tiers Due`, an event of ours that changes what a tier wants, or one of an endpoint. Raises BadEvent."""
         told = TiersEnvelope.parse(raw)
-        model = TiersDue.parse(told.detail).model
-        return cls(id=told.id, model=model, reason=told.detail_type)
+        if told.source == "aws.sagemaker":
+            endpoint = EndpointDetail.parse(told.detail)
+            return cls(id=told.id, endpoint=endpoint.name, reason=f"{told.detail_type}: {endpoint.status}")
+        due = TiersDue.parse(told.detail)
+        return cls(id=told.id, model=due.model, tries=due.tries, reason=told.detail_type)
 
 
 class TiersEnvelope(Message):
     """The envelope of such an event."""
 
     id: str
-    source: Literal["mldr"]
-    detail_type: Literal["Tiers Due", "Recovery Point Sealed", "Failover Completed", "Failback Completed"] = Field(
-        alias="detail-type"
-    )
+    source: Literal["mldr", "aws.sagemaker"]
+    detail_type: Literal[
+        "Tiers Due",
+        "Recovery Point Sealed",
+        "Failover Completed",
+        "Failback Completed",
+        "SageMaker Endpoint State Change",
+    ] = Field(alias="detail-type")
     detail: dict[str, Any] = {}
 
 

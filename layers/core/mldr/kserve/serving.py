@@ -13,7 +13,7 @@ from mldr.domain.kserve_plan import OWNER, KServePlan, next_step, standing
 from mldr.domain.kserve_rules import Address
 from mldr.domain.serving import ServingPlan
 from mldr.domain.warming import Count
-from mldr.errors import EndpointFailed, LostRace, NotRestorable, RegionUnreachable, Throttled
+from mldr.errors import EndpointFailed, LostRace, MldrError, NotRestorable, RegionUnreachable, RequestRefused, Throttled
 from mldr.ports.serving import Clusters, Finished, InferenceServices
 
 TIMEOUT = 60.0  # seconds, as a SageMaker endpoint has for an answer
@@ -57,7 +57,10 @@ class KServeServing:
         _undisturbed(endpoint, raise_floor)
 
     def capacity(self, endpoint: str) -> dict[str, Count]:
-        """Return nothing: how many pods a revision has is its autoscaler's affair, not that of its variants."""
+        """Return nothing: the captured copies are the floor of the spec, and a revision is ready when it has them.
+
+        knative.dev/docs/serving/autoscaling/scale-bounds: "initial scale", the larger of it and the lower bound.
+        """
         return {}
 
     def _found(self, endpoint: str) -> tuple[Document, InferenceServices]:
@@ -71,17 +74,19 @@ class KServeServing:
     def status(self, endpoint: str) -> tuple[str, str]:
         return standing(self._look(endpoint, self._glance))
 
-    def invoke(self, endpoint: str, body: bytes, content_type: str, accept: str = "") -> tuple[bytes, str]:
+    def invoke(
+        self, endpoint: str, body: bytes, content_type: str, accept: str = "", component: str = ""
+    ) -> tuple[bytes, str]:
         service = self._look(endpoint, LOOK)
         url = (service or {}).get("status", {}).get("url")
         if service is None or not url:
-            raise EndpointFailed(f"{endpoint} did not answer: {standing(service)[1] or 'it has no URL yet'}")
+            raise RequestRefused(f"{endpoint} did not answer: {standing(service)[1] or 'it has no URL yet'}")
         ingress = self._clusters.ingress(Address.parse(endpoint).cluster, self._region) or url
         headers = {"Host": urlsplit(url).netloc, "Content-Type": content_type, "Accept": accept or "*/*"}
         status, answer, answered_type = _post(ingress, inference_path(service), body, headers, self._timeout)
         if status >= http.HTTPStatus.BAD_REQUEST:
             said = answer[:200].decode("utf-8", errors="replace")
-            raise EndpointFailed(f"{endpoint} did not answer: {status} {said}")
+            raise _unanswered(status, f"{endpoint} did not answer: {status} {said}")
         return answer, answered_type
 
     def _look(self, endpoint: str, fresh: float) -> Document | None:
@@ -92,6 +97,13 @@ class KServeServing:
             seen = services.get("InferenceService", address.namespace, address.name)
             self._seen[endpoint] = (time.monotonic(), seen)
         return seen
+
+
+def _unanswered(status: int, told: str) -> MldrError:
+    """Return what an answer says: only 5xx is the model's own failure, as in SageMaker's ModelError."""
+    if status == http.HTTPStatus.TOO_MANY_REQUESTS:
+        return Throttled(f"{told}; it is asked again, more slowly")
+    return EndpointFailed(told) if status >= http.HTTPStatus.INTERNAL_SERVER_ERROR else RequestRefused(told)
 
 
 def _undisturbed(endpoint: str, act: Callable[[], None]) -> None:

@@ -33,8 +33,10 @@ class ServingTargets:
     def status(self, endpoint: str) -> tuple[str, str]:
         return self._of(endpoint).status(endpoint)
 
-    def invoke(self, endpoint: str, body: bytes, content_type: str, accept: str = "") -> tuple[bytes, str]:
-        return self._of(endpoint).invoke(endpoint, body, content_type, accept)
+    def invoke(
+        self, endpoint: str, body: bytes, content_type: str, accept: str = "", component: str = ""
+    ) -> tuple[bytes, str]:
+        return self._of(endpoint).invoke(endpoint, body, content_type, accept, component)
 
     def _of(self, endpoint: str) -> Serving:
         return self._kserve() if endpoint.startswith(SCHEME) else self._sagemaker

@@ -10,6 +10,7 @@ from mldr.domain.identity import Frozen, ModelKey
 from mldr.domain.prediction_cache import Cached, Look, Sighting
 from mldr.domain.serving import ServingPlan
 from mldr.domain.serving_state import Observed, Refusal, ServingState
+from mldr.domain.setbacks import Setback
 from mldr.domain.tiers import Held
 from mldr.domain.warming import Count
 
@@ -46,16 +47,24 @@ class Serving(Protocol):
         """
 
     def scale(self, endpoint: str, counts: dict[str, int], weights: dict[str, float] | None = None) -> None:
-        """Ask for an instance count, or a traffic weight, of each named variant. Raises EndpointFailed when refused."""
+        """Ask for an instance count, or a traffic weight, of each named variant, and for copies of components.
+
+        Raises EndpointFailed when refused, also where the rest has to be asked for later.
+        """
 
     def capacity(self, endpoint: str) -> dict[str, Count]:
-        """Return the instances of each production variant that has any; empty when there is no endpoint."""
+        """Return the instances of each production variant, and the copies of each component; empty without endpoint."""
 
     def status(self, endpoint: str) -> tuple[str, str]:
         """Return (EndpointStatus, FailureReason or ''). `Missing` when there is none."""
 
-    def invoke(self, endpoint: str, body: bytes, content_type: str, accept: str = "") -> tuple[bytes, str]:
-        """Return (answer, content type). Raises EndpointFailed when the endpoint is missing or its container failed."""
+    def invoke(
+        self, endpoint: str, body: bytes, content_type: str, accept: str = "", component: str = ""
+    ) -> tuple[bytes, str]:
+        """Return (answer, content type). Raises EndpointFailed when the container failed, no sooner.
+
+        Raises RequestRefused when the request was not taken, also for want of an endpoint; Throttled while it loads.
+        """
 
 
 class StandingEndpoints(Protocol):
@@ -72,6 +81,23 @@ class StandingEndpoints(Protocol):
 
         Raises NotAllowed for one that is not mldr's.
         """
+
+
+class Setbacks(Protocol):
+    """What keeps each model's endpoint from standing in this region."""
+
+    def of(self, model: ModelKey) -> Setback | None:
+        """Return what the last look left, None while it stands, or nothing is to."""
+
+    def put(self, model: ModelKey, setback: Setback | None) -> None:
+        """Remember it, or that there is none any more."""
+
+
+class Reminders(Protocol):
+    """The way in which converging tells itself to look again, sooner than its schedule does."""
+
+    def remind(self, model: ModelKey, tries: int, pause: dt.timedelta) -> None:
+        """Have a model looked at after a pause; `tries` is how often that was asked for in a row."""
 
 
 class ServingSource(Protocol):
@@ -126,11 +152,14 @@ class ServingCaptures(Protocol):
 class OwnEndpoints(Protocol):
     """Endpoints of this region that mldr did not restore: the models' own ones."""
 
-    def contents(self, endpoint: str) -> frozenset[str]:
-        """Return the model packages, else the images and S3 URIs, that it was made of; empty unless it serves."""
+    def contents(self, endpoint: str, component: str = "") -> frozenset[str]:
+        """Return the model packages, else the images and S3 URIs, that it was made of; empty unless it serves.
 
-    def look(self, endpoint: str) -> Look:
-        """Return what any endpoint of this region is now; status `Missing` without one."""
+        Of an endpoint of inference components those of the one that is named, or of the only one.
+        """
+
+    def look(self, endpoint: str, component: str = "") -> Look:
+        """Return what any endpoint of this region is now, or the component in it; status `Missing` without one."""
 
 
 class PredictionCache(Protocol):

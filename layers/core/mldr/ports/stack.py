@@ -50,6 +50,9 @@ class Workflows(Protocol):
     def status(self, name: str) -> Status | None:
         """Return how an execution stands, or None when there is none of this name."""
 
+    def given(self, name: str) -> dict[str, Any] | None:
+        """Return what an execution was started with, or None when there is none of this name."""
+
 
 class Bus(Protocol):
     """The `mldr` event bus of this region."""

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from mldr.domain.draining import least_drain
 from mldr.domain.identity import Frozen, ModelKey
-from mldr.domain.leadership import Beside
+from mldr.domain.leadership import Beside, Leadership, Role
 from mldr.domain.policy import ModelPolicy
 from mldr.domain.recovery_point import Manifest
 from mldr.domain.routing import Route
@@ -34,7 +34,7 @@ class Candidate(Frozen):
     plan: ServingPlan
     manifest: Manifest
     rules: ModelPolicy
-    settling: bool  # it is as large as both regions' load, which came to it alone until now
+    grown: bool  # it is as large as both regions' load, which comes to it alone, or did until now
 
 
 class Answering:
@@ -64,7 +64,7 @@ class Answering:
         now = self._clock.now()
         if beside.leaving is None:
             return self._put(model, beside.model_copy(update={"leaving": now}), beside)
-        if now - beside.leaving < lingering(rules, route):
+        if now - beside.leaving < lingering(rules.failover.drain, route):
             return beside
         self._catalog.withdraw_beside(model, beside)
         return None
@@ -79,8 +79,8 @@ class Answering:
         told = []
         if found and beside and beside.endpoint == name:
             told.append(f"{name} answers beside {wanted.home}")
-            if not wanted.settling:
-                self._count(model, beside, found)
+            if not wanted.grown:
+                self._count(model, beside, _desired(found, wanted.plan))
         elif found and self._serving.finish(wanted.plan.model_copy(update=_NOTHING_SCALES)).status == IN_SERVICE:
             told.append(self._prove(model, beside, wanted, found))
         if told:  # no sooner: while nobody asks it, autoscaling would make it small
@@ -89,22 +89,23 @@ class Answering:
             self._routes.follow(model, wanted.rules.spread)
         return "; ".join(told)
 
-    def _count(self, model: ModelKey, beside: Beside, found: Held) -> None:
-        counts = _desired(found)
+    def _count(self, model: ModelKey, beside: Beside, counts: dict[str, int]) -> None:
         if beside.counts != counts:
             self._put(model, beside.model_copy(update={"counts": counts}), beside)
 
     def _prove(self, model: ModelKey, beside: Beside | None, wanted: Candidate, found: Held) -> str:
         """The golden check comes last, as in a failover: before it the endpoint is warmed, which nobody waits for."""
         golden = golden_of(wanted.manifest, self._vault)
-        replay(found.name, golden, wanted.rules.warm.requests, self._serving, self._clock)
-        verdict = prove(found.name, wanted.manifest, vault=self._vault, serving=self._serving)
+        component = wanted.plan.component
+        replay(found.name, component, golden, wanted.rules.warm.requests, self._serving, self._clock)
+        verdict = prove(found.name, component, wanted.manifest, vault=self._vault, serving=self._serving)
         row = Beside(
             home=wanted.home,
             endpoint=found.name,
             recovery_point=wanted.manifest.recovery_point,
-            counts=_desired(found),
+            counts=_desired(found, wanted.plan),
             since=self._clock.now(),
+            component=component,
         )
         self._put(model, row, beside)
         return f"{found.name} answers beside {wanted.home} from now on: {verdict.reason}"
@@ -117,10 +118,18 @@ class Answering:
 _NOTHING_SCALES: Mapping[str, tuple[()]] = {"targets": (), "policies": (), "schedules": ()}
 
 
-def _desired(found: Held) -> dict[str, int]:
-    return {name: one.desired for name, one in found.counts.items()}
+def _desired(found: Held, plan: ServingPlan) -> dict[str, int]:
+    """Return what there is by the names of the home, which adds it to its own."""
+    return {plan.sources.get(name, name): one.desired for name, one in found.counts.items()}
 
 
-def lingering(rules: ModelPolicy, route: Route | None) -> dt.timedelta:
+def lingering(drain: dt.timedelta, route: Route | None) -> dt.timedelta:
     """Return for how long clients may still come to what DNS named until now."""
-    return max(rules.failover.drain, least_drain(route)) if route else rules.failover.drain
+    return max(drain, least_drain(route)) if route else drain
+
+
+def settling(knowledge: Leadership, now: Role, drain: dt.timedelta, route: Route | None, at: dt.datetime) -> bool:
+    """Return whether clients may still come here alone, because the home holds its epoch only since a moment ago."""
+    standing = knowledge.standing
+    taken_back = now.beside and now.epoch and standing
+    return bool(taken_back and at - standing.learned_at < lingering(drain, route)) if standing else False

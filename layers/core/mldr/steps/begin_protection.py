@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import dataclass
 
 from mldr.domain.identity import Frozen, ModelKey, recovery_point_id
 from mldr.domain.leadership import home_of, role
@@ -33,59 +34,84 @@ class Outcome(Frozen):
     warnings: tuple[str, ...] = ()
 
 
-def begin_protection(
-    promotion: Promotion,
-    *,
-    region: str,
-    peer_region: str,
-    registry: Registry,
-    catalog: Catalog,
-    vault: Vault,
-    policies: PolicyStore,
-    workflows: Workflows,
-    bus: Bus,
-    clock: Clock,
-) -> Outcome:
-    """Describe the version as it is now, whatever the event said, and act on that. Telling it again is harmless."""
-    arn = promotion.arn or _newest(promotion.model, registry)
-    source = arn.split(":")[3]
-    if source != peer_region:
-        raise BadEvent(f"detail.ModelPackageArn: {arn} is in {source}, but this region stands by for {peer_region}")
-    entry = registry.describe(arn)
-    if not wanted_here(entry, region, catalog):
-        return Outcome(
-            model=str(entry.model),
-            recovery_point=None,
-            action="skipped",
-            reason=f"{arn} is mldr's own copy of {entry.copied_from}",
-        )
-    if not entry.approved and not _served_by_peer(entry, catalog):
-        return _withdraw(entry, catalog, registry)
-    policy, version = policies.load()
-    resolved = _with_golden(policy.for_model(entry.model.registry, entry.model.name, entry.tags), entry)
-    point = recovery_point_id(entry.version, entry.arn, entry.document)
-    tags = effective(entry.tags)
-    known = catalog.record(entry.model, point)
-    if known is None:
-        known = catalog.begin(
-            Record(
-                model=entry.model,
-                recovery_point=point,
-                phase=Phase.CAPTURING,
-                attempt=0,
-                origin=Origin(region=source, version=entry.version, arn=arn, promoted_at=promotion.told_at),
-                started_at=clock.now(),
-                warnings=resolved.warnings,
-                tier_tag=tags.get(TIER_TAG),
-                criticality_tag=tags.get(CRITICALITY_TAG),
+@dataclass(frozen=True)
+class Protecting:
+    """Where one region begins recovery points of what its peer's registry promotes."""
+
+    region: str
+    peer_region: str
+    registry: Registry
+    catalog: Catalog
+    vault: Vault
+    policies: PolicyStore
+    workflows: Workflows
+    bus: Bus
+    clock: Clock
+
+    def begin(self, promotion: Promotion) -> Outcome:
+        """Describe the version as it is now, whatever the event said, and act on that. Telling it again is harmless."""
+        entry = self._described(promotion)
+        if not wanted_here(entry, self.region, self.catalog):
+            copy = f"{entry.arn} is mldr's own copy of {entry.copied_from}"
+            return Outcome(model=str(entry.model), recovery_point=None, action="skipped", reason=copy)
+        if not entry.approved and not _served_by_peer(entry, self.catalog):
+            return _withdraw(entry, self.catalog, self.registry)
+        policy, version = self.policies.load()
+        rules = _with_golden(policy.for_model(entry.model.registry, entry.model.name, entry.tags), entry)
+        record = self._noted(entry, promotion.told_at, rules)
+        if record.attempt == 0:
+            here = [name for name in rules.datasets if policy.datasets[name].region == self.peer_region]
+            _ask_for_snapshots(here, record, self.bus)
+        return self._continue(record, Capture.of(entry, rules, version))
+
+    def _described(self, promotion: Promotion) -> RegistryEntry:
+        arn = promotion.arn or _newest(promotion.model, self.registry)
+        source = arn.split(":")[3]
+        if source != self.peer_region:
+            raise BadEvent(
+                f"detail.ModelPackageArn: {arn} is in {source}, but this region stands by for {self.peer_region}"
             )
-        )
-    known = _tagged(known, tags, catalog)
-    capture = Capture(entry=entry, policy=resolved, policy_version=version)
-    if known.attempt == 0:
-        here = [name for name in resolved.datasets if policy.datasets[name].region == peer_region]
-        _ask_for_snapshots(here, known, bus)
-    return _continue(known, promotion, capture, catalog=catalog, vault=vault, registry=registry, workflows=workflows)
+        return self.registry.describe(arn)
+
+    def _noted(self, entry: RegistryEntry, told_at: dt.datetime, rules: ModelPolicy) -> Record:
+        """Return the record of the version's recovery point, having begun what is not there yet."""
+        point = recovery_point_id(entry.version, entry.arn, entry.document)
+        tags = effective(entry.tags)
+        known = self.catalog.record(entry.model, point)
+        if known is None:
+            known = self.catalog.begin(
+                Record(
+                    model=entry.model,
+                    recovery_point=point,
+                    phase=Phase.CAPTURING,
+                    attempt=0,
+                    origin=Origin(region=self.peer_region, version=entry.version, arn=entry.arn, promoted_at=told_at),
+                    started_at=self.clock.now(),
+                    warnings=rules.warnings,
+                    tier_tag=tags.get(TIER_TAG),
+                    criticality_tag=tags.get(CRITICALITY_TAG),
+                )
+            )
+        return _tagged(known, tags, self.catalog)
+
+    def _continue(self, record: Record, capture: Capture) -> Outcome:
+        if record.withdrawn:
+            # The mark goes last: while it stands, a message delivered again sets the status again.
+            if record.target_arn:
+                self.registry.set_status(record.target_arn, "Approved")
+            self.catalog.annotate(record.model, record.recovery_point, withdrawn=None)
+        if record.phase is Phase.SEALED:
+            return _finish(record, capture, self.vault, self.workflows)
+        tried = record.attempt and record.phase is not Phase.FAILED
+        if tried and self.workflows.status(execution_name(record)) is Status.RUNNING:
+            return _outcome(record, "skipped", f"attempt {record.attempt} is {record.phase}")
+        keep_capture(self.vault, record.recovery_point, capture)
+        current = self.catalog.resume(record, record.attempt)
+        self.workflows.start(execution_name(current), task(current))
+        if current.attempt == 1:
+            return _outcome(current, "started", "a new version was promoted")
+        before = record.reason or "an attempt that stopped without a word"
+        return _outcome(current, "resumed", f"attempt {current.attempt}, after {before}")
 
 
 def _tagged(record: Record, tags: dict[str, str], catalog: Catalog) -> Record:
@@ -135,40 +161,6 @@ def _newest(model: ModelKey, registry: Registry) -> str:
     if arn is None:
         raise MissingArtifact(f"{model} has no approved version in the active region; approve one to protect it")
     return arn
-
-
-def _continue(
-    record: Record,
-    promotion: Promotion,
-    capture: Capture,
-    *,
-    catalog: Catalog,
-    vault: Vault,
-    registry: Registry,
-    workflows: Workflows,
-) -> Outcome:
-    if record.withdrawn:
-        # The mark goes last: while it stands, a message delivered again sets the status again.
-        if record.target_arn:
-            registry.set_status(record.target_arn, "Approved")
-        catalog.annotate(record.model, record.recovery_point, withdrawn=None)
-    if record.phase is Phase.SEALED:
-        return _finish(record, capture, vault, workflows)
-    if (
-        record.attempt
-        and record.phase is not Phase.FAILED
-        and workflows.status(execution_name(record)) is Status.RUNNING
-    ):
-        return _outcome(record, "skipped", f"attempt {record.attempt} is {record.phase}")
-    keep_capture(vault, record.recovery_point, capture)
-    before = record.reason
-    current = catalog.resume(record, record.attempt)
-    workflows.start(execution_name(current), task(current))
-    if current.attempt == 1:
-        return _outcome(current, "started", "a new version was promoted")
-    return _outcome(
-        current, "resumed", f"attempt {current.attempt}, after {before or 'an attempt that stopped without a word'}"
-    )
 
 
 def _finish(record: Record, capture: Capture, vault: Vault, workflows: Workflows) -> Outcome:

@@ -40,6 +40,7 @@ class Served:
     endpoint: str
     knowledge: Leadership
     role: Role
+    component: str = ""  # of the endpoint, where one has to be named
 
 
 @dataclass(frozen=True)
@@ -176,7 +177,7 @@ def sight(ports: Predictions, served: Served, before: Sighting | None, *, anew: 
     now = ports.clock.now()
     if before and not anew and before.current(served.endpoint, now):
         return before
-    look = ports.endpoints.look(served.endpoint)
+    look = ports.endpoints.look(served.endpoint, served.component)
     home = home_known(ports.region, served.model, served.knowledge, ports.catalog)
     restored = caching.restored_of(served.knowledge, served.role)
     records = _records(ports.catalog, served.model, look, restored, home)

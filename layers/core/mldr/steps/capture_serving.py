@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
+from mldr.domain.components import answering, models_of, only
+from mldr.domain.endpoint_status import stuck
+from mldr.domain.execution_roles import ExecutionRoles
 from mldr.domain.identity import Frozen, ModelKey
 from mldr.domain.images import parse_image
 from mldr.domain.leadership import Role, role
+from mldr.domain.model_rules import ServingRule
 from mldr.domain.policy import ModelPolicy
 from mldr.domain.recovery_point import Phase, Record, Retention, newest_restorable
+from mldr.domain.region_words import mapped
 from mldr.domain.serving_references import (
     Grounds,
     Held,
@@ -19,11 +25,10 @@ from mldr.domain.serving_references import (
     carry,
     find_references,
     find_secrets,
-    mapped,
 )
 from mldr.domain.serving_state import IN_SERVICE, Carried, Kind, Observed, Refusal, ServingState
 from mldr.domain.warming import drifted
-from mldr.errors import BadEvent, BadReference, LostRace, Permanent, RegionUnreachable
+from mldr.errors import BadEvent, BadReference, LostRace, NotCapturable, Permanent, RegionUnreachable
 from mldr.events.detail_types import TIERS_DUE
 from mldr.events.serving import ServingWish
 from mldr.ports.catalog import Catalog
@@ -48,96 +53,201 @@ class Outcome(Frozen):
     reason: str
 
 
-class Ground(Frozen):
-    """Where one capture stands: which model, between which regions, by which rules."""
+@dataclass(frozen=True)
+class Capturing:
+    """Where one region looks at how its peer serves, and what it keeps of it."""
 
-    model: ModelKey
     region: str
     peer_region: str
-    default_role: str
-    policy: ModelPolicy
+    roles: ExecutionRoles
+    catalog: Catalog
+    vault: Vault
+    policies: PolicyStore
+    images: Images
+    source: ServingSource
+    captures: ServingCaptures
+    bus: Bus
+    clock: Clock
 
+    def capture(self, wish: ServingWish) -> list[Outcome]:
+        """Return what became of each model that the message means. It is described as it is now, whatever the event.
 
-def capture_serving(
-    wish: ServingWish,
-    *,
-    region: str,
-    peer_region: str,
-    default_role: str,
-    catalog: Catalog,
-    vault: Vault,
-    policies: PolicyStore,
-    images: Images,
-    source: ServingSource,
-    captures: ServingCaptures,
-    bus: Bus,
-    clock: Clock,
-) -> list[Outcome]:
-    """Return what became of each model that the message means. It is described as it is now, whatever the event said.
+        Raises BadReference and its like, once per message, when a state names what has no counterpart.
+        """
+        if wish.endpoint and wish.region != self.peer_region:
+            raise BadEvent(
+                f"region: the endpoint is in {wish.region}, but this region stands by for {self.peer_region}"
+            )
+        policy, _ = self.policies.load()
+        models = [wish.model] if wish.model else self.catalog.models()
+        meant = [(model, policy.for_model(model.registry, model.name, {})) for model in models]
+        return [
+            self._look(Look(model=model, policy=rules, begun=self.clock.now()), wish)
+            for model, rules in meant
+            if wish.endpoint in ("", rules.serving.endpoint)
+        ]
 
-    What stands by is of the shape that was captured, so another state is told: it need not wait for the schedule.
+    def _look(self, look: Look, wish: ServingWish) -> Outcome:
+        """What stands by is of the shape that was captured: another state is told, and need not wait for the schedule.
 
-    Raises BadReference and its like, once per message, when a state names what has no counterpart.
-    """
-    if wish.endpoint and wish.region != peer_region:
-        raise BadEvent(f"region: the endpoint is in {wish.region}, but this region stands by for {peer_region}")
-    policy, _ = policies.load()
-    outcomes = []
-    for model in [wish.model] if wish.model else catalog.models():
-        rules = policy.for_model(model.registry, model.name, {})
-        if wish.endpoint and rules.serving.endpoint != wish.endpoint:
-            continue
-        ground = Ground(
-            model=model, region=region, peer_region=peer_region, default_role=default_role, policy=rules
-        )  # fmt: skip
+        Also one that is unchanged: the first delivery of this message may have died between keeping it and telling.
+        """
         try:
-            outcome = _one(ground, wish.reason, catalog, vault, images, source, captures, clock)
+            outcome = self._one(look, wish.reason)
         except RegionUnreachable as error:
             # An event came from a region that is there. Of one that is not, reconciliation asks again and again.
             if wish.endpoint:
                 raise
-            outcome = _skipped(model, f"{error}; what was captured stays")
-        # Unchanged, too: the first delivery of this message may have died between keeping the state and telling of it.
+            outcome = _skipped(look.model, f"{error}; what was captured stays")
         if outcome.action == "captured" or (outcome.action == "unchanged" and (wish.endpoint or wish.model)):
-            bus.put(TIERS_DUE, {"model": str(model)})
-        outcomes.append(outcome)
-    return outcomes
+            self.bus.put(TIERS_DUE, {"model": str(look.model)})
+        return outcome
 
-
-def _one(
-    ground: Ground,
-    reason: str,
-    catalog: Catalog,
-    vault: Vault,
-    images: Images,
-    source: ServingSource,
-    captures: ServingCaptures,
-    clock: Clock,
-) -> Outcome:
-    model = ground.model
-    here = _role(ground, catalog, clock)
-    if here.serving:
-        return Outcome(
-            model=str(model), action="refused", reason=f"{here.reason}: what the peer has is of an older epoch"
-        )
-    records = catalog.records(model)
-    if newest_restorable(records) is None:
-        return _skipped(model, "there is no sealed recovery point yet; it is captured when one is sealed")
-    begun = clock.now()
-    try:
-        observed = _observed(ground.policy.serving.endpoint, source)
-        if observed.status != IN_SERVICE:
-            stays = (
-                f"endpoint {observed.endpoint} of {ground.peer_region} is {observed.status}; what was captured stays"
+    def _one(self, look: Look, reason: str) -> Outcome:
+        here = self._role(look)
+        if here.serving:
+            older = f"{here.reason}: what the peer has is of an older epoch"
+            return Outcome(model=str(look.model), action="refused", reason=older)
+        records = self.catalog.records(look.model)
+        if newest_restorable(records) is None:
+            return _skipped(look.model, "there is no sealed recovery point yet; it is captured when one is sealed")
+        try:
+            self._check_role(look.policy.serving)
+            observed = _observed(look.policy.serving.endpoint, self.source)
+            where = f"endpoint {observed.endpoint} of {self.peer_region} is {observed.status}"
+            if why := stuck(observed.status):
+                raise NotCapturable(f"{where}: {why}; what was captured stays")
+            if observed.status != IN_SERVICE:
+                return _skipped(look.model, f"{where}; what was captured stays")
+            state = self._state(look, observed, records, reason)
+        except Permanent as error:
+            self.captures.refuse(look.model, Refusal(reason=f"{type(error).__name__}: {error}", at=look.begun))
+            raise
+        if state is None:
+            return _skipped(
+                look.model, "a version that it serves is being protected; it is captured when that is sealed"
             )
-            return _skipped(model, stays)
-        state = _state(ground, observed, records, reason, begun, catalog, vault, images)
-    except Permanent as error:
-        captures.refuse(model, Refusal(reason=f"{type(error).__name__}: {error}", at=begun))
-        raise
-    if state is None:
-        return _skipped(model, "a version that it serves is being protected; it is captured when that is sealed")
-    return _keep(state, captures)
+        return _keep(state, self.captures)
+
+    def _role(self, look: Look) -> Role:
+        """Return what this region is to the model: while it serves, its peer has nothing to tell (law 7)."""
+        knowledge = self.catalog.leadership(look.model)
+        home = home_known(self.region, look.model, knowledge, self.catalog) or self.peer_region
+        return role(self.region, home, knowledge, now=self.clock.now(), drain=look.policy.failover.drain)
+
+    def _check_role(self, rules: ServingRule) -> None:
+        """The policy's role serves also where no endpoint was captured: whether it may is told before it has to."""
+        if rules.role and not rules.kserve and not self.roles.may_pass(rules.role):
+            raise BadReference(f"serving.role: {self.roles.refused(rules.role, self.region)}")
+
+    def _state(self, look: Look, observed: Observed, records: list[Record], reason: str) -> ServingState | None:
+        """Return the state, or None while a point is being made that may hold what is missing. Raises BadReference."""
+        rules = look.policy.serving
+        component = "" if rules.kserve else answering(observed.document, rules.component)
+        observed = observed.model_copy(update={"document": only(observed.document, component)})
+        found = self._counterparts(rules, observed, records)
+        missing = [one for one in found.serious if one.kind in (Kind.MODEL_DATA, Kind.MODEL_PACKAGE)]
+        if missing and any(record.phase in _BEING_MADE for record in records):
+            return None
+        serious = (*found.serious, *self._unprovable(look, observed, records))
+        if serious:
+            raise BadReference(_told(observed.endpoint, serious))
+        epoch = self.catalog.epoch(look.model)
+        kept = look.policy.retention
+        return ServingState(
+            model=look.model,
+            endpoint=observed.endpoint,
+            region=self.peer_region,
+            standby_region=self.region,
+            captured_at=look.begun,
+            reason=reason,
+            epoch=epoch.number if epoch else 0,
+            retention=Retention.model_validate({"mode": kept.mode.upper(), "until": look.begun + kept.period}),
+            document=observed.document,
+            live=observed.live,
+            carried=found.carried,
+            left_out=found.left_out,
+            component=component,
+            latency=observed.latency,
+        )
+
+    def _unprovable(self, look: Look, observed: Observed, records: list[Record]) -> list[Problem]:
+        """An asynchronous endpoint takes no InvokeEndpoint, so no golden check would pass: told now, not at a failover.
+
+        Source: docs.aws.amazon.com/sagemaker/latest/dg/async-inference-invoke-endpoint.html.
+        """
+        if not observed.document.get("Config", {}).get("AsyncInferenceConfig"):
+            return []
+        point = newest_restorable(records)
+        sealed = read_manifest(self.vault, point).golden if point else None
+        if not (look.policy.golden or sealed):
+            return []
+        text = (
+            "an asynchronous endpoint takes no request that waits for its answer, so golden inferences prove nothing "
+            "of it, and no failover would pass them; take `golden` out of the policy. A sealed point keeps its own: "
+            "approve a version anew"
+        )
+        return [Problem(path="Config.AsyncInferenceConfig", text=text)]
+
+    def _counterparts(self, rules: ServingRule, observed: Observed, records: list[Record]) -> Counterparts:
+        if rules.kserve:
+            carried, problems = carry_inference_service(
+                observed,
+                rules=rules,
+                region=self.peer_region,
+                standby=self.region,
+                records=records,
+                vault=self.vault,
+                images=self.images,
+            )
+            return Counterparts(carried=carried, serious=problems)
+        secrets = find_secrets(observed.document, rules.not_secret)
+        secret = {one.path for one in secrets}  # nothing else is said of these: it would say what stands there
+        references = [one for one in find_references(observed.document, self.peer_region) if one.path not in secret]
+        grounds = self._grounds(rules, observed, references, records)
+        carried, problems = carry(references, grounds)
+        left_out, serious = _shadows(observed.document, problems)
+        return Counterparts(carried=carried, left_out=left_out, serious=(*secrets, *serious))
+
+    def _grounds(
+        self, rules: ServingRule, observed: Observed, references: list[Reference], records: list[Record]
+    ) -> Grounds:
+        open_ones = [
+            one for one in references if isinstance(one.value, str) and mapped(one.value, rules.references) is None
+        ]
+        return Grounds(
+            rules=rules,
+            roles=self.roles,
+            standby=self.region,
+            images=self._twins(open_ones, observed),
+            held=_held(open_ones, records, self.vault),
+        )
+
+    def _twins(self, references: list[Reference], observed: Observed) -> dict[str, str]:
+        """Return the twin of each image: of the digest that runs, where SageMaker says which."""
+        found = {}
+        for one in references:
+            if one.kind is Kind.IMAGE and isinstance(one.value, str):
+                runs = observed.images.get(one.value, one.value)
+                exact = one.value if parse_image(one.value).owned_by_aws else runs
+                found[one.value] = standby_image(one.path, exact, self.peer_region, self.region, self.images)
+        return found
+
+
+class Look(Frozen):
+    """One look at one model, by the rules in force when it began."""
+
+    model: ModelKey
+    policy: ModelPolicy
+    begun: dt.datetime
+
+
+class Counterparts(Frozen):
+    """What is carried of a state, the shadow variants to leave out, and what keeps it from being captured."""
+
+    carried: tuple[Carried, ...]
+    left_out: dict[str, str] = {}
+    serious: tuple[Problem, ...] = ()
 
 
 def _observed(endpoint: str, source: ServingSource) -> Observed:
@@ -148,13 +258,6 @@ def _observed(endpoint: str, source: ServingSource) -> Observed:
         except LostRace:
             continue
     return source.observe(endpoint)
-
-
-def _role(ground: Ground, catalog: Catalog, clock: Clock) -> Role:
-    """Return what this region is to the model: while it serves, its peer has nothing to tell (law 7)."""
-    knowledge = catalog.leadership(ground.model)
-    home = home_known(ground.region, ground.model, knowledge, catalog) or ground.peer_region
-    return role(ground.region, home, knowledge, now=clock.now(), drain=ground.policy.failover.drain)
 
 
 def _skipped(model: ModelKey, reason: str) -> Outcome:
@@ -181,89 +284,10 @@ def _keep(state: ServingState, captures: ServingCaptures) -> Outcome:
     return Outcome(model=str(state.model), action="captured", reason=state.reason)
 
 
-def _state(
-    ground: Ground,
-    observed: Observed,
-    records: list[Record],
-    reason: str,
-    begun: dt.datetime,
-    catalog: Catalog,
-    vault: Vault,
-    images: Images,
-) -> ServingState | None:
-    """Return the state, or None while a point is being made that may hold what is missing. Raises BadReference."""
-    carried, left_out, serious = _counterparts(ground, observed, records, vault, images)
-    missing = [one for one in serious if one.kind in (Kind.MODEL_DATA, Kind.MODEL_PACKAGE)]
-    if missing and any(record.phase in _BEING_MADE for record in records):
-        return None
-    if serious:
-        raise BadReference(_told(observed.endpoint, serious))
-    epoch = catalog.epoch(ground.model)
-    kept = ground.policy.retention
-    return ServingState(
-        model=ground.model,
-        endpoint=observed.endpoint,
-        region=ground.peer_region,
-        standby_region=ground.region,
-        captured_at=begun,
-        reason=reason,
-        epoch=epoch.number if epoch else 0,
-        retention=Retention.model_validate({"mode": kept.mode.upper(), "until": begun + kept.period}),
-        document=observed.document,
-        live=observed.live,
-        carried=carried,
-        left_out=left_out,
-        latency=observed.latency,
-    )
-
-
-def _counterparts(
-    ground: Ground, observed: Observed, records: list[Record], vault: Vault, images: Images
-) -> tuple[tuple[Carried, ...], dict[str, str], list[Problem]]:
-    """Return what is carried, the variants to leave out, and what keeps the state from being captured."""
-    rules = ground.policy.serving
-    if rules.kserve:
-        carried, problems = carry_inference_service(
-            observed,
-            rules=rules,
-            region=ground.peer_region,
-            standby=ground.region,
-            records=records,
-            vault=vault,
-            images=images,
-        )
-        return carried, {}, list(problems)
-    references = find_references(observed.document, ground.peer_region)
-    open_ones = [
-        one for one in references if isinstance(one.value, str) and mapped(one.value, rules.references) is None
-    ]
-    grounds = Grounds(
-        rules=rules,
-        role=ground.default_role,
-        standby=ground.region,
-        images=_images(open_ones, observed, ground, images),
-        held=_held(open_ones, records, vault),
-    )
-    carried, problems = carry(references, grounds)
-    left_out, serious = _shadows(observed.document, problems)
-    return carried, left_out, [*find_secrets(observed.document, rules.not_secret), *serious]
-
-
-def _told(endpoint: str, problems: list[Problem]) -> str:
+def _told(endpoint: str, problems: tuple[Problem, ...]) -> str:
     count = len(problems)
     head = f"the serving state of endpoint {endpoint} is not captured, {count} of its values cannot be"
     return head + ": " + "; ".join(str(one) for one in problems)
-
-
-def _images(references: list[Reference], observed: Observed, ground: Ground, images: Images) -> dict[str, str]:
-    """Return the twin of each image: of the digest that runs, where SageMaker says which."""
-    found = {}
-    for one in references:
-        if one.kind is Kind.IMAGE and isinstance(one.value, str):
-            runs = observed.images.get(one.value, one.value)
-            exact = one.value if parse_image(one.value).owned_by_aws else runs
-            found[one.value] = standby_image(one.path, exact, ground.peer_region, ground.region, images)
-    return found
 
 
 def _held(references: list[Reference], records: list[Record], vault: Vault) -> dict[str, Held]:
@@ -293,7 +317,7 @@ def _shadows(document: dict[str, Any], problems: tuple[Problem, ...]) -> tuple[d
     """Return the shadow variants to leave out, and what remains serious: a shadow answers nobody."""
     config = document["Config"]
     serving = {one.get("ModelName") for one in config.get("ProductionVariants", [])}
-    serving |= {one.get("Specification", {}).get("ModelName") for one in document.get("Components", [])}
+    serving |= {model for one in document.get("Components", []) for model in models_of(one)}
     left_out: dict[str, str] = {}
     serious = []
     for problem in problems:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from mldr.domain.kserve_references import Binding, Bound, carried, find_bound, find_refused
 from mldr.domain.model_rules import ServingRule
 from mldr.domain.recovery_point import Manifest, Record
-from mldr.domain.serving_references import Problem, mapped
+from mldr.domain.region_words import reworded, unmapped
+from mldr.domain.serving_references import Problem
 from mldr.domain.serving_state import Carried, Kind, Observed
 from mldr.ports.registry import Images
 from mldr.ports.vault import Vault
@@ -38,14 +39,16 @@ def carry_inference_service(
     A model's bytes stand in its sealed points, looked for from the newest on: an older revision's in an older point.
     """
     documents = {name: observed.document[name] for name in ("service", "stable", "runtime")}
-    bound = find_bound(documents, region)
+    problems = find_refused(documents, rules.not_secret)
+    secret = {one.path for one in problems}  # nothing else is said of these: it would say what stands there
+    bound = [one for one in find_bound(documents, region) if one.path not in secret]
     manifests = _sealed(records, vault) if any(one.binding is Binding.S3 for one in bound) else []
     found: list[Carried] = []
-    problems = find_refused(documents, rules.not_secret)
     for one in bound:
         counterpart = _counterpart(one, rules, region, standby, manifests, images)
         if counterpart is None:
-            said = f"{one.value!r} {_ADVICE[one.binding].format(region=region)}"
+            said = ", ".join(unmapped(one.words, rules.references)) or one.value
+            said = f"{said} {_ADVICE[one.binding].format(region=region)}"
             problems.append(Problem(path=one.path, text=said, kind=_KINDS.get(one.binding, Kind.ARN)))
         else:
             found.append(_carried(one, *counterpart))
@@ -61,7 +64,7 @@ def _counterpart(
     bound: Bound, rules: ServingRule, region: str, standby: str, manifests: list[Manifest], images: Images
 ) -> tuple[str, str | None] | None:
     """Return (target, recovery point); the policy's own word comes first."""
-    if (named := mapped(bound.value, rules.references)) is not None:
+    if (named := reworded(bound.value, bound.words, rules.references)) is not None:
         return named, None
     match bound.binding:
         case Binding.REGION:

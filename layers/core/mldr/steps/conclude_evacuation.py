@@ -1,4 +1,7 @@
-"""Record what became of every model of a region, tell the bus, and page a person when one did not move."""
+"""Record what became of every model of a region, tell the bus, and page a person when one did not move.
+
+A failover that hangs gave its slot to the next model and is waited for here.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,21 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
-from mldr.domain.evacuation import Planned, Refused, recovery_id, region_key
+from mldr.domain.evacuation import Planned, Refused, id_of, region_key
 from mldr.domain.evidence import GENESIS, Evidence, ModelOutcome, phase_times
 from mldr.domain.failover import Kind
-from mldr.domain.leadership import role
+from mldr.domain.health import stands
+from mldr.domain.identity import Frozen, ModelKey
+from mldr.domain.leadership import Role, role
 from mldr.events import detail_types
 from mldr.events.evacuation import NAMED, EvacuationConclusion, RegionCompletedDetail
 from mldr.ports.catalog import Catalog
-from mldr.ports.stack import Bus, Clock, Pager
+from mldr.ports.stack import Bus, Clock, Pager, Status, Workflows
 from mldr.ports.vault import EvidenceStore, Vault
+from mldr.steps.executions import newest_status
 from mldr.steps.know_leader import home_known
 from mldr.steps.plan_evacuation import read_draft
+from mldr.steps.recover_model import under_way
 
 THREADS = 32
 LOOKED_AT = 6  # records of a chain: what was tried in between stands among them
@@ -31,6 +38,15 @@ class Place:
     peer: str
 
 
+class Concluded(Frozen):
+    """How an evacuation ended, or that it has not."""
+
+    ended: bool
+    reason: str
+    outcome: str = ""
+    sequence: int = 0
+
+
 def conclude_evacuation(
     task: EvacuationConclusion,
     *,
@@ -38,25 +54,60 @@ def conclude_evacuation(
     catalog: Catalog,
     evidence: EvidenceStore,
     vault: Vault,
+    workflows: Workflows,
     bus: Bus,
     pager: Pager,
     clock: Clock,
-) -> Evidence:
-    """Return the evidence. Concluding twice is one record."""
+) -> Concluded:
+    """Return how it ended, or that a failover of the plan still runs. Concluding twice is one record."""
     made = read_draft(vault, task.failover_id)
+    lines: list[Planned | Refused] = [*made.plan.planned, *made.plan.refused] if made else []
 
-    def one(line: Planned | Refused) -> ModelOutcome:
+    def runs(line: Planned | Refused) -> bool:
+        return _runs(line, task, place, catalog, workflows, clock)
+
+    def one(line: Planned | Refused) -> ModelOutcome | None:
         return _became(line, task, place, catalog, evidence, clock)
 
     with ThreadPoolExecutor(THREADS) as pool:
-        lines: list[Planned | Refused] = [*made.plan.planned, *made.plan.refused] if made else []
-        models = tuple(pool.map(one, lines))
+        if task.error is None and any(pool.map(runs, lines)):
+            return Concluded(ended=False, reason="a failover of the plan still runs")
+        models = tuple(found for found in pool.map(one, lines) if found)
     record = evidence.append(_evidence(task, models, place.region, clock))
     told = detail_types.FAILBACK_COMPLETED if task.kind is Kind.FAILBACK else detail_types.FAILOVER_COMPLETED
     bus.put(told, RegionCompletedDetail.of(record).model_dump(mode="json"))
     if record.outcome != "completed":
         pager.page(f"mldr: {task.kind} of {task.region} {record.outcome}", _named(record))
-    return record
+    elif task.first_failure_at:
+        pager.page(
+            f"mldr: {task.kind} of {task.region} completed by itself",
+            f"{_named(record)}\n\nTheir clients are in {place.region}, and nothing has to be done now. "
+            f"When {task.region} is well again: `mldr failback --region {task.region} --plan`",
+        )
+    elif any(one.warnings for one in record.models):
+        pager.page(f"mldr: {task.kind} of {task.region} completed, with warnings", _named(record))
+    return Concluded(ended=True, reason=record.reason, outcome=record.outcome, sequence=record.sequence)
+
+
+def _held(model: ModelKey, place: Place, catalog: Catalog, clock: Clock) -> Role:
+    knowledge = catalog.leadership(model)
+    home = home_known(place.region, model, knowledge, catalog)
+    return role(place.region, home or place.peer, knowledge, now=clock.now(), drain=dt.timedelta(0))
+
+
+def _runs(
+    line: Planned | Refused,
+    task: EvacuationConclusion,
+    place: Place,
+    catalog: Catalog,
+    workflows: Workflows,
+    clock: Clock,
+) -> bool:
+    """Return whether the line's failover still runs. One that has switched is over for its clients, and counts so."""
+    if _held(line.model, place, catalog, clock).serving:
+        return False
+    own = newest_status(workflows, id_of(task.failover_id, line))
+    return own is Status.RUNNING or under_way(line.model, catalog, workflows)
 
 
 def _became(
@@ -66,30 +117,42 @@ def _became(
     catalog: Catalog,
     evidence: EvidenceStore,
     clock: Clock,
-) -> ModelOutcome:
-    """What its own failover recorded decides; else who serves, for another failover may have been faster."""
-    record = _record(line, task, evidence)
-    knowledge = catalog.leadership(line.model)
-    home = home_known(place.region, line.model, knowledge, catalog)
-    held = role(place.region, home or place.peer, knowledge, now=clock.now(), drain=dt.timedelta(0))
+) -> ModelOutcome | None:
+    """What its own failover recorded decides; else who serves, for another failover may have been faster.
+
+    None for a model whose turn did not come: it answers again, or a later evacuation has it in its order.
+    """
+    record, held = _record(line, task, evidence), _held(line.model, place, catalog, clock)
     if record and (record.outcome != "refused" or not held.serving):
         done = record.outcome == "completed"
         took = round(sum(phase.seconds for phase in record.phases), 3) if done else None
         return ModelOutcome(
-            model=line.model, outcome="completed" if done else "failed", reason=record.reason, seconds=took
+            model=line.model,
+            outcome="completed" if done else "failed",
+            reason=record.reason,
+            seconds=took,
+            warnings=record.warnings,
         )
     if held.serving:
         return ModelOutcome(model=line.model, outcome="completed", reason=held.reason)
+    wanted = not task.listed or stands(catalog.health(line.model), line.failover_id, task.failover_id)
+    if record is None and not wanted:
+        return None
     why = line.reason if isinstance(line, Refused) else f"its failover told nothing; `mldr status {line.model.name}`"
     return ModelOutcome(model=line.model, outcome="failed", reason=why)
 
 
 def _record(line: Planned | Refused, task: EvacuationConclusion, evidence: EvidenceStore) -> Evidence | None:
-    """Return what its own failover recorded; a refusal counts only where no other one of these hours ended."""
-    mine = recovery_id(task.failover_id, line.model)
-    chain = [
-        one for one in evidence.newest(line.model, LOOKED_AT) if one.id == mine or one.recorded_at >= task.requested_at
-    ]
+    """Return what its own failover recorded; a refusal counts only where no other one of these hours ended.
+
+    None where nothing was recorded, or what was is damaged: then who serves decides, and the others are told.
+    """
+    mine = id_of(task.failover_id, line)
+    try:
+        newest = evidence.newest(line.model, LOOKED_AT)
+    except ValueError:
+        return None
+    chain = [one for one in newest if one.id == mine or one.recorded_at >= task.requested_at]
     ended = [one for one in chain if one.outcome != "refused"]
     return next((one for one in ended if one.id == mine), None) or next(iter([*ended, *chain]), None)
 
@@ -111,13 +174,14 @@ def _evidence(task: EvacuationConclusion, models: tuple[ModelOutcome, ...], regi
         recovery_point=None,
         phases=phase_times(marks),
         recorded_at=now,
+        requested_at=task.requested_at,
         models=models,
     )
 
 
 def _outcome(task: EvacuationConclusion, bad: list[ModelOutcome]) -> Literal["completed", "refused", "failed"]:
     if task.error:
-        return "refused" if task.error.Error == "WrongDirection" else "failed"
+        return "refused" if task.error.Error in ("WrongDirection", "RequestTooLate") else "failed"
     return "failed" if bad else "completed"
 
 
@@ -130,7 +194,13 @@ def _reason(task: EvacuationConclusion, models: tuple[ModelOutcome, ...], bad: l
 
 
 def _named(record: Evidence) -> str:
-    bad = [one for one in record.models if one.outcome != "completed"]
-    lines = [f"{one.model}: {one.reason}" for one in bad[:NAMED]]
-    more = [f"and {len(bad) - NAMED} more; the evidence names them"] if len(bad) > NAMED else []
-    return "\n".join([record.reason, "", *lines, *more]) if bad else record.reason
+    """Name what did not move, and what moved with a warning, as far as a page goes."""
+    bad = [f"{one.model}: {one.reason}" for one in record.models if one.outcome != "completed"]
+    warned = [
+        f"{one.model} moved, with a warning: {'; '.join(one.warnings)}"
+        for one in record.models
+        if one.outcome == "completed" and one.warnings
+    ]
+    lines = [*bad, *warned]
+    more = [f"and {len(lines) - NAMED} more; the evidence names them"] if len(lines) > NAMED else []
+    return "\n".join([record.reason, "", *lines[:NAMED], *more]) if lines else record.reason

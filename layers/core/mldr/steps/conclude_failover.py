@@ -24,6 +24,8 @@ _REFUSALS = {
     "PeerLagging",
     "DrainTooShort",
     "NothingToClear",
+    "RequestTooLate",
+    "PromotedMeanwhile",
 }
 
 
@@ -37,20 +39,37 @@ def conclude_failover(
     pager: Pager,
     clock: Clock,
 ) -> Evidence:
-    """Return the evidence. Concluding twice is one record; what did not complete, or only with a warning, pages."""
+    """Return the evidence. Concluding twice is one record. What did not complete pages, or only with a warning, and
+    what nobody asked for: the last page of an outage must not be that something is wrong.
+
+    What is part of an evacuation is told by the page of its region.
+    """
     record = evidence.append(_evidence(task, region, clock))
     epoch = catalog.epoch(task.model)
     if epoch and epoch.failover_id == task.failover_id and not epoch.concluded:
         catalog.conclude(task.model, epoch)
     told = detail_types.FAILBACK_COMPLETED if task.kind is Kind.FAILBACK else detail_types.FAILOVER_COMPLETED
     bus.put(told, detail(FailoverCompletedDetail.of(record)))
+    if task.evacuation:
+        return record  # a page for each of a thousand models would be read by nobody: its region's page names it
     if record.outcome != "completed":
         pager.page(f"mldr: {task.kind} of {task.model} {record.outcome}", record.reason)
     elif task.switch and task.switch.note:
         pager.page(f"mldr: {task.kind} of {task.model} completed, but not everybody was told", task.switch.note)
     elif record.warnings:
         pager.page(f"mldr: {task.kind} of {task.model} completed, with a warning", "; ".join(record.warnings))
+    elif task.first_failure_at:
+        pager.page(f"mldr: {task.kind} of {task.model} completed by itself", _served(record))
     return record
+
+
+def _served(record: Evidence) -> str:
+    took = round(sum(phase.seconds for phase in record.phases))
+    return (
+        f"{record.region} serves {record.model} by epoch {record.epoch}, from {record.recovery_point}, {took} s after "
+        "the first failure that was seen. Its clients are there, and nothing has to be done now. "
+        f"When its home is well again: `mldr failback {record.model.name} --plan`"
+    )
 
 
 def _evidence(task: FailoverConclusion, region: str, clock: Clock) -> Evidence:
@@ -74,9 +93,15 @@ def _evidence(task: FailoverConclusion, region: str, clock: Clock) -> Evidence:
         epoch=claim.epoch if claim else None,
         recovery_point=claim.recovery_point if claim else None,
         phases=phase_times(marks if task.first_failure_at else marks[1:]),
-        warnings=(task.warm.warning,) if task.warm and task.warm.warning else (),
+        warnings=_warnings(task),
         recorded_at=clock.now(),
+        requested_at=task.requested_at,
     )
+
+
+def _warnings(task: FailoverConclusion) -> tuple[str, ...]:
+    told = (task.switch.note if task.switch else "", task.warm.warning if task.warm else "")
+    return tuple(one for one in told if one)
 
 
 def _reason(task: FailoverConclusion) -> str:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable
 
+from mldr.domain.execution_roles import ExecutionRoles
 from mldr.domain.failover import Epoch
+from mldr.domain.health import Sight
 from mldr.domain.identity import Frozen, ModelKey
 from mldr.domain.leadership import Beside, Leadership, Role, home_of, role
 from mldr.domain.model_rules import Tier
 from mldr.domain.owed import owed
-from mldr.domain.policy import ModelPolicy
+from mldr.domain.policy import ModelPolicy, Policy
 from mldr.domain.recovery_point import Manifest, newest_restorable
 from mldr.domain.routing import Route
-from mldr.domain.serving import ServingPlan, plan_serving
+from mldr.domain.serving import ServingPlan, plan_serving, refused_roles
 from mldr.domain.serving_state import IN_SERVICE, ServingState
+from mldr.domain.setbacks import Hindrance
 from mldr.domain.tiers import (
     Action,
     Convergence,
@@ -23,25 +26,30 @@ from mldr.domain.tiers import (
     Verb,
     Wanted,
     at_floor,
+    at_rest,
     converge,
     counts_beside,
     for_both,
+    may_be_ours,
     wanted_of,
 )
-from mldr.errors import MldrError
+from mldr.errors import ChecksNotReported, MldrError, NotAllowed, Permanent
 from mldr.events.serving import TiersWish
 from mldr.ports.catalog import Catalog
-from mldr.ports.serving import Serving, ServingCaptures, StandingEndpoints
-from mldr.ports.stack import Clock, PolicyStore
+from mldr.ports.health import Survivors
+from mldr.ports.serving import Reminders, Serving, ServingCaptures, Setbacks, StandingEndpoints
+from mldr.ports.stack import Clock, Pager, PolicyStore
 from mldr.ports.vault import Copier, Vault
-from mldr.steps.answer_beside import Answering, Candidate, lingering
+from mldr.steps.answer_beside import Answering, Candidate, settling
 from mldr.steps.know_leader import known_route
 from mldr.steps.materialise_serving import lay_out
 from mldr.steps.seal_recovery_point import read_manifest
 from mldr.steps.standing_name import others_of
+from mldr.steps.tell_setbacks import forget_setback, tell_setback
 
-LONGEST = dt.timedelta(hours=4)  # the state machine's own limit: an older claim that was never concluded is dead
 REPLACED = dt.timedelta(minutes=1)  # for how long what answered beside the home until now may still be asked
+SOON = dt.timedelta(seconds=30)  # Route 53 needs about as long to see what is true of a region
+TRIES = 8  # looks so soon after one another; then the schedule's next one has come
 
 
 class Converged(Frozen):
@@ -51,6 +59,8 @@ class Converged(Frozen):
     actions: tuple[Action, ...]
     reason: str
     beside: str = ""  # what answers beside the home, and since this look if it does
+    stands: bool = False  # all that its tier wants, and nothing is left to do for it
+    met: Hindrance | None = None  # what keeps it from standing
 
 
 class Ready(Frozen):
@@ -69,7 +79,7 @@ class Tiers:
         *,
         region: str,
         bucket: str,
-        default_role: str,
+        roles: ExecutionRoles,
         catalog: Catalog,
         vault: Vault,
         copier: Copier,
@@ -78,28 +88,67 @@ class Tiers:
         serving: Serving,
         endpoints: StandingEndpoints,
         answering: Answering,
+        survivors: Survivors,
+        setbacks: Setbacks,
+        reminders: Reminders,
+        pager: Pager,
         clock: Clock,
     ) -> None:
-        self._region, self._bucket, self._role_arn = region, bucket, default_role
+        self._region, self._bucket, self._roles = region, bucket, roles
         self._catalog, self._vault, self._copier, self._policies = catalog, vault, copier, policies
         self._captures, self._serving, self._endpoints, self._clock = captures, serving, endpoints, clock
-        self._answering = answering
+        self._answering, self._survivors, self._setbacks = answering, survivors, setbacks
+        self._reminders, self._pager = reminders, pager
 
     def converge(self, wish: TiersWish, remaining: Callable[[], int]) -> list[Converged]:
-        """Return what became of each model that the message means. Raises the first error, once all were looked at."""
+        """Return what became of each model that the message means. Raises the first error, once all were looked at.
+
+        What another look cannot mend, and what Route 53 does not say yet, is no error but what became of the model.
+        """
+        if wish.endpoint and not may_be_ours(wish.endpoint):
+            return []
         policy, _ = self._policies.load()
         held = tuple(self._endpoints.held())
         done: list[Converged] = []
         failed: list[MldrError] = []
-        for model in [wish.model] if wish.model else self._catalog.models():
+        for model in self._meant(wish, held):
             try:
-                rules = owed(policy, model, newest_restorable(self._catalog.records(model)))
-                done.append(self._one(model, rules, held, remaining))
+                found = self._looked(model, policy, held, remaining)
+                self._follow(model, found, wish.tries)
+                done.append(found)
             except MldrError as error:
                 failed.append(error)
         if failed:
             raise failed[0]
         return done
+
+    def _meant(self, wish: TiersWish, held: tuple[Held, ...]) -> list[ModelKey]:
+        if wish.endpoint:
+            return [ModelKey.parse(one.model) for one in held if one.name == wish.endpoint]
+        return [wish.model] if wish.model else self._catalog.models()
+
+    def _looked(
+        self, model: ModelKey, policy: Policy, held: tuple[Held, ...], remaining: Callable[[], int]
+    ) -> Converged:
+        point = newest_restorable(self._catalog.records(model))
+        try:
+            return self._one(model, owed(policy, model, point), held, remaining)
+        except (ChecksNotReported, Permanent) as error:
+            kind, passing = type(error).__name__, isinstance(error, ChecksNotReported)
+            version = point.recovery_point if point else ""
+            met = Hindrance(kind=kind, version=version, reason=str(error), passing=passing)
+            return Converged(model=str(model), actions=(), reason=f"{kind}: {error}", met=met)
+
+    def _follow(self, model: ModelKey, found: Converged, tries: int) -> None:
+        """Tell a person what keeps it from standing, once, and look again soon where that goes away by itself."""
+        if found.met:
+            tell_setback(
+                model, found.met, region=self._region, setbacks=self._setbacks, pager=self._pager, clock=self._clock
+            )
+            if found.met.passing and tries < TRIES:
+                self._reminders.remind(model, tries + 1, SOON)
+        elif found.stands:
+            forget_setback(model, self._setbacks)
 
     def _one(
         self, model: ModelKey, rules: ModelPolicy, held: tuple[Held, ...], remaining: Callable[[], int]
@@ -111,8 +160,9 @@ class Tiers:
             return Converged(model=str(model), actions=(), reason="it is not onboarded yet")
         now = role(self._region, home, knowledge, now=self._clock.now(), drain=rules.failover.drain)
         ready = self._ready(model, rules) if _stands_by(rules, now, self._region, home) else None
-        both, busy = ready is not None and rules.spread is not None, self._busy(epoch)
-        seen = _Seen(knowledge=knowledge, role=now, route=route, rules=rules, at=self._clock.now())
+        both, busy = ready is not None and rules.spread is not None, _busy(epoch)
+        at, alone = self._clock.now(), knowledge.beside is not None and self._alone(model)
+        seen = _Seen(knowledge=knowledge, role=now, route=route, rules=rules, at=at, alone=alone)
         if not busy and not now.serving and home != self._region:
             seen = seen.after(self._beside(model, seen, both=both))
         wanted = _sized(ready, seen, held) if ready and both else ready.wanted if ready else None
@@ -125,14 +175,29 @@ class Tiers:
             wanted=wanted,
             held=held,
         )
-        done = self._act(model, epoch, converge(situation), ready, remaining)
-        if ready is None or done.actions or busy:
-            return done
+        found = converge(situation)
+        met = self._came_to_nothing(found, wanted, held)
+        done = self._act(model, epoch, found, ready, remaining).model_copy(update={"met": met})
+        if busy or done.actions or ready is None:
+            return done.model_copy(update={"stands": not busy and ready is None})
         if both:
             return self._let(model, epoch, ready, seen, held, done)
         if ready.plan.components:
             self._finish(ready.plan)
-        return done
+        return done.model_copy(update={"stands": _in_service(ready.wanted.name, held)})
+
+    def _came_to_nothing(self, found: Convergence, wanted: Wanted | None, held: tuple[Held, ...]) -> Hindrance | None:
+        """Return why what is to stand is made anew: once it is deleted, nobody can tell."""
+        gone = {one.endpoint for one in found.actions if one.verb is Verb.DELETE}
+        if wanted is None or wanted.name not in gone or _in_service(wanted.name, held):
+            return None
+        status, why = self._serving.status(wanted.name)
+        reason = f"endpoint {wanted.name} is {status}: {why or 'SageMaker does not say why'}; it is made anew"
+        return Hindrance(kind=status, version=wanted.recovery_point, reason=reason)
+
+    def _alone(self, model: ModelKey) -> bool:
+        unwell = self._catalog.health(model).verdict is not Sight.HEALTHY
+        return unwell or self._survivors.of(model).growth is not None
 
     def _let(
         self, model: ModelKey, epoch: Epoch | None, ready: Ready, seen: _Seen, held: tuple[Held, ...], done: Converged
@@ -144,9 +209,10 @@ class Tiers:
             plan=ready.plan,
             manifest=ready.manifests[0],
             rules=seen.rules,
-            settling=seen.settling,
+            grown=seen.grown,
         )
-        return done.model_copy(update={"beside": self._answering.let(model, seen.beside, candidate, held)})
+        beside = self._answering.let(model, seen.beside, candidate, held)
+        return done.model_copy(update={"beside": beside, "stands": bool(beside)})
 
     def _beside(self, model: ModelKey, seen: _Seen, *, both: bool) -> Beside | None:
         """Return what goes on answering beside the home, if that is to go on, or still has to."""
@@ -160,10 +226,6 @@ class Tiers:
         if self._serving.status(plan.name)[0] == IN_SERVICE:
             self._serving.finish(plan)
 
-    def _busy(self, epoch: Epoch | None) -> str:
-        open_ = epoch is not None and not epoch.concluded and self._clock.now() - epoch.claimed_at < LONGEST
-        return f"epoch {epoch.number} is being claimed; its endpoints are left alone" if epoch and open_ else ""
-
     def _ready(self, model: ModelKey, rules: ModelPolicy) -> Ready | None:
         """Return what should stand: the newest version that is sealed, as the active region serves, at the floor."""
         point = newest_restorable(self._catalog.records(model))
@@ -171,12 +233,12 @@ class Tiers:
             return None
         state, manifest = self._captures.newest(model), read_manifest(self._vault, point)
         others = others_of(model, manifest.recovery_point, state, self._catalog, self._vault)
-        full = _plan(manifest, state, others, self._role_arn)
+        full = _plan(manifest, state, others)
         floor = rules.serving.floor if rules.tier is Tier.WARM_STANDBY else sum(full.capacity.values(), start=1)
         wanted = wanted_of(full, model, manifest.recovery_point, floor)
-        plan = _plan(manifest, state, others, self._role_arn, wanted.name)
+        plan = _plan(manifest, state, others, self._roles.own, wanted.name)
         return Ready(
-            wanted=wanted,
+            wanted=wanted.model_copy(update={"counts": at_rest(plan, floor)}),
             plan=for_both(plan) if rules.spread else at_floor(plan, floor),
             manifests=(manifest, *(others[one] for one in sorted(others))),
         )
@@ -203,6 +265,9 @@ class Tiers:
         return Converged(model=str(model), actions=found.actions, reason=found.reason)
 
     def _create(self, ready: Ready, remaining: Callable[[], int]) -> bool:
+        """Raises NotAllowed: there is time to allow a role, and what would stand as another one would stay so."""
+        if refused := refused_roles(ready.plan, self._roles):
+            raise NotAllowed("; ".join(self._roles.refused(one, self._region) for one in refused))
         laid = lay_out(
             ready.manifests,
             bucket=self._bucket,
@@ -216,6 +281,12 @@ class Tiers:
         return not laid.more
 
 
+def _busy(epoch: Epoch | None) -> str:
+    """Return which claim is open. One whose execution died does not stay so: see resume_failovers."""
+    open_ = epoch is not None and not epoch.concluded
+    return f"epoch {epoch.number} is being claimed; its endpoints are left alone" if epoch and open_ else ""
+
+
 class _Seen(Frozen):
     """What one look at a model found. `beside` is what answers beside the home after it."""
 
@@ -224,6 +295,7 @@ class _Seen(Frozen):
     route: Route | None
     rules: ModelPolicy
     at: dt.datetime
+    alone: bool = False  # the home is not seen well, or what answers beside it was scaled because of that
 
     @property
     def beside(self) -> Beside | None:
@@ -234,24 +306,31 @@ class _Seen(Frozen):
 
     @property
     def settling(self) -> bool:
-        """Whether clients may still come here alone, because the home holds its epoch only since a moment ago."""
-        standing = self.knowledge.standing
-        taken_back = self.role.beside and self.role.epoch and standing
-        return bool(taken_back and self.at - taken_back.learned_at < lingering(self.rules, self.route))
+        """Whether clients may still come here alone, because the home took its epoch back a moment ago."""
+        return settling(self.knowledge, self.role, self.rules.failover.drain, self.route, self.at)
+
+    @property
+    def grown(self) -> bool:
+        """Whether what answers has, or soon will have, the instances of both regions, or did a moment ago."""
+        return self.alone or self.settling
+
+
+def _in_service(name: str, held: tuple[Held, ...]) -> bool:
+    return any(one.name == name and one.status == IN_SERVICE for one in held)
 
 
 def _sized(ready: Ready, seen: _Seen, held: tuple[Held, ...]) -> Wanted:
     """Return what is to stand with the counts to ask for: none of what answers, while it may have to answer alone."""
     answers = seen.beside is not None and seen.beside.endpoint == ready.wanted.name
     there = next((one.counts for one in held if one.name == ready.wanted.name), {})
-    counts = {} if answers and seen.settling else counts_beside(ready.plan, there, answers=answers)
+    counts = {} if answers and seen.grown else counts_beside(ready.plan, there, answers=answers)
     return ready.wanted.model_copy(update={"counts": counts})
 
 
 def _plan(
-    manifest: Manifest, state: ServingState | None, others: dict[str, Manifest], default_role: str, name: str = "name"
+    manifest: Manifest, state: ServingState | None, others: dict[str, Manifest], role: str = "", name: str = "name"
 ) -> ServingPlan:
-    return plan_serving(manifest, epoch=0, default_role=default_role, state=state, others=others, name=name)
+    return plan_serving(manifest, epoch=0, default_role=role, state=state, others=others, name=name)
 
 
 def _stands_by(rules: ModelPolicy, now: Role, region: str, home: str) -> bool:

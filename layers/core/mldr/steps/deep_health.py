@@ -1,4 +1,4 @@
-"""Look whether an endpoint of this region answers: in service, its artifact loaded, a golden request answered.
+"""Look whether an endpoint of this region answers: it serves, its artifact is loaded, a golden request is answered.
 
 The many checkers of a gateway are answered from one look. A golden request is sent at most once in half a minute,
 whichever of the gateway's environments is asked, and is given up long before a checker would be.
@@ -11,10 +11,10 @@ from typing import Any
 
 from mldr.domain import deep_health as deep
 from mldr.domain.deep_health import Proof
+from mldr.domain.endpoint_status import answers
 from mldr.domain.golden import GoldenInference, judge
 from mldr.domain.identity import Frozen, ModelKey
-from mldr.domain.serving_state import IN_SERVICE
-from mldr.errors import EndpointFailed, LostRace, MldrError, RegionUnreachable
+from mldr.errors import EndpointFailed, LostRace, MldrError, RegionUnreachable, RequestRefused
 from mldr.ports.catalog import Catalog
 from mldr.ports.health import Goldens, Proofs
 from mldr.ports.serving import Serving
@@ -50,17 +50,17 @@ class DeepHealth:
     goldens: Goldens
     clock: Clock
 
-    def look(self, model: ModelKey, endpoint: str, point: str = "") -> Checked:
+    def look(self, model: ModelKey, endpoint: str, point: str = "", component: str = "") -> Checked:
         """Return whether an endpoint answers; `point` is the recovery point that it was restored from, if it was.
 
         Raises what `Serving.status` raises; what hinders a golden request is told and makes nothing look down.
         """
         status, reason = self.serving.status(endpoint)
         body: dict[str, Any] = {"endpoint": endpoint, "status": status, "reason": reason}
-        if status != IN_SERVICE:
+        if not answers(status):
             return Checked(healthy=False, body=body)
         try:
-            proof = self._prove(model, endpoint, point)
+            proof = self._prove(model, endpoint, component, point)
         except MldrError as error:
             hindered = f"cannot be asked: {type(error).__name__}: {error}"
             return Checked(healthy=True, body={**body, "golden": {"outcome": hindered}})
@@ -68,7 +68,7 @@ class DeepHealth:
         why, golden = deep.down(proof, endpoint, now), deep.told(proof, endpoint, now)
         return Checked(healthy=not why, body={**body, "reason": why or reason, "golden": golden})
 
-    def _prove(self, model: ModelKey, endpoint: str, point: str) -> Proof | None:
+    def _prove(self, model: ModelKey, endpoint: str, component: str, point: str) -> Proof | None:
         """Return the newest proof, having asked the endpoint when that was due and nobody else does."""
         held = self.proofs.newest(model)
         if not deep.due(held, endpoint, self.clock.now()):
@@ -80,7 +80,7 @@ class DeepHealth:
         turn = deep.asking(held, endpoint, self.clock.now())
         try:
             self.proofs.put(model, turn, held)
-            proof = self._ask(turn, golden)
+            proof = self._ask(turn, golden, component)
             self.proofs.put(model, proof, turn)
         except LostRace:
             return self.proofs.newest(model)
@@ -96,14 +96,16 @@ class DeepHealth:
         named = policy.for_model(model.registry, model.name, {}).golden
         return Source(uri=named.uri) if named else None
 
-    def _ask(self, turn: Proof, golden: GoldenInference) -> Proof:
+    def _ask(self, turn: Proof, golden: GoldenInference, component: str) -> Proof:
         began = self.clock.now()
         try:
-            answer, _ = self.prompt.invoke(turn.endpoint, golden.body(), golden.content_type)
+            answer, _ = self.prompt.invoke(turn.endpoint, golden.body(), golden.content_type, component=component)
         except EndpointFailed as error:
-            return deep.failed(turn, str(error))
+            return deep.failed(turn, str(error), self.clock.now())
+        except RequestRefused as error:
+            return deep.refused(turn, str(error))
         except RegionUnreachable as error:
-            return deep.silent(turn, str(error))
+            return deep.silent(turn, str(error), self.clock.now())
         verdict = judge((golden,), [answer])
         now = self.clock.now()
         took = (now - began).total_seconds()

@@ -8,6 +8,8 @@ from typing import Any
 
 from mldr.ports.stack import Status, Workflows
 
+TRIES = 3  # executions that may be lost before what they were to do is given up
+
 
 def start_unless(workflows: Workflows, name: str, payload: dict[str, Any], final: Collection[Status]) -> str | None:
     """Return the name of the execution started, or None when one runs or has ended in a `final` way.
@@ -37,3 +39,8 @@ def newest_status(workflows: Workflows, name: str) -> Status | None:
             break
         status = again
     return status
+
+
+def given_up(workflows: Workflows, name: str) -> bool:
+    """Return whether as many executions were started for a name as may be lost."""
+    return workflows.status(f"{name}-{TRIES}") is not None

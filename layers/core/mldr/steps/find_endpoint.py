@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from mldr.domain.serving import plan_serving
 from mldr.domain.tiers import stands
 from mldr.errors import Permanent
 from mldr.events.failover import Claimed, ClaimedTask
@@ -33,8 +34,20 @@ def find_endpoint(
     """
     held_epoch(task, catalog)
     if task.claim.at_home:
-        return _own(task, catalog, vault, registry(), endpoints)
-    return _standing(task, catalog, vault, captures, serving)
+        found = _own(task, catalog, vault, registry(), endpoints)
+    else:
+        found = _standing(task, catalog, vault, captures, serving)
+    return found if found.reuse else _asked_by_name(found, task, catalog, vault, captures)
+
+
+def _asked_by_name(
+    found: Claimed, task: ClaimedTask, catalog: Catalog, vault: Vault, captures: ServingCaptures
+) -> Claimed:
+    """Return the claim with the inference component that will answer, if one will."""
+    manifest, state = claimed_manifest(task, catalog, vault), claimed_state(task, captures)
+    others = other_manifests(task, state, catalog, vault)
+    plan = plan_serving(manifest, epoch=found.epoch, state=state, others=others, name=found.endpoint)
+    return found.model_copy(update={"component": plan.component})
 
 
 def _standing(
@@ -59,13 +72,13 @@ def _own(task: ClaimedTask, catalog: Catalog, vault: Vault, registry: Registry, 
         return task.claim  # an InferenceService keeps its name: restoring it finds what is there
     own = serving.endpoint or task.model.name
     try:
-        held = endpoints.contents(own)
+        held = endpoints.contents(own, serving.component)
         wanted = _contents(registry.own(record.target_arn).document)
     except Permanent:
         return task.claim
     if not held or held not in ({record.target_arn}, wanted):
         return task.claim
-    return task.claim.model_copy(update={"endpoint": own, "reuse": True})
+    return task.claim.model_copy(update={"endpoint": own, "reuse": True, "component": serving.component})
 
 
 def _contents(document: dict[str, Any]) -> frozenset[str]:

@@ -35,6 +35,7 @@ class _Batch:
     def __init__(self, ports: Predictions) -> None:
         self.ports = ports
         self._known: dict[ModelKey, tuple[Leadership, Role, bool]] = {}
+        self._components: dict[ModelKey, str] = {}  # as the policy names them
         self._seen: dict[tuple[ModelKey, str], Sighting] = {}
 
     def why_not(self, entry: Cached, *, own: bool) -> str:
@@ -54,6 +55,7 @@ class _Batch:
             knowledge = ports.catalog.leadership(model)
             home = home_known(ports.region, model, knowledge, ports.catalog)
             held = role(ports.region, home, knowledge, now=ports.clock.now(), drain=rules.failover.drain)
+            self._components[model] = rules.serving.component
             self._known[model] = (knowledge, held, rules.cache is not None and (held.writer or held.beside))
         return self._known[model]
 
@@ -64,7 +66,8 @@ class _Batch:
     def _sighting(self, entry: Cached, knowledge: Leadership, held: Role) -> Sighting:
         place = (entry.model, entry.endpoint)
         if place not in self._seen:
-            served = Served(entry.model, entry.endpoint, knowledge, held)
+            component = knowledge.component(entry.endpoint, held, self._components[entry.model])
+            served = Served(entry.model, entry.endpoint, knowledge, held, component)
             self._seen[place] = sight(self.ports, served, self.ports.cache.sighting(entry.model), anew=True)
         return self._seen[place]
 

@@ -2,35 +2,75 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from mldr.domain.golden import GoldenInference, Verdict, judge, parse_golden
+from mldr.domain.identity import Frozen
 from mldr.domain.recovery_point import Manifest
 from mldr.domain.repairs import standing
 from mldr.errors import MissingArtifact, WrongAnswers
-from mldr.events.failover import ClaimedTask
+from mldr.events.failover import VerifyTask
 from mldr.ports.catalog import Catalog
 from mldr.ports.serving import Serving
 from mldr.ports.vault import Vault
 from mldr.steps.repairs import load_repairs
 from mldr.steps.restore_serving import claimed_manifest
 
+RESERVE = 100_000  # milliseconds that the function must have left to ask once more: an answer may take 60 s
 UNPROVEN = Verdict(equal=0, asked=0, reason="the policy names no golden inferences, so the answers are not proven")
 
 
-def verify_serving(task: ClaimedTask, *, catalog: Catalog, vault: Vault, serving: Serving) -> Verdict:
-    """Return the verdict when every answer is reproduced. Raises WrongAnswers naming the first that is not."""
-    return prove(task.claim.endpoint, claimed_manifest(task, catalog, vault), vault=vault, serving=serving)
+class Verified(Frozen):
+    """How far the proof is: how many questions were answered right, and whether there are more."""
+
+    more: bool
+    cursor: int
+    reason: str
 
 
-def prove(endpoint: str, manifest: Manifest, *, vault: Vault, serving: Serving) -> Verdict:
+def verify_serving(
+    task: VerifyTask, *, catalog: Catalog, vault: Vault, serving: Serving, remaining: Callable[[], int]
+) -> Verified:
+    """Return how far the proof is; a slow model, or many questions, take more than one call.
+
+    Raises WrongAnswers naming the first answer that is not reproduced.
+    """
+    claim, done = task.claim, task.verify.cursor
+    manifest = claimed_manifest(task, catalog, vault)
+    golden = golden_of(manifest, vault)
+    asked = _asked(claim.endpoint, claim.component, golden[done:], serving, lambda: remaining() > RESERVE)
+    verdict = judge(golden[done : done + len(asked)], asked, first=done + 1)
+    _check(manifest, verdict)
+    cursor = done + len(asked)
+    reason = f"{cursor} of {len(golden)} golden answers reproduced" if golden else UNPROVEN.reason
+    return Verified(more=cursor < len(golden), cursor=cursor, reason=reason)
+
+
+def prove(endpoint: str, component: str, manifest: Manifest, *, vault: Vault, serving: Serving) -> Verdict:
     """Return the verdict on an endpoint of a recovery point. Raises WrongAnswers as above, and EndpointFailed."""
     golden = golden_of(manifest, vault)
     if not golden:
         return UNPROVEN
-    answers = [serving.invoke(endpoint, one.body(), one.content_type)[0] for one in golden]
-    verdict = judge(golden, answers)
+    verdict = judge(golden, _asked(endpoint, component, golden, serving, lambda: True))
+    _check(manifest, verdict)
+    return verdict
+
+
+def _asked(
+    endpoint: str, component: str, golden: Sequence[GoldenInference], serving: Serving, may: Callable[[], bool]
+) -> list[bytes]:
+    """Return the answers to the first questions, to one at least, while there is time."""
+    answers: list[bytes] = []
+    for one in golden:
+        if answers and not may():
+            break
+        answers.append(serving.invoke(endpoint, one.body(), one.content_type, component=component)[0])
+    return answers
+
+
+def _check(manifest: Manifest, verdict: Verdict) -> None:
     if not verdict.passed:
         raise WrongAnswers(f"{manifest.model}: {verdict.reason}; traffic stays where it is")
-    return verdict
 
 
 def golden_of(manifest: Manifest, vault: Vault) -> tuple[GoldenInference, ...]:

@@ -1,49 +1,62 @@
-"""Start the failover of one model of an evacuation, once, and say whether it has ended."""
+"""Start the failover of one model of an evacuation, once, and say whether its slot is free again."""
 
 from __future__ import annotations
 
 import datetime as dt
 
-from mldr.domain.identity import ModelKey
+from mldr.domain.failover import FOLLOW_LOOKS, looking
+from mldr.domain.health import stands
+from mldr.domain.identity import Frozen, ModelKey
 from mldr.domain.leadership import role
 from mldr.events.evacuation import RecoverTask
 from mldr.ports.catalog import Catalog
 from mldr.ports.stack import Clock, Status, Workflows
-from mldr.steps.executions import newest_status, start_unless
+from mldr.steps.executions import given_up, newest_status, start_unless
 from mldr.steps.know_leader import home_known
 from mldr.steps.start_failover import CONCLUDED, payload_of
 
-TRIES = 3  # executions that may be lost before the model is given up
+
+class Look(Frozen):
+    """How one model's failover stands, and since when it is followed."""
+
+    ended: bool
+    since: dt.datetime
 
 
 def recover_model(
     task: RecoverTask, *, region: str, peer: str, catalog: Catalog, workflows: Workflows, clock: Clock
-) -> bool:
-    """Return whether the model's failover has ended. A lost execution is started again, three times at the most.
+) -> Look:
+    """Return whether the next model may begin: this one's failover has ended, or takes twice as long as expected.
 
-    A failover of the model that is under way already is followed; nothing is started beside it, or after it took over.
+    That one goes on by itself. A lost execution is started again, three times at the most. A failover of the model that
+    is under way already is followed; nothing is started beside it, or after it took over.
     """
+    now = clock.now()
+    since = task.failover.since or now
+    ended = _ended(task, region, peer, catalog, workflows, clock)
+    patience = min(dt.timedelta(seconds=task.patience), looking(FOLLOW_LOOKS, task.poll_seconds))
+    return Look(ended=ended or now - since > patience, since=since)
+
+
+def _ended(task: RecoverTask, region: str, peer: str, catalog: Catalog, workflows: Workflows, clock: Clock) -> bool:
     status = newest_status(workflows, task.failover_id)
-    if status is Status.SUCCEEDED or (status is Status.LOST and _given_up(task, workflows)):
-        return True
-    if status is Status.FAILED:  # refused, perhaps, because another one was a moment faster
-        return not _under_way(task.model, catalog, workflows)
     if status is Status.RUNNING:
         return False
-    if status is None:
-        if _under_way(task.model, catalog, workflows):
-            return False
-        if _serves(task.model, region, peer, catalog, clock):
-            return True
+    # One that failed was refused, perhaps, because another one was a moment faster.
+    if status in (None, Status.FAILED) and under_way(task.model, catalog, workflows):
+        return False
+    if status in CONCLUDED or (status is Status.LOST and given_up(workflows, task.failover_id)):
+        return True
+    if status is None and _serves(task.model, region, peer, catalog, clock):
+        return True
+    if task.listed and not stands(catalog.health(task.model), task.failover_id, task.evacuation):
+        return True  # it answers again, or a later evacuation has it in its order
     start_unless(workflows, task.failover_id, payload_of(task, task.poll_seconds), final=CONCLUDED)
     return False
 
 
-def _given_up(task: RecoverTask, workflows: Workflows) -> bool:
-    return workflows.status(f"{task.failover_id}-{TRIES}") is not None
-
-
-def _under_way(model: ModelKey, catalog: Catalog, workflows: Workflows) -> bool:
+def under_way(model: ModelKey, catalog: Catalog, workflows: Workflows) -> bool:
+    """Return whether an execution works for a claim of the model, whoever asked for it."""
     epoch = catalog.epoch(model)
     return bool(epoch and not epoch.concluded and newest_status(workflows, epoch.failover_id) is Status.RUNNING)
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 
-from mldr.domain.failover import Epoch
+from mldr.domain.execution_roles import ExecutionRoles
+from mldr.domain.failover import RESTORE_LOOKS, Epoch, looking
 from mldr.domain.identity import Frozen
 from mldr.domain.recovery_point import Manifest
-from mldr.domain.serving import ServingPlan, plan_serving
+from mldr.domain.serving import ServingPlan, as_allowed, plan_serving
 from mldr.domain.serving_state import IN_SERVICE as SERVES
 from mldr.domain.serving_state import ServingState
 from mldr.domain.tiers import for_both
 from mldr.errors import EndpointFailed, EpochTaken, NotRestorable, StaleEpoch
-from mldr.events.failover import ClaimedTask
+from mldr.events.failover import ClaimedTask, RestoreTask
 from mldr.ports.catalog import Catalog
 from mldr.ports.serving import Serving, ServingCaptures
 from mldr.ports.stack import Clock
@@ -34,9 +35,10 @@ class Restored(Frozen):
 
 
 def restore_serving(
-    task: ClaimedTask,
+    task: RestoreTask,
     *,
-    default_role: str,
+    region: str,
+    roles: ExecutionRoles,
     catalog: Catalog,
     vault: Vault,
     serving: Serving,
@@ -49,19 +51,19 @@ def restore_serving(
     plan = plan_serving(
         claimed_manifest(task, catalog, vault),
         epoch=task.claim.epoch,
-        default_role=default_role,
+        default_role=roles.own,
         state=state,
         others=other_manifests(task, state, catalog, vault),
         name=task.claim.endpoint,
     )
-    plan = _as_it_answers(plan, task, catalog)
+    plan = as_allowed(_as_it_answers(plan, task, catalog), roles, region)
     serving.restore(plan)
     status, reason = serving.status(plan.name)
     warnings = plan.warnings
     if status == IN_SERVICE:
         finished = serving.finish(plan)
         status, reason, warnings = finished.status, finished.reason, (*warnings, *finished.warnings)
-    _check(task, plan.name, status, reason, clock)
+    _check(task, plan, status, reason, clock)
     return Restored(status=status, captured_at=state.captured_at if state else None, warnings=warnings)
 
 
@@ -71,15 +73,15 @@ def _as_it_answers(plan: ServingPlan, task: ClaimedTask, catalog: Catalog) -> Se
     return for_both(plan) if beside and beside.endpoint == plan.name else plan
 
 
-def _check(task: ClaimedTask, name: str, status: str, reason: str, clock: Clock) -> None:
+def _check(task: RestoreTask, plan: ServingPlan, status: str, reason: str, clock: Clock) -> None:
+    name = plan.name
     if status != IN_SERVICE and status not in _COMING:
+        said = "; ".join((reason or "SageMaker gives no reason", *plan.warnings))
+        raise EndpointFailed(f"endpoint {name} is {status}: {said}; mend it and request the failover again")
+    patience = min(PATIENCE, looking(RESTORE_LOOKS, task.poll_seconds))
+    if status != IN_SERVICE and clock.now() - task.began > patience:
         raise EndpointFailed(
-            f"endpoint {name} is {status}: {reason or 'SageMaker gives no reason'}; "
-            "mend it and request the failover again"
-        )
-    if status != IN_SERVICE and clock.now() - task.claim.at > PATIENCE:
-        raise EndpointFailed(
-            f"endpoint {name} is still {status} after {PATIENCE}; "
+            f"endpoint {name} is still {status} after {patience}; "
             "look at its log group, then request the failover again"
         )
 

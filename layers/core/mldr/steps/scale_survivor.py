@@ -1,4 +1,4 @@
-"""Let the home of a model that both regions answer carry the load of both while it is alone, and give that back.
+"""Let a region that answers beside another one carry the load of both while it is alone, and give that back.
 
 Only this region's SageMaker and Application Auto Scaling are called: the other one may be gone (law 1).
 """
@@ -7,88 +7,79 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from mldr.domain.growth import Order
 from mldr.domain.health import Action, Observation, Rules, looked
 from mldr.domain.identity import Frozen, ModelKey
-from mldr.domain.survivor import Facts, Order, Round, Survivor, concerns, decide, done, heard, refused
+from mldr.domain.survivor import Facts, Round, Survivor, concerns, decide, done, heard, refused
 from mldr.errors import LostRace, MldrError
-from mldr.ports.health import Decisions, Survivors
-from mldr.ports.serving import ScalingLimits, Serving
-from mldr.ports.stack import Clock, Pager
 from mldr.steps.log_decisions import log_decision
+from mldr.steps.watching import Ports
 
 
-class Home(Frozen):
-    """A model of this region, and how the policy and the epochs have it answered.
+class Side(Frozen):
+    """A region that answers for a model, and how the policy and the epochs have it answered.
 
-    `answers` is the endpoint that clients are answered by here; `spread` is whether the peer is to answer as well,
-    `idle` that this region answers nobody any more. `unclear` says why the policy cannot be told.
+    `answers` is the endpoint that clients are answered by here; `spread` is whether both regions are to answer, `idle`
+    that this one answers nobody any more. `unclear` says why the policy cannot be told. A standby's endpoint is
+    `tended`: converging gives it its counts.
     """
 
     model: ModelKey
     answers: str
     spread: bool
-    idle: bool
+    idle: bool = False
+    tended: bool = False
     unclear: str = ""
 
 
-@dataclass(frozen=True)
-class Scaling:
-    """What a round reads and acts through."""
+class Looked(Frozen):
+    """What the vantage points see of the peer, and the instances that answer there, None where nothing was heard.
 
-    survivors: Survivors
-    limits: ScalingLimits
-    serving: Serving
-    decisions: Decisions
-    pager: Pager
-    clock: Clock
+    `share` is what this region has while both answer, where that is not what it has now.
+    """
+
+    seen: tuple[Observation, ...]
+    peer: dict[str, int] | None = None
+    share: dict[str, int] = {}
 
 
 def scale_survivor(
-    home: Home,
-    before: Survivor,
-    look: Callable[[], tuple[list[Observation], dict[str, int] | None]],
-    rules: Rules,
-    pause: dt.timedelta,
-    ports: Scaling,
+    side: Side, before: Survivor, look: Callable[[], Looked], rules: Rules, pause: dt.timedelta, ports: Ports
 ) -> tuple[Action, str]:
-    """Return what was done in this round, and why.
-
-    `look` returns what the vantage points see of the peer, and the instances that it announces.
-    """
+    """Return what was done in this round, and why. Nobody looks where the other region is not to answer."""
     if looked(before.health, pause, ports.clock.now()):
         return Action.NONE, "looked at already in this round"
-    observations, counts = look() if home.spread and not home.idle else ([], None)
-    known = heard(before, counts)
-    facts = _facts(home, known, ports) if concerns(known, observations) else _at_rest(home)
-    found = decide(known, observations, rules, facts, ports.clock.now())
+    found = look() if side.spread and not side.idle else Looked(seen=())
+    known, seen = heard(before, found.peer), list(found.seen)
+    facts = _facts(side, known, ports) if concerns(known, seen) else _at_rest(side)
+    decided = decide(known, seen, rules, facts.model_copy(update={"share": found.share}), ports.clock.now())
     try:
-        _act(home.model, before, found, ports)
+        _act(side.model, before, decided, ports)
     except LostRace:
         return Action.NONE, "another round looked at the same time, and decides"
-    return found.action, found.decision.reason
+    return decided.action, decided.decision.reason
 
 
-def _at_rest(home: Home) -> Facts:
-    return Facts(answers=home.answers, spread=home.spread, idle=home.idle)
+def _at_rest(side: Side) -> Facts:
+    return Facts(answers=side.answers, spread=side.spread, idle=side.idle, tended=side.tended)
 
 
-def _facts(home: Home, survivor: Survivor, ports: Scaling) -> Facts:
-    endpoint = survivor.growth.endpoint if survivor.growth else home.answers
-    if home.unclear:
-        return _at_rest(home).model_copy(update={"blind": home.unclear})
+def _facts(side: Side, survivor: Survivor, ports: Ports) -> Facts:
+    endpoint = survivor.growth.endpoint if survivor.growth else side.answers
+    if side.unclear:
+        return _at_rest(side).model_copy(update={"blind": side.unclear})
     try:
         status, _ = ports.serving.status(endpoint)
         there = ports.serving.capacity(endpoint)
         limits = ports.limits.limits(endpoint, sorted(there))
     except MldrError as error:
         told = f"what {endpoint} has cannot be told: {type(error).__name__}: {error}"
-        return _at_rest(home).model_copy(update={"blind": told})
-    return _at_rest(home).model_copy(update={"status": status, "there": there, "limits": limits})
+        return _at_rest(side).model_copy(update={"blind": told})
+    return _at_rest(side).model_copy(update={"status": status, "there": there, "limits": limits})
 
 
-def _act(model: ModelKey, before: Survivor, found: Round, ports: Scaling) -> None:
+def _act(model: ModelKey, before: Survivor, found: Round, ports: Ports) -> None:
     """Write down what is to be asked for before it is asked, and what came of it afterwards. Raises LostRace.
 
     A crash between any two of these leaves a plan that the next round completes; the same page may come twice.
@@ -105,7 +96,7 @@ def _act(model: ModelKey, before: Survivor, found: Round, ports: Scaling) -> Non
     ports.survivors.put(model, after.model_copy(update={"revision": before.revision + 1}))
 
 
-def _asked(model: ModelKey, endpoint: str, found: Round, ports: Scaling) -> Survivor:
+def _asked(model: ModelKey, endpoint: str, found: Round, ports: Ports) -> Survivor:
     """Ask SageMaker, tell a person, and return what is remembered."""
     up, reason = found.action is Action.SCALE, found.decision.reason
     why = (_up if up else _down)(endpoint, found.order, ports)
@@ -119,14 +110,14 @@ def _asked(model: ModelKey, endpoint: str, found: Round, ports: Scaling) -> Surv
     return done(found.after, found.action, ports.clock.now())
 
 
-def _up(endpoint: str, order: Order, ports: Scaling) -> str:
+def _up(endpoint: str, order: Order, ports: Ports) -> str:
     """Return what was refused. Instances come first in importance, limits in order: autoscaling would take them."""
     limited = _refused(lambda: ports.limits.allow(endpoint, order.limits)) if order.limits else ""
     scaled = _refused(lambda: ports.serving.scale(endpoint, order.counts)) if order.counts else ""
     return "; ".join(why for why in (scaled, limited) if why)
 
 
-def _down(endpoint: str, order: Order, ports: Scaling) -> str:
+def _down(endpoint: str, order: Order, ports: Ports) -> str:
     """Return what was refused. A limit below the instances would have autoscaling take them before we do."""
     scaled = _refused(lambda: ports.serving.scale(endpoint, order.counts)) if order.counts else ""
     return scaled or (_refused(lambda: ports.limits.allow(endpoint, order.limits)) if order.limits else "")
@@ -140,9 +131,9 @@ def _refused(call: Callable[[], None]) -> str:
     return ""
 
 
-def _page(model: ModelKey, reason: str, ports: Scaling) -> None:
+def _page(model: ModelKey, reason: str, ports: Ports) -> None:
     ports.pager.page(
-        f"mldr: {model} and the region beside its home",
+        f"mldr: {model} and the other region that answers",
         f"{reason}\n\nWhat was decided and why: mldr decisions {model.name}. "
         "What to do: the section 'A survivor was scaled' of the operator's guide",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 
 from mldr.domain.identity import Frozen, ModelKey
 from mldr.domain.leadership import Leadership, Role, announce, overruled
@@ -27,70 +28,75 @@ class Answer(Frozen):
     note: str = ""
 
 
-def predict(
-    model: ModelKey,
-    question: Question,
-    *,
-    token: str,
-    tokens: Tokens,
-    leaders: Leaders,
-    policies: PolicyStore,
-    serving: Serving,
-    predictions: Predictions,
-    offers: Offers,
-) -> Answer:
-    """Return the endpoint's answer, 401 without the right token, 503 while this region does not serve the model.
+@dataclass(frozen=True)
+class Front:
+    """What a region's gateway answers predictions with."""
 
-    The peer is never asked here. After a planned move away the old endpoint still answers, until DNS is forgotten.
-    A cached answer says so, by `x-mldr-cache` and `age`; a stale one only stands in for an endpoint that is down.
-    A warm request is answered 200 whoever serves the model, and without what the endpoint said.
-    """
-    if not tokens.valid(token):
-        return _error(401, "send the gateway token of Secrets Manager as `Authorization: Bearer …`")
-    if question.warm:
-        return _warmed(model, question, leaders, policies, serving, predictions)
-    headers = {"x-mldr-region": leaders.region}
-    asked: Asked | None = None
-    try:
-        knowledge = leaders.known(model)
-        role = leaders.role(model, knowledge, policies)
-        if role.stood_down and not role.draining:
-            return _stood_down(model, role, headers)
-        headers["x-mldr-endpoint"] = endpoint = _likely_endpoint(model, knowledge, role, policies)
-        asked = predictions.ask(Served(model, endpoint, knowledge, role), question)
-        if found := asked.fresh():
-            return _cached("hit", found, asked, headers)
-        answer, answered_type = serving.invoke(endpoint, question.body, question.content_type, question.accept)
-    except MldrError as error:
-        return _bridged(asked, headers) or _error(
-            503, f"{model} is not served in {leaders.region}: {error}", headers, note=asked.note if asked else ""
+    tokens: Tokens
+    leaders: Leaders
+    policies: PolicyStore
+    serving: Serving
+    predictions: Predictions
+    offers: Offers
+
+    def predict(self, model: ModelKey, question: Question, *, token: str) -> Answer:
+        """Return the endpoint's answer, 401 without the right token, 503 while this region does not serve the model.
+
+        The peer is never asked here. After a planned move away the old endpoint still answers, until DNS is forgotten.
+        A cached answer says so, by `x-mldr-cache` and `age`; a stale one only stands in for an endpoint that is down.
+        A warm request is answered 200 whoever serves the model, and without what the endpoint said.
+        """
+        if not self.tokens.valid(token):
+            return _error(401, "send the gateway token of Secrets Manager as `Authorization: Bearer …`")
+        if question.warm:
+            return self._warmed(model, question)
+        region = self.leaders.region
+        headers = {"x-mldr-region": region}
+        asked: Asked | None = None
+        try:
+            knowledge, role = self._who_serves(model)
+            if role.stood_down and not role.draining:
+                return _stood_down(model, role, headers)
+            served = self._served(model, knowledge, role)
+            headers["x-mldr-endpoint"] = served.endpoint
+            asked = self.predictions.ask(served, question)
+            if found := asked.fresh():
+                return _cached("hit", found, asked, headers)
+            answer, answered_type = self._invoked(served, question)
+        except MldrError as error:
+            note = asked.note if asked else ""
+            unserved = _error(503, f"{model} is not served in {region}: {error}", headers, note=note)
+            return _bridged(asked, headers) or unserved
+        asked.offer(answer, answered_type, self.offers)
+        marked = {**headers, "x-mldr-cache": "miss"} if asked.used else headers
+        return Answer(status=200, body=answer, content_type=answered_type, headers=marked, note=asked.note)
+
+    def _warmed(self, model: ModelKey, question: Question) -> Answer:
+        """Do what a prediction does, so that the first client does not wait for what is made on first use."""
+        said = ""
+        try:
+            served = self._served(model, *self._who_serves(model))
+            self.predictions.ask(served, question)
+            if question.body:
+                self._invoked(served, question)
+        except MldrError as error:
+            # Before a takeover there is nothing of the name that is asked, and the connection is open all the same.
+            said = f"{type(error).__name__}: {error}"
+        body = json.dumps({"region": self.leaders.region, "warm": True, "said": said}).encode()
+        return Answer(status=200, body=body)
+
+    def _who_serves(self, model: ModelKey) -> tuple[Leadership, Role]:
+        knowledge = self.leaders.known(model)
+        return knowledge, self.leaders.role(model, knowledge, self.policies)
+
+    def _served(self, model: ModelKey, knowledge: Leadership, role: Role) -> Served:
+        target = _likely_target(model, knowledge, role, self.policies)
+        return Served(model, target.endpoint, knowledge, role, target.component)
+
+    def _invoked(self, served: Served, question: Question) -> tuple[bytes, str]:
+        return self.serving.invoke(
+            served.endpoint, question.body, question.content_type, question.accept, served.component
         )
-    asked.offer(answer, answered_type, offers)
-    marked = {**headers, "x-mldr-cache": "miss"} if asked.used else headers
-    return Answer(status=200, body=answer, content_type=answered_type, headers=marked, note=asked.note)
-
-
-def _warmed(
-    model: ModelKey,
-    question: Question,
-    leaders: Leaders,
-    policies: PolicyStore,
-    serving: Serving,
-    predictions: Predictions,
-) -> Answer:
-    """Do what a prediction does, so that the first client does not wait for what is made on first use."""
-    said = ""
-    try:
-        knowledge = leaders.known(model)
-        role = leaders.role(model, knowledge, policies)
-        endpoint = _likely_endpoint(model, knowledge, role, policies)
-        predictions.ask(Served(model, endpoint, knowledge, role), question)
-        if question.body:
-            serving.invoke(endpoint, question.body, question.content_type, question.accept)
-    except MldrError as error:
-        # Before a takeover there is nothing of the name that is asked, and the connection is open all the same.
-        said = f"{type(error).__name__}: {error}"
-    return Answer(status=200, body=json.dumps({"region": leaders.region, "warm": True, "said": said}).encode())
 
 
 def health(model: ModelKey, *, leaders: Leaders, policies: PolicyStore, deep: DeepHealth) -> Answer:
@@ -104,8 +110,8 @@ def health(model: ModelKey, *, leaders: Leaders, policies: PolicyStore, deep: De
         role = leaders.role(model, knowledge, policies)
         if role.stood_down:
             return _stood_down(model, role, {})
-        endpoint, restored = _endpoint(model, knowledge, role, policies), knowledge.restored(role)
-        checked = deep.look(model, endpoint, restored.recovery_point if restored else "")
+        target, restored = _target(model, knowledge, role, policies), knowledge.restored(role)
+        checked = deep.look(model, target.endpoint, restored.recovery_point if restored else "", target.component)
     except MldrError as error:
         return _error(503 if isinstance(error, RegionUnreachable) else 424, f"{type(error).__name__}: {error}")
     body = {"model": str(model), "region": leaders.region, **checked.body}
@@ -167,24 +173,32 @@ def _stood_down(model: ModelKey, role: Role, headers: dict[str, str]) -> Answer:
     return _error(503, f"{model} {role.reason}; resolve its name again", said)
 
 
-def _endpoint(model: ModelKey, knowledge: Leadership, role: Role, policies: PolicyStore) -> str:
+class _Target(Frozen):
+    """What answers a model's requests; where no component is named its variants do, or its only component."""
+
+    endpoint: str
+    component: str
+
+
+def _target(model: ModelKey, knowledge: Leadership, role: Role, policies: PolicyStore) -> _Target:
     """A restored endpoint answers, after a takeover or beside the home; else the one that the policy names.
 
     What this region stood down from answers until the drain is over.
     """
     switch = knowledge.restored(role) or knowledge.former
     if switch:
-        return switch.endpoint
+        return _Target(endpoint=switch.endpoint, component=switch.component)
     policy, _ = policies.load()
-    return policy.for_model(model.registry, model.name, {}).serving.endpoint or model.name
+    serving = policy.for_model(model.registry, model.name, {}).serving
+    return _Target(endpoint=serving.endpoint or model.name, component=serving.component)
 
 
-def _likely_endpoint(model: ModelKey, knowledge: Leadership, role: Role, policies: PolicyStore) -> str:
+def _likely_target(model: ModelKey, knowledge: Leadership, role: Role, policies: PolicyStore) -> _Target:
     """A mistake in the policy must not stop predictions: an endpoint has its model's name unless a policy says more."""
     try:
-        return _endpoint(model, knowledge, role, policies)
+        return _target(model, knowledge, role, policies)
     except BadPolicy:
-        return model.name
+        return _Target(endpoint=model.name, component="")
 
 
 def _error(status: int, message: str, headers: dict[str, str] | None = None, *, note: str = "") -> Answer:

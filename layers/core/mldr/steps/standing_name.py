@@ -14,7 +14,7 @@ from mldr.steps.seal_recovery_point import read_manifest
 
 def name_of_standing(manifest: Manifest, state: ServingState | None, others: dict[str, Manifest] | None = None) -> str:
     """Return the name; it says nothing of whether there is such an endpoint. Raises NotRestorable."""
-    plan = plan_serving(manifest, epoch=0, default_role="", state=state, others=others, name="name")
+    plan = plan_serving(manifest, epoch=0, state=state, others=others, name="name")
     return standing_name(plan, manifest.model, manifest.recovery_point)
 
 

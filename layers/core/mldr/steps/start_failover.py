@@ -6,14 +6,19 @@ from typing import Any
 
 from mldr.events.evacuation import RegionRequested
 from mldr.events.failover import FailoverRequested, FailoverTask
-from mldr.ports.stack import Status, Workflows
+from mldr.ports.stack import Clock, Status, Workflows
 from mldr.steps.executions import start_unless
 
 CONCLUDED = (Status.SUCCEEDED, Status.FAILED)
 
 
 def start_failover(
-    requested: FailoverRequested | RegionRequested, *, workflows: Workflows, evacuations: Workflows, poll_seconds: int
+    requested: FailoverRequested | RegionRequested,
+    *,
+    workflows: Workflows,
+    evacuations: Workflows,
+    poll_seconds: int,
+    clock: Clock,
 ) -> str:
     """Return the failover's id. The same request again starts nothing, unless its execution was lost."""
     if isinstance(requested, RegionRequested):
@@ -22,6 +27,7 @@ def start_failover(
             "failover_id": requested.failover_id,
             "kind": requested.kind.value,
             "requested_at": requested.time.isoformat(),
+            "received_at": clock.now().isoformat(),
             "poll_seconds": poll_seconds,
         }
         start_unless(evacuations, requested.failover_id, payload, final=CONCLUDED)
@@ -35,6 +41,8 @@ def start_failover(
         requested_by=detail.requested_by,
         requested_at=requested.time,
         first_failure_at=detail.first_failure_at,
+        received_at=clock.now(),
+        clears=detail.clears,
     )
     start_unless(workflows, requested.failover_id, payload_of(task, poll_seconds), final=CONCLUDED)
     return requested.failover_id
@@ -50,5 +58,8 @@ def payload_of(task: FailoverTask, poll_seconds: int) -> dict[str, Any]:
         "requested_by": task.requested_by,
         "requested_at": task.requested_at.isoformat(),
         "first_failure_at": task.first_failure_at.isoformat() if task.first_failure_at else None,
+        "received_at": task.received_at.isoformat() if task.received_at else None,
+        "clears": task.clears,
+        "evacuation": task.evacuation,
         "poll_seconds": poll_seconds,
     }

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
 
+from mldr.domain.evacuation import region_key
 from mldr.domain.failover import Kind
 from mldr.domain.identity import Frozen, ModelKey
-from mldr.domain.leadership import Leadership, home_of
-from mldr.errors import RegionSwitchUnderway
+from mldr.domain.region_plan import Direction, leaving, retired
+from mldr.errors import RegionSwitchFailed, RegionSwitchUnderway
 from mldr.events.detail_types import FAILOVER_REQUESTED
 from mldr.events.evacuation import RegionRequest, RegionSwitchCall
 from mldr.ports.catalog import Catalog
-from mldr.ports.stack import Bus
+from mldr.ports.stack import Bus, Clock
+from mldr.ports.vault import EvidenceStore
 from mldr.steps.know_leader import known_route
+
+LOOKED_AT = 6  # records of the region's chain: others of these hours may have ended since
 
 
 class Activated(Frozen):
@@ -23,44 +26,55 @@ class Activated(Frozen):
     models: tuple[str, ...]
 
 
-def switch_region(call: RegionSwitchCall, *, region: str, peer: str, catalog: Catalog, bus: Bus) -> Activated:
+def switch_region(
+    call: RegionSwitchCall,
+    *,
+    region: str,
+    peer: str,
+    catalog: Catalog,
+    evidence: EvidenceStore,
+    bus: Bus,
+    clock: Clock,
+) -> Activated:
     """Return the models once this region serves all of them. The block's retry interval is how often it is asked.
 
     Until then the request is put, under an id of the plan's execution, so that it counts once, and
-    RegionSwitchUnderway is raised: a Lambda block ends with the first call that succeeds.
+    RegionSwitchUnderway is raised: a Lambda block ends with the first call that succeeds. Raises RegionSwitchFailed
+    when that request has ended without some of them: asking again changes nothing before a person did.
     """
+    request = _request(call, peer)
+    where = Direction(here=region, there=peer, kind=request.kind)
     known = {str(model): model for model in catalog.models()} | {str(model): model for model, _ in catalog.standings()}
-    waiting = [name for name, model in sorted(known.items()) if _is_elsewhere(model, region, peer, catalog)]
+    waiting = [name for name, model in sorted(known.items()) if _is_elsewhere(model, where, catalog, clock)]
     if not waiting:
         return Activated(region=region, models=tuple(sorted(known)))
-    bus.put(FAILOVER_REQUESTED, _request(call, peer))
+    told = next((one for one in evidence.newest(region_key(peer), LOOKED_AT) if one.id == request.failover_id), None)
+    missing, count = ", ".join(waiting[:20]), f"{len(waiting)} of {len(known)}"
+    if told:
+        raise RegionSwitchFailed(
+            f"{region} does not serve {missing} ({count}), and what was asked for has ended: {told.reason}; mend that "
+            "and run `mldr failover MODEL` for each, the next call ends the step, or start the plan again"
+        )
+    bus.put(FAILOVER_REQUESTED, request.model_dump(mode="json", exclude_none=True))
     raise RegionSwitchUnderway(
-        f"{region} does not serve {', '.join(waiting[:20])} yet ({len(waiting)} of {len(known)}); "
-        "Region switch asks again, and `mldr status` says how far each one is"
+        f"{region} does not serve {missing} yet ({count}); Region switch asks again, and `mldr status` says how far "
+        "each one is"
     )
 
 
-def _request(call: RegionSwitchCall, peer: str) -> dict[str, Any]:
+def _request(call: RegionSwitchCall, peer: str) -> RegionRequest:
     digest = hashlib.sha256(f"{call.plan_arn} {call.execution_id}".encode()).hexdigest()[:24]
-    asked = RegionRequest(
+    return RegionRequest(
         region=peer,
         kind=Kind.FAILOVER if call.unplanned else Kind.MOVE,
         reason=f"ARC Region switch, step {call.step_name} of {call.plan_arn}",
         requested_by=f"{call.invoked_by} {call.execution_id}"[:200],
         failover_id=f"arc-{digest}",
     )
-    return asked.model_dump(mode="json", exclude_none=True)
 
 
-def _is_elsewhere(model: ModelKey, region: str, peer: str, catalog: Catalog) -> bool:
-    """Return whether the peer serves a model, as far as this region knows; one that nobody onboarded has no switch."""
+def _is_elsewhere(model: ModelKey, where: Direction, catalog: Catalog, clock: Clock) -> bool:
+    """Return whether the peer serves a model that is in production; one that nobody onboarded has no switch."""
     knowledge = catalog.leadership(model)
-    home = home_of(region, knowledge, known_route(model, knowledge, catalog))
-    return bool(home) and _holder(knowledge, region, home) == peer
-
-
-def _holder(knowledge: Leadership, region: str, home: str) -> str:
-    takeover, standing = knowledge.takeover, knowledge.standing
-    if takeover and not (standing and standing.epoch > takeover.epoch):
-        return region
-    return standing.holder if standing and standing.epoch else home
+    home = leaving(where, knowledge, known_route(model, knowledge, catalog), clock.now())
+    return bool(home) and not retired(catalog.records(model))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from mldr.domain.failover import Takeover
 from mldr.domain.health import Sight
 from mldr.domain.identity import ModelKey
+from mldr.domain.recovery_point import promoted_since
 from mldr.domain.routing import HEALTHY, OFF, ON, Route, SwitchKind
-from mldr.errors import MldrError, NotConfirmed, NotRestorable
+from mldr.errors import MldrError, NotConfirmed, NotRestorable, PromotedMeanwhile
 from mldr.events.failover import ClaimedTask
 from mldr.ports.catalog import Catalog
 from mldr.ports.outside import Outside, RoutingControls, SwitchSignal
@@ -16,12 +17,21 @@ from mldr.steps.restore_serving import held_epoch
 
 
 def flip_switch(task: ClaimedTask, *, region: str, catalog: Catalog, clock: Clock) -> Takeover:
-    """Return the takeover. Flipping twice is one flip; a failover whose epoch is over flips nothing."""
+    """Return the takeover. Flipping twice is one flip; a failover whose epoch is over flips nothing.
+
+    Raises PromotedMeanwhile: a planned move must not take clients back to an older version than they have.
+    """
     knowledge = catalog.leadership(task.model)
     existing = knowledge.takeover
     if existing and existing.epoch == task.claim.epoch:
         return existing
     epoch = held_epoch(task, catalog)
+    newer = promoted_since(catalog.records(task.model), task.claim.recovery_point) if task.kind.planned else None
+    if newer:
+        raise PromotedMeanwhile(
+            f"{newer.origin.arn} was promoted while {task.claim.recovery_point} was made ready in {region}; "
+            f"clients stay where they are, ask for the {task.kind} again: it takes the newer version"
+        )
     takeover = Takeover(
         epoch=epoch.number,
         endpoint=task.claim.endpoint,
@@ -29,6 +39,7 @@ def flip_switch(task: ClaimedTask, *, region: str, catalog: Catalog, clock: Cloc
         flipped_at=clock.now(),
         home=home_known(region, task.model, knowledge, catalog),
         kind=task.kind,
+        component=task.claim.component,
     )
     catalog.flip(task.model, takeover, epoch)
     return takeover

@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from mldr.domain import golden as golden_inferences
-from mldr.domain.identity import Frozen
 from mldr.domain.manifests import Entry, ShardRef
 from mldr.domain.model_plan import GOLDEN, ModelPlan, Place, layout_of, places, plan_id
 from mldr.domain.recovery_point import Phase, Record, Retention, Rewrite, SourceVersion
-from mldr.domain.references import Kind, Reference, find_references
+from mldr.domain.references import Ground, Kind, Reference, find_references
 from mldr.domain.registry import Capture
-from mldr.domain.transfers import PartsItem, PlanState, ShardItem, Transfer, owner_of
-from mldr.errors import ArtifactChanged, MissingArtifact
+from mldr.domain.transfers import PlanState, Transfer, owner_of
+from mldr.errors import ArtifactChanged, BadReference, MissingArtifact
 from mldr.events.protection import ProtectTask
 from mldr.ports.catalog import Catalog
 from mldr.ports.registry import Images
 from mldr.ports.sources import FoundObject, Sources
 from mldr.ports.stack import Clock
 from mldr.ports.vault import Copier, Vault
+from mldr.steps.list_work import Inventory, put_in_force
 from mldr.steps.plan_transfer import entry_of, plan_transfer
 from mldr.steps.seal_recovery_point import read_manifest
 from mldr.steps.standby_images import standby_image
 from mldr.steps.working_files import (
     current_record,
     forget_trouble,
-    keep_items,
     keep_plan,
     load_capture,
     load_plan,
@@ -39,20 +39,6 @@ PLAN_LASTS = dt.timedelta(days=1)  # then its uploads and its locks are too near
 # Copies are locked before they are sealed: by as much as a plan may be old when its last attempt begins, and runs.
 SLACK = PLAN_LASTS + dt.timedelta(days=1)
 RESERVE = 60_000  # milliseconds that a function must have left to plan one more shard
-
-
-class Inventory(Frozen):
-    """What the state machine needs to copy: where the work is listed, and until when the copies are locked."""
-
-    sealed: bool = False
-    more: bool = False  # the planning ran out of time and goes on after the cursor
-    cursor: str = ""
-    transfer: Transfer | None = None
-    parts_key: str = ""
-    parts: int = 0
-    shards_key: str = ""
-    shards: int = 0
-    retention: Retention | None = None
 
 
 def take_inventory(
@@ -73,6 +59,8 @@ def take_inventory(
     if record.phase is Phase.SEALED:
         return Inventory(sealed=True)
     capture = load_capture(vault, task.model, task.recovery_point)
+    if capture.withheld:
+        raise BadReference("the version is not protected: " + "; ".join(capture.withheld))
     plan = load_plan(vault, task.model, task.recovery_point)
     if plan is None or _is_over(plan, vault, clock):
         plan = _begin(
@@ -96,18 +84,7 @@ def _is_over(plan: ModelPlan, vault: Vault, clock: Clock) -> bool:
 def _put_in_force(state: PlanState, record: Record, catalog: Catalog, vault: Vault) -> Inventory:
     transfer = state.transfer
     forget_trouble(vault, transfer)
-    catalog.open_transfer(transfer, state.work)
-    done = {item.item for item in catalog.items(transfer) if item.done_at}
-    parts: list[PartsItem] = [one for one in state.parts if one.item not in done]
-    shards: list[ShardItem] = [one for one in state.shards if one.item not in done]
-    inventory = Inventory(
-        transfer=transfer,
-        parts_key=keep_items(vault, transfer, "parts.json", parts),
-        parts=len(parts),
-        shards_key=keep_items(vault, transfer, "shards.json", shards),
-        shards=len(shards),
-        retention=state.retention,
-    )
+    inventory = put_in_force(state, catalog, vault)
     catalog.advance(
         record.model_copy(update={"phase": Phase.COPYING, "objects": transfer.objects, "bytes": transfer.bytes})
     )
@@ -130,32 +107,29 @@ def _begin(
     """Decide what is known before anything is listed. Raises when a reference cannot be carried."""
     now = clock.now()
     plan = plan_id(record.recovery_point, record.attempt, now)
-    references = find_references(capture.entry.document, record.origin.region)
+    references = _references(capture, record)
     wanted = _places(capture, references, record, plan)
     single = [_pinned(place, sources) for place in wanted if place.reference.kind is Kind.S3_OBJECT]
     golden = _golden(wanted, single, sources)
     _check_approved_bytes(capture, wanted, single)
-    rewrites = [
-        Rewrite(**_identity(place.reference), target=vault.uri(place.target))
-        for place in wanted
-        if place.reference.path != GOLDEN
-    ]
-    rewrites += [
-        Rewrite(**_identity(reference), target=_rewritten(reference, record.origin.region, region, key_arn, images))
-        for reference in references
-        if reference.kind not in (Kind.S3_OBJECT, Kind.S3_PREFIX)
-    ]
+    named = partial(_rewritten, source_region=record.origin.region, region=region, key_arn=key_arn, images=images)
+    rewrites = _rewrites(references, wanted, vault, named)
     kept = capture.policy.retention
     owner = owner_of("model", str(record.model))
     transfer = Transfer(owner=owner, id=record.recovery_point, plan=plan, started_at=now, digest=capture.policy.digest)
     retention = Retention.model_validate({"mode": kept.mode.upper(), "until": now + kept.period + SLACK})
     return ModelPlan(
-        rewrites=tuple(rewrites),
+        rewrites=rewrites,
         golden=golden,
         single=tuple(single),
         bases=_bases(record, before, catalog, vault, now + SLACK),
         state=PlanState(transfer=transfer, retention=retention),
     )
+
+
+def _references(capture: Capture, record: Record) -> list[Reference]:
+    ground = Ground(region=record.origin.region, named=capture.policy.serving.references)
+    return find_references(capture.entry.document, ground)
 
 
 def _places(capture: Capture, references: list[Reference], record: Record, plan: str) -> list[Place]:
@@ -191,7 +165,7 @@ def _carry_on(
     remaining: Callable[[], int],
 ) -> PlanState:
     transfer = plan.state.transfer
-    references = find_references(capture.entry.document, record.origin.region)
+    references = _references(capture, record)
     wanted = _places(capture, references, record, transfer.plan)
     with trouble_kept(vault, transfer, "plan"):
         return plan_transfer(
@@ -292,6 +266,16 @@ def _check_approved_bytes(capture: Capture, wanted: list[Place], single: list[En
             )
 
 
+def _rewrites(
+    references: list[Reference], wanted: list[Place], vault: Vault, named: Callable[[Reference], str]
+) -> tuple[Rewrite, ...]:
+    """Return what stands for each reference: the vault's place of what is copied, and what is only named anew."""
+    copied = [(one.reference, vault.uri(one.target)) for one in wanted if one.reference.path != GOLDEN]
+    others = [one for one in references if one.kind not in (Kind.S3_OBJECT, Kind.S3_PREFIX)]
+    found = [*copied, *((one, named(one)) for one in others)]
+    return tuple(Rewrite(**_identity(reference), target=target) for reference, target in found)
+
+
 def _rewritten(reference: Reference, source_region: str, region: str, key_arn: str, images: Images) -> str:
     match reference.kind:
         case Kind.IMAGE:
@@ -300,4 +284,4 @@ def _rewritten(reference: Reference, source_region: str, region: str, key_arn: s
             return key_arn
         case Kind.REGION:
             return region
-    return reference.value
+    return reference.target or reference.value

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 
-from mldr.domain.identity import Frozen
 from mldr.domain.manifests import ShardRef
-from mldr.domain.recovery_point import Phase, Retention
+from mldr.domain.recovery_point import Phase
 from mldr.domain.snapshots import (
     MOST_CHANGES,
     OVERLAP,
@@ -26,30 +26,22 @@ from mldr.ports.datasets import Datasets
 from mldr.ports.sources import Sources
 from mldr.ports.stack import Clock
 from mldr.ports.vault import Copier, Vault
+from mldr.steps.list_work import Inventory, put_in_force
 from mldr.steps.plan_snapshot import Planner
 from mldr.steps.seal_snapshot import finish_seal
 from mldr.steps.search_inventory import newest_inventory, search_inventory
 from mldr.steps.snapshot_state import current_snapshot, load_state, shards_of, state_key
 from mldr.steps.take_short_snapshot import TIME, Drafts, take_short_snapshot
-from mldr.steps.working_files import forget_trouble, keep_items, stale
+from mldr.steps.working_files import forget_trouble, stale
 
 RESERVE = 60_000  # milliseconds that a function must have left to plan one more shard
 READING = 300_000  # and to go on reading an inventory: then there is time to plan
 
 
-class SnapshotInventory(Frozen):
-    """What the state machine needs to copy: where the work is listed, and until when the copies are locked."""
+class SnapshotInventory(Inventory):
+    """What the state machine needs to copy, and what of the snapshot before is lost."""
 
-    sealed: bool = False
-    more: bool = False  # the planning ran out of time and goes on after the cursor
-    cursor: str = ""
-    transfer: Transfer | None = None
-    parts_key: str = ""
-    parts: int = 0
-    shards_key: str = ""
-    shards: int = 0
-    retention: Retention | None = None
-    unreadable: str = ""  # what of the snapshot before is lost, so that it was not compared with
+    unreadable: str = ""  # it was not compared with that
 
 
 def take_snapshot_inventory(
@@ -71,32 +63,54 @@ def take_snapshot_inventory(
     record = current_snapshot(datasets, task)
     if record.phase is Phase.SEALED or finish_seal(record, datasets, vault):
         return SnapshotInventory(sealed=True)
-    state, drafts, unreadable = _kept_state(record, vault), Drafts(vault), ""
     plan = partial(
         _planned, datasets=datasets, sources=sources, vault=vault, copier=copier, clock=clock, remaining=remaining
     )
-    lost: set[tuple[str, str]] = set()
-    while state is None or not state.complete:
+    rebase = partial(_on_another_base, datasets=datasets, vault=vault, clock=clock)
+    found = _on_what_can_be_read(record, _kept_state(record, vault), vault, plan, rebase)
+    _refuse_nothing(found.state, found.record)
+    short = found.drafts.short(found.state) if remaining() > TIME else None
+    if short is not None:
+        take_short_snapshot(
+            found.record, found.state, short, region=region, datasets=datasets, vault=vault, copier=copier, clock=clock
+        )
+        return SnapshotInventory(sealed=True, unreadable=found.unreadable)
+    found.drafts.write()
+    record = _keep_state(found.state, found.record, datasets, vault)
+    if not found.state.complete:
+        return SnapshotInventory(more=True, cursor=found.state.cursor, unreadable=found.unreadable)
+    return _put_in_force(found.state, record, datasets, catalog, vault, found.unreadable)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """How far the plan of a snapshot is made, and what it could not be compared with."""
+
+    record: SnapshotRecord
+    state: PlanState
+    drafts: Drafts
+    unreadable: str = ""
+
+
+def _on_what_can_be_read(
+    record: SnapshotRecord,
+    kept: PlanState | None,
+    vault: Vault,
+    plan: Callable[[SnapshotRecord, PlanState | None, Drafts], tuple[SnapshotRecord, PlanState]],
+    rebase: Callable[[SnapshotRecord, str, set[tuple[str, str]]], SnapshotRecord],
+) -> _Found:
+    """Return the plan, made anew against another snapshot for each that cannot be read."""
+    if kept and kept.complete:
+        return _Found(record, kept, Drafts(vault))
+    unreadable, lost = "", set[tuple[str, str]]()
+    while True:
+        drafts = Drafts(vault)
         try:
-            record, state = plan(record, state, drafts)
-            break
+            return _Found(*plan(record, kept, drafts), drafts, unreadable)
         except BaseUnreadable as error:
             unreadable = str(error)
             lost.add(error.version)
-            record = _on_another_base(record, unreadable, lost, datasets, vault, clock)
-            state, drafts = None, Drafts(vault)
-    _refuse_nothing(state, record)
-    short = drafts.short(state) if remaining() > TIME else None
-    if short is not None:
-        take_short_snapshot(
-            record, state, short, region=region, datasets=datasets, vault=vault, copier=copier, clock=clock
-        )
-        return SnapshotInventory(sealed=True, unreadable=unreadable)
-    drafts.write()
-    record = _keep_state(state, record, datasets, vault)
-    if not state.complete:
-        return SnapshotInventory(more=True, cursor=state.cursor, unreadable=unreadable)
-    return _put_in_force(state, record, datasets, catalog, vault, unreadable)
+            record, kept = rebase(record, unreadable, lost), None
 
 
 def _kept_state(record: SnapshotRecord, vault: Vault) -> PlanState | None:
@@ -298,19 +312,7 @@ def _put_in_force(
     transfer = state.transfer
     if record.attempt > 1:
         forget_trouble(vault, transfer)
-    catalog.open_transfer(transfer, state.work)
-    done = {item.item for item in catalog.items(transfer) if item.done_at}
-    parts = [one for one in state.parts if one.item not in done]
-    shards = [one for one in state.shards if one.item not in done]
-    inventory = SnapshotInventory(
-        transfer=transfer,
-        parts_key=keep_items(vault, transfer, "parts.json", parts),
-        parts=len(parts),
-        shards_key=keep_items(vault, transfer, "shards.json", shards),
-        shards=len(shards),
-        retention=state.retention,
-        unreadable=unreadable,
-    )
+    inventory = SnapshotInventory(**dict(put_in_force(state, catalog, vault)), unreadable=unreadable)
     moving = {"objects": transfer.objects, "bytes": transfer.bytes, "copied": transfer.moving}
     datasets.advance(record.model_copy(update={"phase": Phase.COPYING, **moving}))
     return inventory

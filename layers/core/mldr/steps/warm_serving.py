@@ -9,13 +9,14 @@ import datetime as dt
 from collections.abc import Sequence
 from itertools import cycle, islice
 
+from mldr.domain.failover import WARM_LOOKS, looking
 from mldr.domain.golden import GoldenInference
 from mldr.domain.identity import Frozen
 from mldr.domain.recovery_point import Manifest
-from mldr.domain.serving import plan_serving
+from mldr.domain.serving import ServingPlan, plan_serving
 from mldr.domain.serving_state import IN_SERVICE, ServingState
 from mldr.domain.warming import Count, Warmth, judge, missing, recorded, reweighed, together
-from mldr.errors import EndpointFailed, NotWarm
+from mldr.errors import EndpointFailed, NotAllowed, NotWarm
 from mldr.events.failover import WarmTask
 from mldr.ports.catalog import Catalog
 from mldr.ports.serving import Serving, ServingCaptures
@@ -55,9 +56,11 @@ def warm_serving(
     began = task.warm.began if task.warm else clock.now()
     capacity = _scaled(task, manifest, state, catalog, vault, serving)
     golden = golden_of(manifest, vault)
-    samples = replay(task.claim.endpoint, golden, manifest.policy.warm.requests, serving, clock)
+    claim = task.claim
+    samples = replay(claim.endpoint, claim.component, golden, manifest.policy.warm.requests, serving, clock)
+    within = min(manifest.policy.warm.within, looking(WARM_LOOKS, task.poll_seconds))
     warmth = judge(
-        manifest.policy.warm,
+        manifest.policy.warm.model_copy(update={"within": within}),
         samples,
         recorded(golden, state.latency if state else None),
         wanted=capacity.wanted,
@@ -82,8 +85,8 @@ def _scaled(
     if task.claim.reuse:
         return Capacity()
     endpoint, others = task.claim.endpoint, other_manifests(task, state, catalog, vault)
-    plan = plan_serving(manifest, epoch=task.claim.epoch, default_role="", state=state, others=others)
-    wanted, there = _wanted(task, plan.capacity, catalog), serving.capacity(endpoint)
+    plan = plan_serving(manifest, epoch=task.claim.epoch, state=state, others=others, name=endpoint)
+    wanted, there = _wanted(task, plan, catalog), serving.capacity(endpoint)
     short, weights, refused = missing(wanted, there), reweighed(plan.weights, there), ""
     if (short or weights) and serving.status(endpoint)[0] == IN_SERVICE:
         refused = _ask(endpoint, short, weights, serving)
@@ -91,33 +94,44 @@ def _scaled(
     return Capacity(wanted=wanted, there=there, refused=refused)
 
 
-def _wanted(task: WarmTask, captured: dict[str, int], catalog: Catalog) -> dict[str, int]:
+def _wanted(task: WarmTask, plan: ServingPlan, catalog: Catalog) -> dict[str, int]:
     """What answers beside the home is not counted anew while an epoch is claimed: every round asks for the same."""
     beside = catalog.leadership(task.model).beside
-    return together(captured, beside.counts) if beside and beside.endpoint == task.claim.endpoint else captured
+    shared = beside is not None and beside.endpoint == task.claim.endpoint
+    return together(plan.capacity, beside.counts, plan.sources) if beside and shared else plan.capacity
 
 
 def _ask(endpoint: str, short: dict[str, int], weights: dict[str, float], serving: Serving) -> str:
-    """Return why the instances are refused, '' when they come: a small endpoint that serves is better than none."""
+    """Return why the instances are refused, '' when they come: a small endpoint that serves is better than none.
+
+    Also what is not allowed: scaling is granted by a tag of the endpoint, which counts some moments after it is set.
+    """
     try:
         serving.scale(endpoint, short, weights)
-    except EndpointFailed as error:
+    except (EndpointFailed, NotAllowed) as error:
         return str(error)
     return ""
 
 
 def replay(
-    endpoint: str, golden: Sequence[GoldenInference], requests: int, serving: Serving, clock: Clock
+    endpoint: str, component: str, golden: Sequence[GoldenInference], requests: int, serving: Serving, clock: Clock
 ) -> list[float]:
-    """Return how long each answer took, in milliseconds; each question was asked once before, and does not count."""
+    """Return how long each answer took, in milliseconds; each question was asked once before, and does not count.
+
+    Of a slow model only as many questions are asked as half of the budget lasts for: all of them are asked when its
+    answers are proven.
+    """
+    began, known = clock.now(), []
     for one in golden:
-        serving.invoke(endpoint, one.body(), one.content_type)
-    until = clock.now() + BUDGET
-    samples: list[float] = []
-    for one in islice(cycle(golden), requests):
-        before = clock.now()
-        if before > until:
+        serving.invoke(endpoint, one.body(), one.content_type, component=component)
+        known.append(one)
+        if clock.now() - began > BUDGET / 2:
             break
-        serving.invoke(endpoint, one.body(), one.content_type)
+    samples: list[float] = []
+    for one in islice(cycle(known), requests):
+        before = clock.now()
+        if samples and before - began > BUDGET:
+            break
+        serving.invoke(endpoint, one.body(), one.content_type, component=component)
         samples.append((clock.now() - before).total_seconds() * 1000)
     return samples
