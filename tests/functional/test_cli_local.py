@@ -56,6 +56,7 @@ def cloud(monkeypatch):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Cloud)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_address[1]}")
+    monkeypatch.setenv("COLUMNS", "120")
     yield Cloud
     server.shutdown()
     server.server_close()
