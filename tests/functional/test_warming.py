@@ -189,3 +189,20 @@ def test_a_model_without_golden_inferences_is_not_kept_waiting(world, context):
     protect(world, context, world.registry.promote("churn", world.registry.describe(promoted(world)).document))
     ended = fail_over(world, context)
     assert (ended.status, ended.path.count("WarmServing")) == ("SUCCEEDED", 1)
+
+
+def test_recorded_requests_warm_a_model_and_prove_nothing_of_it(world, context):
+    """They have no right answer; the golden ones among them are proven all the same."""
+    arn = promoted(world)
+    lines = b'{"request": [1], "answer": [1]}\n{"request": [7]}\n{"request": [8]}\n'
+    world.buckets.put("lake", "churn/golden.jsonl", lines)
+    protect(world, context, arn)
+    clients_follow(world)
+    world.serving.answer = lambda body: b"[1]"
+    ended = fail_over(world, context)
+    assert ended.status == "SUCCEEDED"
+    asked = [body for _, body, _, _ in world.serving.asked]
+    assert asked[:3] == [b"[1]", b"[7]", b"[8]"]
+    assert asked.count(b"[8]") > 1
+    assert asked[-1] == b"[1]"
+    assert ended.data["verify"]["reason"] == "1 of 1 golden answers reproduced"

@@ -30,7 +30,8 @@ def test_a_file_is_read_with_its_defaults():
         (b"", "are empty"),
         (b"\n  \n", "are empty"),
         (b"not json\n", "line 1: not JSON"),
-        (b'{"request": 1, "answer": 1}\n{"request": 1}\n', "line 2: answer: Field required"),
+        (b'{"request": 1, "answer": 1}\n{"answer": 1}\n', "line 2: request: Field required"),
+        (b'{"request": 1, "answer": 1}\n{"request": 1, "anwser": 1}\n', "line 2: anwser: Extra inputs"),
         (b'{"request": 1, "answer": 1, "tolerance": -1}\n', "line 1: tolerance"),
         (b'{"request": 1, "answer": 1, "tolerence": 1}\n', "line 1: tolerence"),
         (b"[1]\n", "line 1"),
@@ -111,3 +112,17 @@ def test_every_answer_reproduces_itself(answer):
 def test_a_number_further_off_than_its_tolerance_is_wrong(answer, tolerance):
     moved = [answer[0] + 3 * tolerance * max(1.0, abs(answer[0])), *answer[1:]]
     assert not verdict(answer, moved, tolerance).passed
+
+
+def test_a_line_without_an_answer_is_a_recorded_request_and_null_is_an_answer():
+    first, recorded, nothing = parse_golden(
+        b'{"request": [1], "answer": 1}\n{"request": [2], "latency_ms": 7}\n{"request": [3], "answer": null}\n'
+    )
+    assert [one.proves for one in (first, recorded, nothing)] == [True, False, True]
+    assert judge([nothing], [b"null"]).passed
+    assert not judge([nothing], [b"0"]).passed
+
+
+def test_the_first_line_must_have_an_answer():
+    with pytest.raises(BadGolden, match="the first one: it has no answer"):
+        parse_golden(b'{"request": [1]}\n{"request": [2], "answer": 2}\n')

@@ -145,6 +145,8 @@ class TwoRegions:
         for place, backend in _backends().items():
             backend.__dict__.clear()
             backend.__dict__.update(kept[place])
+            for topic in getattr(backend, "topics", {}).values():
+                topic.sns_backend = backend  # the copy of a topic has an empty backend of its own
         (self.checkers.learned, self.promotions, *rest) = memory
         self._registry._tokens, self._registry._last_version, self._dns._created = rest
         self.done, self.down = [], set()

@@ -3,7 +3,8 @@
 A JSONL file; one line is
 `{"request": <what to send>, "answer": <what came back>, "content_type": "application/json", "tolerance": 1e-6}`.
 `content_type` and `tolerance` may be left out, and so may `latency_ms`: how long the answer took.
-A text request (CSV) is written as a JSON string.
+A text request (CSV) is written as a JSON string. A line without `answer`, after the first one, is a recorded request:
+it warms a restored model and measures it, and proves nothing.
 """
 
 from __future__ import annotations
@@ -22,13 +23,20 @@ MAX_BYTES = 5 * 1024 * 1024  # one synchronous Lambda answer is 6 MB; golden fil
 
 
 class GoldenInference(Frozen):
-    """One request, the answer it had, and how far a number may be from it (relative and absolute)."""
+    """One request, the answer it had if that is to be reproduced, and how far a number may be from it (relative and
+    absolute).
+    """
 
     request: Any
-    answer: Any
+    answer: Any = None
     content_type: str = "application/json"
     tolerance: float = Field(default=1e-6, ge=0)
     latency_ms: float | None = Field(default=None, gt=0)
+
+    @property
+    def proves(self) -> bool:
+        """Whether there is an answer to reproduce; null is one."""
+        return "answer" in self.model_fields_set
 
     def body(self) -> bytes:
         """Return the bytes to send."""
@@ -50,7 +58,10 @@ class Verdict(Frozen):
 
 
 def parse_golden(content: bytes) -> tuple[GoldenInference, ...]:
-    """Return the inferences of a JSONL file. Raises BadGolden naming the line; an empty file proves nothing."""
+    """Return the inferences of a JSONL file. Raises BadGolden naming the line.
+
+    An empty file proves nothing. The first line must have an answer: a gateway's deep health asks that one alone.
+    """
     found = []
     for number, line in enumerate(content.decode("utf-8", errors="replace").splitlines(), start=1):
         if not line.strip():
@@ -63,6 +74,11 @@ def parse_golden(content: bytes) -> tuple[GoldenInference, ...]:
             ) from error
     if not found:
         raise BadGolden("the golden inferences are empty; record at least one request and its answer")
+    if not found[0].proves:
+        raise BadGolden(
+            'golden inferences, the first one: it has no answer; write {"request": …, "answer": …}, and requests that '
+            "only warm the model after it"
+        )
     return tuple(found)
 
 

@@ -37,7 +37,7 @@ def verify_serving(
     """
     claim, done = task.claim, task.verify.cursor
     manifest = claimed_manifest(task, catalog, vault)
-    golden = golden_of(manifest, vault)
+    golden = _to_prove(manifest, vault)
     asked = _asked(claim.endpoint, claim.component, golden[done:], serving, lambda: remaining() > RESERVE)
     verdict = judge(golden[done : done + len(asked)], asked, first=done + 1)
     _check(manifest, verdict)
@@ -48,7 +48,7 @@ def verify_serving(
 
 def prove(endpoint: str, component: str, manifest: Manifest, *, vault: Vault, serving: Serving) -> Verdict:
     """Return the verdict on an endpoint of a recovery point. Raises WrongAnswers as above, and EndpointFailed."""
-    golden = golden_of(manifest, vault)
+    golden = _to_prove(manifest, vault)
     if not golden:
         return UNPROVEN
     verdict = judge(golden, _asked(endpoint, component, golden, serving, lambda: True))
@@ -68,13 +68,19 @@ def _asked(
     return answers
 
 
+def _to_prove(manifest: Manifest, vault: Vault) -> tuple[GoldenInference, ...]:
+    return tuple(one for one in golden_of(manifest, vault) if one.proves)
+
+
 def _check(manifest: Manifest, verdict: Verdict) -> None:
     if not verdict.passed:
         raise WrongAnswers(f"{manifest.model}: {verdict.reason}; traffic stays where it is")
 
 
 def golden_of(manifest: Manifest, vault: Vault) -> tuple[GoldenInference, ...]:
-    """Return the golden inferences of a recovery point, none when it has none. Raises MissingArtifact or BadGolden."""
+    """Return the golden inferences of a recovery point and the requests that were recorded with them, none when it has
+    none. Raises MissingArtifact or BadGolden.
+    """
     named = manifest.golden
     if named is None:
         return ()

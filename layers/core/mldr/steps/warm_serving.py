@@ -1,4 +1,4 @@
-"""Bring a restored endpoint to the capacity that was captured, and ask it golden questions until it is fast enough.
+"""Bring a restored endpoint to the capacity that was captured, and replay golden and recorded requests: is it warm?
 
 One that answered beside the home until now carries the load of both: it is brought to the sum.
 """
