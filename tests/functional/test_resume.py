@@ -3,11 +3,11 @@
 import pytest
 
 from functions.resume_failovers import app
-from mldr.domain.failover import Kind
+from mldr.domain.failover import Epoch, Kind
 from mldr.domain.leadership import Standing
 from mldr.errors import RegionUnreachable
 from mldr.ports.stack import Status
-from tests.fakes.world import ACTIVE
+from tests.fakes.world import ACTIVE, STANDBY
 from tests.functional.region_story import Killed
 from tests.functional.story import CHURN, clients_follow, deliver, failover_event, promoted, protect, run
 
@@ -97,6 +97,18 @@ def test_the_evidence_counts_the_time_in_which_it_was_dead(protected, context):
     look(context)
     finish(protected, context, "failover-1-2")
     assert sum(phase.seconds for phase in protected.evidence.records[0].phases) >= 60
+
+
+def test_a_claim_that_was_written_after_its_work_had_ended_is_concluded_and_nothing_is_started(protected, context):
+    """The answer to the claim got lost, the failover failed for it, and the write arrived."""
+    ask(protected, context)
+    protected.catalog.claim(CHURN, Epoch(number=1, failover_id="failover-1", region=STANDBY, recovery_point="v1",
+                                         claimed_at=protected.clock.now()), None)  # fmt: skip
+    protected.workflows.active.discard("failover-1")
+    protected.workflows.ended["failover-1"] = "FAILED"
+    assert look(context) == []
+    assert protected.catalog.epoch(CHURN).concluded
+    assert protected.pager.pages == []
 
 
 def test_an_execution_that_runs_is_left_alone(protected, context):

@@ -67,6 +67,26 @@ def test_three_rounds_in_which_both_vantage_points_fail_request_a_failover(prote
     assert "route53: unhealthy" in request["reason"]
 
 
+def test_a_model_that_moves_while_it_is_looked_at_is_not_asked_for_again(protected, context, monkeypatch):
+    """A look that waits in the middle must not decide on who served as it began."""
+    look(protected, context, canary="unhealthy", probe=Sight.UNHEALTHY, rounds=2)
+    records, moved = protected.catalog.records, []
+
+    def moving(model):
+        if not moved:
+            moved.append(protected.clock.now())
+            standing = Standing(
+                epoch=1, holder=STANDBY, home=ACTIVE, kind=Kind.FAILOVER, since=moved[0], route=None, version=None,
+                learned_at=moved[0],
+            )  # fmt: skip
+            protected.catalog.learn(CHURN, standing)
+        return records(model)
+
+    monkeypatch.setattr(protected.catalog, "records", moving)
+    look(protected, context, canary="unhealthy", probe=Sight.UNHEALTHY)
+    assert requests(protected) == []
+
+
 def test_a_long_outage_requests_one_failover(protected, context):
     look(protected, context, canary="unhealthy", probe=Sight.UNHEALTHY, rounds=3)
     protected.workflows.start(requests(protected)[0]["failover_id"], {})

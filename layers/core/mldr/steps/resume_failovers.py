@@ -6,7 +6,6 @@ from typing import Any
 
 from mldr.domain.failover import ABANDONED, Epoch, Kind, Takeover
 from mldr.domain.identity import Frozen, ModelKey
-from mldr.domain.leadership import Leadership
 from mldr.errors import ExecutionLost, MldrError
 from mldr.events.failover import Claimed, FailoverTask
 from mldr.events.message import TaskError
@@ -29,7 +28,8 @@ def resume_failovers(*, catalog: Catalog, workflows: Workflows, pager: Pager, cl
     """Return what was started. Raises the first error, once all models were looked at.
 
     A lost execution is started again with what it was given, under its own claim: nothing is done twice. One that was
-    lost three times, or an hour after a claim that switched nothing, is not: another one only tells that it failed.
+    lost three times, or an hour after a claim that switched nothing, is not: another one only tells that it failed. A
+    claim that stands open though its work has ended is concluded.
     """
     done: list[Resumed] = []
     failed: list[MldrError] = []
@@ -37,7 +37,7 @@ def resume_failovers(*, catalog: Catalog, workflows: Workflows, pager: Pager, cl
         try:
             epoch = catalog.epoch(model)
             if epoch and not epoch.concluded:
-                done += _look(model, epoch, catalog.leadership(model), workflows, pager, clock)
+                done += _look(model, epoch, catalog, workflows, pager, clock)
         except MldrError as error:
             failed.append(error)
     if failed:
@@ -46,12 +46,16 @@ def resume_failovers(*, catalog: Catalog, workflows: Workflows, pager: Pager, cl
 
 
 def _look(
-    model: ModelKey, epoch: Epoch, knowledge: Leadership, workflows: Workflows, pager: Pager, clock: Clock
+    model: ModelKey, epoch: Epoch, catalog: Catalog, workflows: Workflows, pager: Pager, clock: Clock
 ) -> list[Resumed]:
     status = newest_status(workflows, epoch.failover_id)
+    if status in CONCLUDED:  # the claim was written after its work had ended: an answer got lost, and the write did not
+        catalog.conclude(model, epoch)
+        return []
     old = clock.now() - epoch.claimed_at >= ABANDONED
     if status not in (None, Status.LOST) or (status is None and not old):
         return []
+    knowledge = catalog.leadership(model)
     switch = next((one for one in (knowledge.takeover, knowledge.former) if one and one.epoch == epoch.number), None)
     hopeless = _hopeless(epoch, workflows, status, over=old and switch is None)
     given = workflows.given(epoch.failover_id) or _guessed(model, epoch, switch)

@@ -82,18 +82,18 @@ def _one(model: ModelKey, watch: Watch, ports: Ports) -> list[Watched]:
         return []
     now = role(watch.region, home_of(watch.region, knowledge, route), knowledge, now=ports.clock.now(), drain=AT_ONCE)
     look = cache(lambda: observe_peer(_subject(model, route, watch), watch, ports))
-    stance = _stance(model, route, now, watch)
+    stance = _stance(model, route, now, knowledge.epoch, watch)
     watched = [watch_peer(stance, look, watch, ports)] if stance else []
     beside = watch_beside(Known(model=model, leadership=knowledge, route=route), look, watch, ports)
     return [*watched, beside] if beside else watched
 
 
-def _stance(model: ModelKey, route: Route, now: Role, watch: Watch) -> Stance | None:
+def _stance(model: ModelKey, route: Route, now: Role, known: int, watch: Watch) -> Stance | None:
     """Return None for a home that nobody ever took over."""
     home = route.active.region == watch.region
     if home and now.serving and now.epoch == 0:
         return None
-    return Stance(model=model, home=home, serving=now.serving, epoch=now.epoch)
+    return Stance(model=model, home=home, serving=now.serving, epoch=now.epoch, known=known)
 
 
 def _subject(model: ModelKey, route: Route, watch: Watch) -> Subject:

@@ -45,6 +45,7 @@ class Stance(Frozen):
     home: bool  # whether this region is the model's home, and the peer took it over
     serving: bool
     epoch: int
+    known: int  # the highest epoch that was flipped anywhere, as this look began
 
 
 def watch_peer(stance: Stance, look: Callable[[], list[Observation]], watch: Watch, ports: Ports) -> Watched:
@@ -57,6 +58,8 @@ def watch_peer(stance: Stance, look: Callable[[], list[Observation]], watch: Wat
     policy, ready, reason = _readiness(stance, ports, troubled=troubled)
     standby = _standby(stance, state, ports).model_copy(update={"ready": ready, "reason": reason})
     decision = decide(state, observations, rules_of(policy), standby, ports.clock.now())
+    if decision.action is Action.FAIL_OVER and ports.catalog.leadership(stance.model).epoch != stance.known:
+        return Watched(model=str(stance.model), action=Action.NONE, reason="it was moved during this look")
     wish = _wish(stance.model, state, decision, policy, standby)
     if wish is None or wish.turn is Turn.COUNTING:
         _act(stance.model, state, decision, watch.region, ports)
