@@ -286,11 +286,12 @@ class Simulator:
             region.converging = False
 
     def _resume(self, region: Region) -> None:
-        """The schedule's look at what died; it calls nobody where no claim is left alone."""
+        """The schedule's look at claims that nothing works for; it calls nobody where there is none."""
         self.at(RESUMED_EVERY, lambda: self._resume(region))
         claim = region.catalog.epoch(CHURN)
-        dead = claim and not claim.concluded and newest_status(region.workflows, claim.failover_id) is Status.LOST
-        if not dead or region.has("down"):
+        open_ = claim is not None and not claim.concluded
+        status = newest_status(region.workflows, claim.failover_id) if claim and open_ else None
+        if status in (None, Status.RUNNING) or region.has("down"):
             return
         self.stir()
         try:
@@ -651,7 +652,7 @@ class Simulator:
         self.network.cuts.clear()
         for region in self.sides.values():
             region.faults.clear()
-            region.endpoints.gone.clear()
+            self._unless_looked_at(region, region.endpoints.gone.clear)
             region.endpoints.erring.clear()
             for record in region.catalog.records(CHURN):
                 region.catalog.annotate(CHURN, record.recovery_point, damaged=None)

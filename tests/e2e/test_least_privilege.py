@@ -358,7 +358,8 @@ def test_no_permission_was_granted_in_vain(grants):
                 found = covered(exempt, role, action, grants["unused"])
                 excused |= found
                 stale += [] if found else [(role, action, exempt.why)]
-    assert sorted(grants["unused"] - excused) == [], "granted, but nothing used it"
+    left = ["  ".join(one) for one in sorted(grants["unused"] - excused)]
+    assert not left, "granted, but nothing used it:\n" + "\n".join(left)
     assert stale == [], "exempt, but used or not granted any more"
 
 

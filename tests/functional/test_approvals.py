@@ -88,6 +88,11 @@ def test_only_a_digest_of_the_token_is_kept(asked):
     assert all(token(asked) not in line.model_dump_json() for line in asked.decisions.newest(CHURN, 50))
 
 
+def test_a_token_can_be_typed_as_it_is_and_is_never_taken_for_an_option(asked):
+    """One in 64 of those that base64 makes begins with a dash, and the command line takes that for an option."""
+    assert re.fullmatch("[0-9a-f]{24}", token(asked))
+
+
 def test_the_token_reaches_no_log(asked, context, caplog):
     approve(asked, context, approval(asked, token(asked)))
     assert caplog.records

@@ -35,7 +35,7 @@ from mldr.steps.seal_recovery_point import read_manifest
 from mldr.steps.standing_name import name_of_standing, others_of
 from mldr.steps.watching import Ports, Watch, Watched, policy_of, rules_of
 
-TOKEN_BYTES = 12  # 96 bits: nobody guesses one within its minutes
+TOKEN_BYTES = 12  # 96 bits, in hexadecimal: nobody guesses one within its minutes, and none looks like an option
 
 
 class Stance(Frozen):
@@ -197,7 +197,7 @@ def _act(model: ModelKey, before: HealthState, decision: Decision, region: str, 
 
 def _ask(model: ModelKey, ask: Ask, decision: Decision, region: str, ports: Ports) -> None:
     """Remember the digest, then send the token: one that was lost on its way is worth nothing, the next one counts."""
-    token = secrets.token_urlsafe(TOKEN_BYTES)
+    token = secrets.token_hex(TOKEN_BYTES)
     approval = Approval.ask(
         token,
         failover_id=ask.id,
