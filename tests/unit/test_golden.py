@@ -124,5 +124,5 @@ def test_a_line_without_an_answer_is_a_recorded_request_and_null_is_an_answer():
 
 
 def test_the_first_line_must_have_an_answer():
-    with pytest.raises(BadGolden, match="the first one: it has no answer"):
+    with pytest.raises(BadGolden, match="line 1: answer: the first one needs one"):
         parse_golden(b'{"request": [1]}\n{"request": [2], "answer": 2}\n')

@@ -62,7 +62,7 @@ def parse_golden(content: bytes) -> tuple[GoldenInference, ...]:
 
     An empty file proves nothing. The first line must have an answer: a gateway's deep health asks that one alone.
     """
-    found = []
+    found: list[GoldenInference] = []
     for number, line in enumerate(content.decode("utf-8", errors="replace").splitlines(), start=1):
         if not line.strip():
             continue
@@ -72,13 +72,13 @@ def parse_golden(content: bytes) -> tuple[GoldenInference, ...]:
             raise BadGolden(
                 f'golden inferences, line {number}: {_first(error)}; write {{"request": …, "answer": …}}'
             ) from error
+        if not found[0].proves:
+            raise BadGolden(
+                f"golden inferences, line {number}: answer: the first one needs one; write requests that only warm the "
+                "model after it"
+            )
     if not found:
         raise BadGolden("the golden inferences are empty; record at least one request and its answer")
-    if not found[0].proves:
-        raise BadGolden(
-            'golden inferences, the first one: it has no answer; write {"request": …, "answer": …}, and requests that '
-            "only warm the model after it"
-        )
     return tuple(found)
 
 
