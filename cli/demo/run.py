@@ -16,7 +16,7 @@ from rich.console import Console
 from cli.demo import publish
 from cli.demo.cloud import DemoCloud
 from cli.demo.region_view import RegionView
-from cli.demo.report import Course, Observed
+from cli.demo.report import Course, Observed, arrived_home
 from cli.demo.scene import ACTIVE, GOOD_IN_A_ROW, MODELS, OF_EACH, STANDBY, WATCH_AFTER_HEAL, host_of
 from cli.demo.screen import Say, Screen
 from cli.demo.traffic import Request, Traffic, good_in_a_row, of_model
@@ -211,7 +211,8 @@ class Demo:
             requests = of_model(self._traffic.requests(), model)
             if model not in SHARED:
                 return good_in_a_row(requests, ACTIVE) >= GOOD_IN_A_ROW
-            given = Counter(request.region for request in requests if request.at >= since)
+            arrived = arrived_home([request for request in requests if request.at >= since], both=True)
+            given = Counter(request.region for request in requests if arrived and request.at >= arrived.at)
             both = min(given[ACTIVE], given[STANDBY]) >= OF_EACH
             return both and good_in_a_row(requests, ACTIVE, STANDBY) >= GOOD_IN_A_ROW
 
