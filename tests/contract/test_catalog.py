@@ -283,6 +283,15 @@ def test_the_switch_refuses_an_old_epoch(catalog, held):
     assert catalog.takeover(CHURN) is None
 
 
+def test_a_flip_that_arrives_after_its_failover_was_concluded_is_refused(catalog):
+    """Its answer got lost, the failover was told to have failed, and what it had restored may be gone."""
+    catalog.claim(CHURN, FIRST, None)
+    catalog.conclude(CHURN, FIRST)
+    with pytest.raises(EpochTaken):
+        catalog.flip(CHURN, SWITCH, FIRST)
+    assert catalog.takeover(CHURN) is None
+
+
 def test_a_flip_that_races_a_claim_never_leaves_an_old_switch_behind(catalog):
     catalog.claim(CHURN, FIRST, None)
 

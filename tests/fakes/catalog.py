@@ -96,7 +96,8 @@ class FakeCatalog:
 
     def flip(self, model: ModelKey, takeover: Takeover, epoch: Epoch) -> None:
         with self._lock:
-            if not _same(self._epochs.get(str(model)), epoch):
+            held = self._epochs.get(str(model))
+            if not _same(held, epoch) or (held and held.concluded):
                 raise EpochTaken(f"{model}: epoch {epoch.number} is over")
             standing = self.standing(model)
             if standing and standing.epoch >= takeover.epoch:

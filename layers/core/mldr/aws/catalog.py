@@ -164,7 +164,8 @@ class DynamoCatalog:
             )
 
     def flip(self, model: ModelKey, takeover: Takeover, epoch: Epoch) -> None:
-        held = {":number": {"N": str(epoch.number)}, ":holder": {"S": epoch.failover_id}}
+        held = {":number": {"N": str(epoch.number)}, ":holder": {"S": epoch.failover_id}, ":no": {"BOOL": False}}
+        open_ = "#n = :number AND failover_id = :holder AND (attribute_not_exists(concluded) OR concluded = :no)"
         newest = {":number": {"N": str(takeover.epoch)}}
         put: TransactWriteItemTypeDef = {
             "Put": {
@@ -173,7 +174,7 @@ class DynamoCatalog:
             }
         }
         steps = [
-            self._check(model, "EPOCH", "#n = :number AND failover_id = :holder", held),
+            self._check(model, "EPOCH", open_, held),
             self._check(model, _PEER, "attribute_not_exists(pk) OR #n < :number", newest),
             put,
         ]
@@ -425,6 +426,7 @@ def _epoch_fields(epoch: Epoch) -> dict[str, Any]:
     return {
         "number": {"N": str(epoch.number)},
         "failover_id": {"S": epoch.failover_id},
+        "concluded": {"BOOL": epoch.concluded},
         "body": {"S": epoch.model_dump_json()},
     }
 

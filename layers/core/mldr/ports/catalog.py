@@ -54,7 +54,10 @@ class Catalog(Protocol):
         """Mark an epoch as concluded, if it is still current."""
 
     def flip(self, model: ModelKey, takeover: Takeover, epoch: Epoch) -> None:
-        """Turn the takeover switch on, while `epoch` is current and no higher one was learned. Raises EpochTaken."""
+        """Turn the takeover switch on, while `epoch` is current and open, and no higher one was learned.
+
+        Raises EpochTaken, also for a write that arrives after its failover was concluded.
+        """
 
     def takeover(self, model: ModelKey) -> Takeover | None:
         """Return the takeover switch, or None while it is off."""
