@@ -72,11 +72,7 @@ def _stories(owner: Owner) -> list[Callable[[], object]]:
     """What is wrong with `ghost` (no artifact), `foreign` and `scoring` (images) is for their tests to tell."""
 
     def publish(name: str) -> None:
-        owner.upload(name)
-        owner.record_golden(name, lie=name == "liar")
-        if name in SERVED:
-            owner.serve(name)
-        owner.promote(name)
+        owner.publish(name, served=name in SERVED, lie=name == "liar")
 
     def scoring() -> None:
         owner.upload("scoring")

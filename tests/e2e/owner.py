@@ -141,6 +141,14 @@ class Owner:
         self.approve(arn)
         return arn
 
+    def publish(self, name: str, *, served: bool = True, lie: bool = False) -> str:
+        """Upload, record golden inferences, serve if it is to be served here, and promote; the version's ARN."""
+        self.upload(name)
+        self.record_golden(name, lie=lie)
+        if served:
+            self.serve(name)
+        return self.promote(name)
+
     def serve(self, name: str, *, package: str = "") -> None:
         """Serve the model in the active region, of a package or of its parts; returns when the endpoint answers."""
         container = {"ModelPackageName": package} if package else {"Image": IMAGE, **self._tarball(name)}

@@ -21,10 +21,7 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 @pytest.fixture(scope="module")
 def shared(cloud, owner, events):
     """Both regions answer for the model."""
-    owner.upload(MODEL)
-    owner.record_golden(MODEL)
-    owner.serve(MODEL)
-    owner.promote(MODEL)
+    owner.publish(MODEL)
     events.wait("Recovery Point Sealed", MODEL, seconds=120)
     until_shared(cloud)
     return cloud

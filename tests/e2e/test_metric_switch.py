@@ -63,10 +63,7 @@ def lost(metered, told):
 
 
 def publish(cloud, owner, name):
-    owner.upload(name)
-    owner.record_golden(name)
-    owner.serve(name)
-    owner.promote(name)
+    owner.publish(name)
     wait_for(f"{name} is sealed", lambda: sealed(cloud, name), 90, lambda: cloud.story(name))
     wait_for(f"{name} has its name", lambda: says(cloud, "_health", name) == "healthy", 180, cloud.story)
     wait_for(f"{name} is watched", lambda: watched(cloud, name), 90, cloud.story)

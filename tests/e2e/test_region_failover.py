@@ -40,11 +40,7 @@ def execution(cloud, name, machine="evacuate"):
 def evacuated(cloud, events, owner, protected):
     """The region and us-east-1 fail; all models are asked for, the state machine is killed, and asked for again."""
     for name in (SERVED, NEW, LIAR):
-        owner.upload(name)
-        owner.record_golden(name, lie=name == LIAR)
-        if name == SERVED:
-            owner.serve(name)
-        owner.promote(name)
+        owner.publish(name, served=name == SERVED, lie=name == LIAR)
     for name in (SERVED, NEW, LIAR):
         protected(name)
     # What its schedule does; it ends before the region does.

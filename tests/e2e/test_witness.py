@@ -74,10 +74,7 @@ def paged(watched):
 def publish(cloud):
     owner = Owner(cloud)
     owner.move_in()
-    owner.upload(MODEL)
-    owner.record_golden(MODEL)
-    owner.serve(MODEL)
-    owner.promote(MODEL)
+    owner.publish(MODEL)
     wait_for("it is sealed", lambda: sealed(cloud), 90, lambda: cloud.story(MODEL))
     wait_for("all three see it work", lambda: saying(cloud, "route53: healthy", "witness: healthy"), 90, cloud.story)
 
