@@ -1,5 +1,6 @@
 """The local cloud of these tests: a process of its own, spoken to as its users do, over its ports alone."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -243,6 +244,18 @@ class LocalCloud:
     @staticmethod
     def _point(record: Record) -> str:
         return f"{record.model} {record.recovery_point}: {record.phase}, attempt {record.attempt}, {record.reason!r}"
+
+
+@contextlib.contextmanager
+def running(home: Path, policy: Path, parameters: Mapping[str, object] = QUICK, *more: str) -> Iterator[LocalCloud]:
+    """Deploy everything, with the watch on: its schedule fires a minute after the deployment."""
+    cloud = LocalCloud(home, policy)
+    try:
+        cloud.start(parameters, *more)
+        cloud.door("clock/advance/60", "POST")
+        yield cloud
+    finally:
+        cloud.stop()
 
 
 def outsiders_environment() -> dict[str, str]:

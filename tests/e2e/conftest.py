@@ -9,7 +9,7 @@ import pytest
 
 from mldr.aws.catalog import DynamoCatalog
 from mldr.domain.recovery_point import Phase, Record
-from tests.e2e.cloud import ACTIVE, GLOBAL, LocalCloud, key, wait_for
+from tests.e2e.cloud import ACTIVE, GLOBAL, LocalCloud, key, running, wait_for
 from tests.e2e.inbox import Events, Pages
 from tests.e2e.owner import Owner
 
@@ -30,14 +30,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
     """Two regions, deployed; the watch is on."""
-    running = LocalCloud(tmp_path_factory.mktemp("cloud"), POLICY)
-    try:
-        running.start()
-        # Its schedule fires a minute after the deployment.
-        running.door("clock/advance/60", "POST")
-        yield running
-    finally:
-        running.stop()
+    with running(tmp_path_factory.mktemp("cloud"), POLICY) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import dns.exception
 import pytest
 
 from mldr.domain.recovery_point import Phase
-from tests.e2e.cloud import ACTIVE, GLOBAL, QUICK, STANDBY, LocalCloud, key, wait_for
+from tests.e2e.cloud import ACTIVE, GLOBAL, QUICK, STANDBY, key, running, wait_for
 from tests.e2e.inbox import Events
 from tests.e2e.owner import QUESTIONS, Owner, answer, question
 
@@ -35,17 +35,12 @@ def metered(tmp_path_factory):
     home = tmp_path_factory.mktemp("metered")
     policy = home / "policy.yaml"
     policy.write_text(POLICY)
-    cloud = LocalCloud(home, policy)
-    try:
-        cloud.start({**QUICK, "TakeoverSwitch": "metric"})
-        cloud.door("clock/advance/60", "POST")
+    with running(home, policy, {**QUICK, "TakeoverSwitch": "metric"}) as cloud:
         owner = Owner(cloud)
         owner.move_in()
         for name in (BY_HAND, BY_ITSELF):
             publish(cloud, owner, name)
         yield cloud
-    finally:
-        cloud.stop()
 
 
 @pytest.fixture(scope="module")

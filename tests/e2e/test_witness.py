@@ -8,7 +8,7 @@ import pytest
 from mldr.aws.decisions import DynamoDecisions
 from mldr.domain.health import Sight
 from mldr.domain.recovery_point import Phase
-from tests.e2e.cloud import ACTIVE, GLOBAL, QUICK, ROOT, STANDBY, LocalCloud, key, wait_for
+from tests.e2e.cloud import ACTIVE, GLOBAL, QUICK, ROOT, STANDBY, key, running, wait_for
 from tests.e2e.inbox import Events, Pages
 from tests.e2e.owner import QUESTIONS, Owner, answer, question
 
@@ -49,14 +49,9 @@ def watched(tmp_path_factory):
     home = tmp_path_factory.mktemp("witnessed")
     policy = home / "policy.yaml"
     policy.write_text(POLICY)
-    cloud = LocalCloud(home, policy)
-    try:
-        cloud.start(QUICK, "--witness", WITNESS)
-        cloud.door("clock/advance/60", "POST")
+    with running(home, policy, QUICK, "--witness", WITNESS) as cloud:
         publish(cloud)
         yield cloud
-    finally:
-        cloud.stop()
 
 
 @pytest.fixture(scope="module")

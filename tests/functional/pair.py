@@ -200,6 +200,23 @@ class Pair:
             assert deliver("start_failover", self.context, event) == []
             return run(world, self.context, event_id, "failover", **more)
 
+    def asked_meanwhile(self, world: FakeWorld, kind: str, event_id: str) -> list[tuple[int, str]]:
+        """What a client got while a model moved, between any two steps and until the old side drained: it asks by DNS,
+        and by what DNS said before.
+        """
+        seen: list[tuple[int, str]] = []
+        old = self.dns()
+
+        def ask(state: str = "", attempt: int = 0) -> None:
+            seen.extend((self.predict(), self.predict(old)))
+
+        assert self.request(world, kind, event_id, before=ask).status == "SUCCEEDED"
+        self.listen()
+        ask()
+        self.standby.clock.move(minutes=4)
+        ask()
+        return seen
+
     def listen(self) -> None:
         """Ten seconds pass, and every gateway's checks ask once."""
         self.standby.clock.move(seconds=11)

@@ -29,15 +29,18 @@ def rules(pair, said=BY_WEIGHT):
         world.policies.put(POLICY.replace(RULES, f"{said}\n    {RULES}", 1))
 
 
-@pytest.fixture
-def pair(monkeypatch, context):
-    """Both regions, and a sealed version of churn whose policy lets both answer; Route 53 believes the standby."""
-    both = Pair(monkeypatch, context)
+def let_both_answer(both):
+    """Seal a version of churn whose policy lets both regions answer; Route 53 believes the standby."""
     rules(both)
     both.protected()
     both.listen()
     both.standby.outside.texts["_beside"] = "healthy"
     return both
+
+
+@pytest.fixture
+def pair(monkeypatch, context):
+    return let_both_answer(Pair(monkeypatch, context))
 
 
 @pytest.fixture

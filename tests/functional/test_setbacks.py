@@ -11,19 +11,13 @@ from mldr.steps.converge_serving import SOON, TRIES
 from tests.fakes.world import STANDBY
 from tests.functional.pair import Pair
 from tests.functional.story import CHURN, clients_follow, deliver, point, promoted, protect
-from tests.functional.test_beside import look, row, rules, spread
+from tests.functional.test_beside import let_both_answer, look, row, rules, spread
 from tests.functional.test_tiers import due, standing, tier
 
 
 @pytest.fixture
 def pair(monkeypatch, context):
-    """Both regions, and a sealed version of churn whose policy lets both answer; Route 53 believes the standby."""
-    both = Pair(monkeypatch, context)
-    rules(both)
-    both.protected()
-    both.listen()
-    both.standby.outside.texts["_beside"] = "healthy"
-    return both
+    return let_both_answer(Pair(monkeypatch, context))
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from mldr.domain.components import copies_key, counted_component, managed
+from mldr.domain.components import base_of, copies_key, counted_component, managed
 from mldr.domain.warming import Count
 from mldr.sdk import code
 
@@ -35,7 +35,7 @@ def copies(client: SageMakerClient, components: list[str]) -> dict[str, Count]:
                 raise
             continue  # it was deleted meanwhile
         runs = described.get("RuntimeConfig", {})
-        if "DesiredCopyCount" in runs and not described.get("Specification", {}).get("BaseInferenceComponentName"):
+        if "DesiredCopyCount" in runs and not base_of(described):
             found[copies_key(name)] = Count(current=runs.get("CurrentCopyCount", 0), desired=runs["DesiredCopyCount"])
     return found
 
