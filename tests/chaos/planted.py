@@ -82,6 +82,19 @@ def _(patch: Patch) -> None:
     patch.setattr(Known, "flip", flip)
 
 
+@planted("a takeover is flipped for a claim that was concluded")
+def _(patch: Patch) -> None:
+    def flip(self: Known, model: Any, takeover: Any, epoch: Any) -> None:
+        before = self._epochs
+        self._epochs = {name: one.model_copy(update={"concluded": False}) for name, one in before.items()}
+        try:
+            super(Known, self).flip(model, takeover, epoch)
+        finally:
+            self._epochs = before
+
+    patch.setattr(Known, "flip", flip)
+
+
 @planted("a takeover is flipped for a claim that holds, whatever the peer announced")
 def _(patch: Patch) -> None:
     def flip(self: Known, model: Any, takeover: Any, epoch: Any) -> None:

@@ -217,7 +217,7 @@ class Book:
     def late(self, region: Region, what: str, given: tuple[Any, ...]) -> None:
         """A write that was given up arrives, whatever becomes of it."""
         held = region.catalog.epoch(CHURN)
-        if what == "catalog.flip" and (held is None or held.number != given[1].epoch):
+        if what == "catalog.flip" and (held is None or held.concluded or held.number != given[1].epoch):
             self.at_stake(THE_PAST)
 
     def _claimed(self, region: Region, given: tuple[Any, ...]) -> None:
@@ -255,7 +255,7 @@ class Book:
             self.violate(PROVEN_FIRST, f"{region.side} flipped epoch {takeover.epoch} before a golden check")
         held, standing = region.catalog.epoch(CHURN), region.knowledge().standing
         mine = held is not None and (held.number, held.failover_id) == (takeover.epoch, epoch.failover_id)
-        if not mine or (standing is not None and standing.epoch >= takeover.epoch):
+        if not mine or held.concluded or (standing is not None and standing.epoch >= takeover.epoch):
             self.violate(THE_PAST, f"{region.side} flipped epoch {takeover.epoch}, which was over")
         automatic = epoch.failover_id.startswith("auto-")
         self._flips.append((self._simulator.now, region.side, takeover.epoch, automatic))

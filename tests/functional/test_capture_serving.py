@@ -281,12 +281,11 @@ def test_before_the_first_seal_nothing_is_captured(world, context):
 def test_a_region_that_serves_captures_nothing_of_its_peer(sealed, context):
     """Law 7: the old active region heals, and what it has is of an older epoch."""
     before = look(sealed, context)
-    epoch = Epoch(
-        number=1, failover_id="f", region=STANDBY, recovery_point="v1", claimed_at=sealed.clock.now(), concluded=True
-    )
+    epoch = Epoch(number=1, failover_id="f", region=STANDBY, recovery_point="v1", claimed_at=sealed.clock.now())
     sealed.catalog.claim(CHURN, epoch, None)
     taken = Takeover(epoch=1, endpoint="e", recovery_point="v1", flipped_at=sealed.clock.now(), home=ACTIVE)
     sealed.catalog.flip(CHURN, taken, epoch)
+    sealed.catalog.conclude(CHURN, epoch)
     sealed.clock.move(minutes=1)
     sealed.serving_source.endpoints["churn"] = served(live=(Live(variant="all", weight=1.0, instances=1),))
     assert look(sealed, context) == before

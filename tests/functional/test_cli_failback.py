@@ -50,12 +50,16 @@ def catalog(region):
     return Place(region, "prod").catalog
 
 
-def claimed(region, number, failover_id, *, concluded=True):
+def claimed(region, number, failover_id):
     epoch = Epoch(number=number, failover_id=failover_id, region=region, recovery_point="v1-aaa", claimed_at=NOON)
     catalog(region).claim(MODEL, epoch, catalog(region).epoch(MODEL))
-    if concluded:
-        catalog(region).conclude(MODEL, epoch)
     return epoch
+
+
+def took_over(region, takeover, failover_id):
+    claim = claimed(region, takeover.epoch, failover_id)
+    catalog(region).flip(MODEL, takeover, claim)
+    catalog(region).conclude(MODEL, claim)
 
 
 def standing(epoch):
@@ -68,7 +72,7 @@ def abroad(regions):
     """The standby serves by epoch 1, and the home has learned it."""
     copy = register(STANDBY, metadata={"mldr:source-arn": "arn:of:the:original"})
     keep(point(target_arn=copy))
-    catalog(STANDBY).flip(MODEL, TAKEN, claimed(STANDBY, 1, "f1"))
+    took_over(STANDBY, TAKEN, "f1")
     catalog(ACTIVE).learn(MODEL, standing(1))
     return copy
 
@@ -170,7 +174,7 @@ def test_the_status_is_that_of_the_region_that_would_take_over_and_says_who_serv
     assert (away["region"], away["recoverable"], away["role"]["holder"]) == (ACTIVE, "v1-back", STANDBY)
     assert away["name"] == "churn.models.example"
     home = Takeover(epoch=2, endpoint="churn", recovery_point="v1-back", flipped_at=NOON, home=ACTIVE)
-    catalog(ACTIVE).flip(MODEL, home, claimed(ACTIVE, 2, "f2"))
+    took_over(ACTIVE, home, "f2")
     catalog(STANDBY).learn(MODEL, standing(2))
     back = json.loads(run("status", "churn", "--json").stdout)
     assert (back["region"], back["recoverable"], back["role"]["holder"]) == (STANDBY, "v1-aaa", ACTIVE)
@@ -196,14 +200,14 @@ def test_it_says_that_both_regions_answer_and_which_of_them_holds_the_epoch(regi
 
 
 def test_two_that_have_not_heard_of_each_other_do_not_hold(regions):
-    catalog(STANDBY).flip(MODEL, TAKEN, claimed(STANDBY, 1, "f1"))
+    took_over(STANDBY, TAKEN, "f1")
     ended = run("epoch", "churn")
     assert ended.exit_code == 1
     assert f"{ACTIVE} and {STANDBY}" in ended.stderr
 
 
 def test_an_open_claim_is_shown_and_cleared_by_an_event(regions):
-    claimed(STANDBY, 1, "hangs", concluded=False)
+    claimed(STANDBY, 1, "hangs")
     shown = run("epoch", "churn")
     assert shown.exit_code == 1
     assert "--clear" in shown.stderr

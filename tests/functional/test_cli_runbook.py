@@ -338,11 +338,11 @@ def test_once_the_standby_serves_it_is_about_the_loss_of_the_standby(stage):
     catalog = Place(STANDBY, "prod").catalog
     claim = Epoch(number=1, failover_id="f1", region=STANDBY, recovery_point="v1-aaa", claimed_at=NOON)
     catalog.claim(MODEL, claim, None)
-    catalog.conclude(MODEL, claim)
     taken = Takeover(
         epoch=1, endpoint="e", recovery_point="v1-aaa", flipped_at=NOON + dt.timedelta(minutes=1), home=ACTIVE
     )
     catalog.flip(MODEL, taken, claim)
+    catalog.conclude(MODEL, claim)
     found = json.loads(run("runbook", "churn", "--json").stdout)
     assert (found["serving"], found["takes_over"]) == (STANDBY, ACTIVE)
 
