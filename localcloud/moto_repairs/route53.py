@@ -1,8 +1,8 @@
 """Route 53 as AWS answers it: idempotent creation, whole change batches, real check status, zones listed by name.
 
-moto makes a second health check for a repeated CallerReference, accepts duplicate records and unknown health checks,
-deletes every record of a set identifier at once, forgets the children of an updated check, reports Success always, and
-drops the alarm of a CLOUDWATCH_METRIC check.
+moto makes a second health check for a repeated CallerReference, accepts duplicate records, unknown health checks and
+calculated checks of calculated ones, deletes every record of a set identifier at once, forgets the children of an
+updated check, reports Success always, and drops the alarm of a CLOUDWATCH_METRIC check.
 """
 
 import copy
@@ -22,6 +22,7 @@ from localcloud.patches import Patches
 
 INTERVALS = (10, 30)
 LARGEST_THRESHOLD = 10
+LONGEST_REFERENCE = 64
 PAGE = 100
 Settings = dict[str, Any]
 
@@ -84,6 +85,8 @@ class Route53Repairs:
         def create(backend: Route53Backend, caller_reference: str, health_check_args: Settings) -> HealthCheck:
             if health_check_args["type"] == METRIC:
                 health_check_args = {**health_check_args, **_followed(*getattr(self._asked, "value", (None, None)))}
+            if len(caller_reference) > LONGEST_REFERENCE:
+                raise InvalidInput(f"CallerReference has {len(caller_reference)} characters, {LONGEST_REFERENCE} fit.")
             with self._lock:
                 used = self._created.get(caller_reference)
                 if used is not None:
@@ -215,9 +218,12 @@ def _followed(alarm: Settings | None, no_data: str | None) -> Settings:
 
 
 def _known_children(backend: Route53Backend, settings: Settings) -> None:
+    """See Route53/latest/DeveloperGuide/health-checks-creating-values, Health checks to monitor."""
     for child in settings.get("children") or ():
         if child not in backend.health_checks:
             raise InvalidInput(str(NoSuchHealthCheck(child)))
+        if backend.health_checks[child].type_ == "CALCULATED":
+            raise InvalidInput(f"A calculated health check cannot monitor another calculated one: {child}.")
 
 
 def _observation(observed: Observed) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from mldr.aws.dns import Route53Dns
 from mldr.aws.fronts import ParameterFronts
 from mldr.domain.identity import ModelKey
 from mldr.domain.routing import CheckTimes, Front, Spread, SwitchKind, plan_route
-from mldr.errors import RecordsChanged, ZoneMissing
+from mldr.errors import ChecksRefused, RecordsChanged, ZoneMissing
 from tests.contract.conftest import ACTIVE, STANDBY
 from tests.fakes.dns import FakeDns
 from tests.fakes.fronts import FakeFronts
@@ -202,13 +202,42 @@ def test_the_checks_are_what_the_route_says(moto):
     )  # fmt: skip
     primary, secondary = config("primary"), config("secondary")
     assert (primary["Type"], set(primary["ChildHealthChecks"]), primary["HealthThreshold"], primary["Inverted"]) == (
-        "CALCULATED", {ids["endpoint"], ids["takeover"]}, 2, False,
+        "CALCULATED", {ids["endpoint"], ids["flipped"], ids["kept"]}, 3, False,
     )  # fmt: skip
-    assert (secondary["ChildHealthChecks"], secondary["HealthThreshold"], secondary["Inverted"]) == (
-        [ids["takeover"]],
-        1,
-        True,
-    )
+    assert (set(secondary["ChildHealthChecks"]), secondary["HealthThreshold"], secondary["Inverted"]) == (
+        {ids["flipped"], ids["kept"]}, 2, True,
+    )  # fmt: skip
+
+
+def test_a_check_that_was_deleted_is_made_anew_though_route_53_remembers_it(moto):
+    """As the tier of a model goes down, somebody tidies up, and it goes up again."""
+    place = OnRoute53(moto)
+    first = place.dns.ensure_checks(CHURN, ROUTE)
+    place.route53.delete_health_check(HealthCheckId=first["endpoint"])
+    second = place.dns.ensure_checks(CHURN, ROUTE)
+    assert place.dns.ensure_checks(CHURN, ROUTE) == second
+    assert {role for role in first if first[role] == second[role]} == {"flipped", "kept", "takeover", "secondary"}
+    place.route53.delete_health_check(HealthCheckId=second["endpoint"])
+    assert place.dns.ensure_checks(CHURN, ROUTE)["endpoint"] not in (first["endpoint"], second["endpoint"])
+
+
+@pytest.mark.parametrize(("refusal", "advice"), [("TooManyHealthChecks", "ask for more"), ("InvalidInput", "settings")])
+def test_a_check_that_route_53_refuses_is_named_with_what_to_do(moto, monkeypatch, refusal, advice):
+    place = OnRoute53(moto)
+
+    def refused(**_):
+        raise ClientError({"Error": {"Code": refusal, "Message": "no"}}, "CreateHealthCheck")
+
+    monkeypatch.setattr(place.route53, "create_health_check", refused)
+    with pytest.raises(ChecksRefused, match=f"create the endpoint health check of sagemaker/Churn.*{advice}"):
+        place.dns.ensure_checks(CHURN, ROUTE)
+
+
+def test_the_longest_environment_and_region_have_caller_references_that_fit(moto):
+    place = OnRoute53(moto, owner="mldr-environment1-ap-southeast-3")
+    with told(place.route53, "CreateHealthCheck") as asked:
+        place.dns.ensure_checks(CHURN, ROUTE)
+    assert {len(one["CallerReference"]) for one in asked} == {59}
 
 
 @contextmanager

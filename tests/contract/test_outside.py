@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import dns.message
 import dns.rcode
 import dns.rdatatype
+import dns.resolver
 import dns.rrset
 import pytest
 
@@ -181,6 +182,47 @@ def test_a_gateway_is_warmed_by_requests_that_come_together(outside, server):
 def test_a_gateway_that_refuses_or_cannot_be_found_is_not_warm(outside, server):
     assert outside.warm("gateway.example", MODEL, b"[1]", "application/json", "wrong", requests=1) == []
     assert outside.warm("nothing.example", MODEL, b"[1]", "application/json", "right-token", requests=2) == []
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """A resolver that knows a zone's servers and says that there is no canary, and those servers, which have it."""
+    said = {
+        ("models.example", "NS"): ("10 models.example. IN NS ns-1.example.", "10 models.example. IN NS ns-2.example."),
+        ("ns-1.example.", "A"): ("10 ns-1.example. IN A 192.0.2.1",),
+        ("ns-2.example.", "A"): ("10 ns-2.example. IN A 192.0.2.2",),
+        ("_switch.churn.models.example", "TXT"): ('10 _switch.churn.models.example. IN TXT "off"',),
+    }
+    seen = []
+
+    def resolve(resolver, name, kind):
+        servers = tuple(str(one) for one in resolver.nameservers)
+        seen.append((str(name), kind, servers))
+        if kind == "TXT" and servers != ("192.0.2.1", "192.0.2.2"):
+            raise dns.resolver.NXDOMAIN
+        rows = [row.split(maxsplit=4) for row in said[str(name), kind]]
+        return dns.rrset.from_text_list(rows[0][1], 10, "IN", kind, [row[4] for row in rows])
+
+    monkeypatch.setattr(dns.resolver.Resolver, "resolve", resolve)
+    return seen
+
+
+def test_a_canary_of_the_stacks_zone_is_read_from_the_zones_own_servers(asked):
+    """A resolver that was asked for it too early says for 15 minutes that there is none."""
+    outside = PublicNetwork(resolver="", transport="https:443", zone="models.example")
+    assert [outside.text("_switch.churn.models.example") for _ in range(2)] == ["off", "off"]
+    assert [kind for _, kind, _ in asked] == ["NS", "A", "A", "TXT", "TXT"]
+    assert PublicNetwork(resolver="", transport="https:443").text("_switch.churn.models.example") is None
+
+
+def test_a_zone_whose_servers_are_not_found_is_asked_for_again(asked, monkeypatch):
+    outside = PublicNetwork(resolver="", transport="https:443", zone="models.example")
+    found = dns.resolver.Resolver.resolve
+    with monkeypatch.context() as silent:
+        silent.setattr(dns.resolver.Resolver, "resolve", lambda *_: (_ for _ in ()).throw(dns.resolver.NoNameservers))
+        assert outside.text("_switch.churn.models.example") is None
+    assert dns.resolver.Resolver.resolve is found
+    assert outside.text("_switch.churn.models.example") == "off"
 
 
 def test_a_gateway_that_hangs_up_is_down(outside):

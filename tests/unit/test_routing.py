@@ -33,11 +33,16 @@ def switched(*, off):
 
 def judged(graph, leaves):
     """What Route 53 believes of every check when the leaves are healthy or not."""
-    found = dict(leaves)
-    for check in graph.calculated_checks:
-        healthy = sum(found[child] for child in check.children) >= check.threshold
-        found[check.role] = healthy is not check.inverted
-    return found
+    verdicts = {
+        check.role: (sum(leaves[child] for child in check.children) >= check.threshold) is not check.inverted
+        for check in graph.calculated_checks
+    }
+    return leaves | verdicts
+
+
+def beside(well):
+    """What the checks of the standby's own health believe."""
+    return {"absent": not well, "absent-too": not well}
 
 
 def answered(graph, leaves):
@@ -87,32 +92,36 @@ def test_a_shared_name_is_answered_by_whoever_is_well_and_by_the_standby_alone_o
     graph = route("https", SPREADS[by])
     well = {region for region, up in ((HOME, endpoint), (AWAY, peer)) if up}
     wanted = (well or {HOME, AWAY}) if off else {AWAY}
-    assert answered(graph, {"endpoint": endpoint, **switched(off=off), "peer": peer}) == wanted
+    assert answered(graph, {"endpoint": endpoint, **switched(off=off), **beside(peer)}) == wanted
 
 
 @pytest.mark.parametrize(("endpoint", "taken", "returned", "peer"), [*product((True, False), repeat=4)])
 def test_with_metrics_a_shared_name_is_answered_alike(endpoint, taken, returned, peer):
-    leaves = {"endpoint": endpoint, "taken": taken, "returned": returned, "peer": peer}
+    """A home that is not well does not say that it has taken back (`of_home`)."""
+    returned = returned and endpoint
+    leaves = {"endpoint": endpoint, "taken": taken, "returned": returned, **beside(peer)}
     off = taken or returned
-    wanted = answered(route("https", SPREADS["weight"]), {"endpoint": endpoint, **switched(off=off), "peer": peer})
+    wanted = answered(route("https", SPREADS["weight"]), {"endpoint": endpoint, **switched(off=off), **beside(peer)})
     assert answered(route("metric", SPREADS["weight"]), leaves) == wanted
 
 
 def test_losing_one_of_two_regions_that_answer_moves_no_switch():
     graph = route("https", SPREADS["weight"])
-    assert answered(graph, {"endpoint": True, **switched(off=True), "peer": True}) == {HOME, AWAY}
-    assert answered(graph, {"endpoint": False, **switched(off=True), "peer": True}) == {AWAY}
-    assert answered(graph, {"endpoint": True, **switched(off=True), "peer": False}) == {HOME}
+    assert answered(graph, {"endpoint": True, **switched(off=True), **beside(True)}) == {HOME, AWAY}
+    assert answered(graph, {"endpoint": False, **switched(off=True), **beside(True)}) == {AWAY}
+    assert answered(graph, {"endpoint": True, **switched(off=True), **beside(False)}) == {HOME}
 
 
-def test_checks_are_in_an_order_in_which_they_can_be_made():
-    for kind, spread in product(SwitchKind, SPREADS.values()):
-        graph = route(kind, spread)
-        made = {check.role for check in (*graph.endpoint_checks, *graph.metric_checks)}
-        for check in graph.calculated_checks:
-            assert set(check.children) <= made
-            made.add(check.role)
-        assert {record.check for record in (*graph.canaries, *graph.records)} <= made | {None}
+@pytest.mark.parametrize(("kind", "spread"), [*product(SwitchKind, SPREADS)])
+def test_a_calculated_check_watches_no_other_one_and_each_child_once(kind, spread):
+    """Route 53 allows neither a verdict of verdicts nor weights."""
+    graph = route(kind, SPREADS[spread])
+    leaves = {check.role for check in (*graph.endpoint_checks, *graph.metric_checks)}
+    for check in graph.calculated_checks:
+        assert set(check.children) <= leaves
+        assert len(set(check.children)) == len(check.children)
+    made = leaves | {check.role for check in graph.calculated_checks}
+    assert {record.check for record in (*graph.canaries, *graph.records)} <= made | {None}
 
 
 def test_both_kinds_have_the_same_names_and_records():
@@ -128,15 +137,16 @@ def test_a_shared_name_has_a_canary_of_its_standby_and_another_one_has_not():
         graph = route(kind, SPREADS[by])
         assert graph.beside_name == "_beside.churn.models.example"
         assert [(one.value, one.check) for one in graph.canaries if one.name == graph.beside_name] == [
-            ("healthy", "peer"), ("unhealthy", None),
+            ("unhealthy", "absent"), ("healthy", None),
         ]  # fmt: skip
 
 
 def test_what_is_checked_of_the_standby_is_its_own_health_where_its_data_is():
-    [path] = [one for one in route("https", SPREADS["latency"]).endpoint_checks if one.role == "peer"]
-    assert (path.host, path.path, path.inverted) == (FRONTS[AWAY].host, "/models/churn/health", False)
-    [metric] = [one for one in route("metric", SPREADS["latency"]).metric_checks if one.role == "peer"]
-    assert (metric.region, metric.metric, metric.unknown) == (AWAY, "DeepHealth", "Unhealthy")
+    [path] = [one for one in route("https", SPREADS["latency"]).endpoint_checks if one.role == "absent"]
+    assert (path.host, path.path, path.inverted) == (FRONTS[AWAY].host, "/models/churn/health", True)
+    first, second = (one for one in route("metric", SPREADS["latency"]).metric_checks if one.role.startswith("absent"))
+    assert (first.region, first.metric, first.breach, first.unknown) == (AWAY, "DeepHealth", "reached", "Healthy")
+    assert second == first.model_copy(update={"role": "absent-too"})
 
 
 def test_a_weight_is_the_percent_of_answers_that_name_the_standby():

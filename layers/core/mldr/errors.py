@@ -29,6 +29,7 @@
     - RegistryRefused
     - ImageNotReplicated
     - ZoneMissing
+    - ChecksRefused         Route 53 makes no health check: the account's quota, or its settings
     - NotAllowed            an IAM role or a key policy forbids a call
     - NotRestorable
     - EpochTaken
@@ -184,6 +185,10 @@ class ZoneMissing(Permanent):
     """The hosted zone that clients resolve models in does not exist."""
 
 
+class ChecksRefused(Permanent):
+    """Route 53 does not make a health check that a model's name needs."""
+
+
 class NotAllowed(Permanent):
     """AWS refused a call for want of permission."""
 
@@ -241,7 +246,14 @@ class EndpointFailed(Permanent):
 
 
 class RequestRefused(Permanent):
-    """An endpoint, or the model in it, did not take a request. Others may be answered."""
+    """An endpoint, or the model in it, did not take a request. Others may be answered.
+
+    `status` and `said` are the model's own words to whoever asked: 4xx; 0 where it was not the model that refused.
+    """
+
+    def __init__(self, reason: str, *, status: int = 0, said: str = "") -> None:
+        self.status, self.said = status, said
+        super().__init__(reason)
 
 
 class NotCapturable(Permanent):

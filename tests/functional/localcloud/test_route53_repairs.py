@@ -102,6 +102,7 @@ def test_an_https_check_asks_port_443_unless_told_otherwise(world: World) -> Non
         ({"Type": "HTTP_STR_MATCH"}, "SearchString"),
         ({"Type": "CALCULATED", "HealthThreshold": 1, "ChildHealthChecks": ["nobody"]}, "nobody"),
         ({"Type": "CALCULATED", "ChildHealthChecks": []}, "HealthThreshold"),
+        ({"reference": "x" * 65}, "65 characters"),
     ],
 )
 def test_checks_that_nobody_could_run_are_refused_by_name(world: World, settings: dict[str, Any], text: str) -> None:
@@ -109,6 +110,12 @@ def test_checks_that_nobody_could_run_are_refused_by_name(world: World, settings
         world.check(**settings)
     assert code(caught) == "InvalidInput"
     assert world.route53.list_health_checks()["HealthChecks"] == []
+
+
+def test_a_calculated_check_of_a_calculated_one_is_refused(world: World) -> None:
+    calculated = world.check("c", Type="CALCULATED", HealthThreshold=1, ChildHealthChecks=[world.check()])
+    with pytest.raises(ClientError, match=f"another calculated one: {calculated}"):
+        world.check("d", Type="CALCULATED", HealthThreshold=1, ChildHealthChecks=[world.check(), calculated])
 
 
 def test_an_update_without_children_keeps_the_children(world: World) -> None:

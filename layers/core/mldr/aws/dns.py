@@ -7,11 +7,13 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import ClientError
+
 from mldr.aws.metrics import NAMESPACE, dimensions
 from mldr.domain.identity import ModelKey
 from mldr.domain.routing import CalculatedCheck, CheckTimes, EndpointCheck, MetricCheck, Route, RoutedRecord
-from mldr.errors import RecordsChanged, ZoneMissing
-from mldr.sdk import translated
+from mldr.errors import ChecksRefused, RecordsChanged, ZoneMissing
+from mldr.sdk import code, translated
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 OPERATORS: dict[str, Any] = {"below": "LessThanThreshold", "reached": "GreaterThanOrEqualToThreshold"}
 PAGE = "300"  # of a listing; a name holds two records of a type
+LIVES = 9  # how often the same check may have been deleted within the days in which Route 53 remembers it
 
 
 class Route53Dns:
@@ -52,12 +55,27 @@ class Route53Dns:
         return ids
 
     def _create(self, model: ModelKey, role: str, config: Any) -> str:
-        """Route 53 answers a repeated caller reference with the check that exists, so this may be repeated."""
+        """Route 53 answers a repeated caller reference with the check that exists, so this may be repeated.
+
+        It refuses the reference of a check that was deleted, for days and whatever the settings: the next life of the
+        check has the next reference. See Route53/latest/APIReference/API_CreateHealthCheck, CallerReference.
+        """
         text = repr(sorted(config.items(), key=lambda item: item[0]))
-        reference = f"{self._owner}-{hashlib.sha256(f'{model} {role} {text}'.encode()).hexdigest()[:32]}"
-        with translated(f"create the {role} health check of {model}"):
-            created = self._route53.create_health_check(CallerReference=reference, HealthCheckConfig=config)
-        return created["HealthCheck"]["Id"]
+        digest = hashlib.sha256(f"{model} {role} {text}".encode()).hexdigest()[:24]
+        what = f"create the {role} health check of {model}"
+        for life in range(1, LIVES + 1):
+            reference = f"{self._owner}-{digest}-{life}"  # 64 characters at most
+            with translated(what, TooManyHealthChecks=_too_many(what), InvalidInput=_invalid(what)):
+                try:
+                    created = self._route53.create_health_check(CallerReference=reference, HealthCheckConfig=config)
+                except ClientError as error:
+                    if code(error) != "HealthCheckAlreadyExists":
+                        raise
+                else:
+                    return created["HealthCheck"]["Id"]
+        raise ChecksRefused(
+            f"{what}: it was deleted {LIVES} times within a few days, and Route 53 remembers each; try again tomorrow"
+        )
 
     def _endpoint(self, check: EndpointCheck, times: CheckTimes) -> dict[str, Any]:
         return {
@@ -134,6 +152,17 @@ class Route53Dns:
                 "or create the zone and set CreateZone to false"
             )
         return zones[0]["Id"]
+
+
+def _too_many(what: str) -> ChecksRefused:
+    return ChecksRefused(
+        f"{what}: this account has as many health checks as it may; ask for more (Route 53, 200 at first), or delete "
+        "those that no record names any more"
+    )
+
+
+def _invalid(what: str) -> ChecksRefused:
+    return ChecksRefused(f"{what}: Route 53 refuses its settings; look at the stack's CheckInterval and Threshold")
 
 
 def _calculated(check: CalculatedCheck, ids: dict[str, str]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import http.client
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cached_property, partial
 from urllib.parse import urlencode
 
 import dns.exception
@@ -26,11 +26,17 @@ LONGEST = 16 * 1024  # bytes that are read of an answer
 
 
 class PublicNetwork:
-    """Needs nothing but the network. `resolver` is ip:port, or empty for the system's; `transport` is scheme:port."""
+    """Needs nothing but the network. `resolver` is ip:port, or empty for the system's; `transport` is scheme:port.
 
-    def __init__(self, *, resolver: str, transport: str) -> None:
+    Of `zone`, where canaries are made, they are read from its own name servers: a resolver that is asked for a name
+    before Route 53 has spread it remembers for 15 minutes that there is none (RFC 2308; the SOA record's minimum and
+    TTL: Route53/latest/DeveloperGuide/SOA-NSrecords). Empty: any resolver will do.
+    """
+
+    def __init__(self, *, resolver: str, transport: str, zone: str = "") -> None:
         self._transport, _, port = transport.partition(":")
         self._port = int(port)
+        self._zone = "" if resolver else zone
         self._resolver = dns.resolver.Resolver(configure=not resolver)
         if resolver:
             address, _, dns_port = resolver.partition(":")
@@ -39,9 +45,19 @@ class PublicNetwork:
 
     def text(self, name: str) -> str | None:
         try:
-            return str(self._resolver.resolve(name, "TXT")[0].strings[0].decode())
+            resolver = self._name_servers if self._zone else self._resolver
+            return str(resolver.resolve(name, "TXT")[0].strings[0].decode())
         except dns.exception.DNSException:
             return None
+
+    @cached_property
+    def _name_servers(self) -> dns.resolver.Resolver:
+        """Asks the zone's own servers; nothing is kept when they cannot be found."""
+        hosts = [one.target for one in self._resolver.resolve(self._zone, "NS")]
+        found = dns.resolver.Resolver(configure=False)
+        found.nameservers = [address.to_text() for host in hosts for address in self._resolver.resolve(host, "A")]
+        found.lifetime = TIMEOUT
+        return found
 
     def probe(self, host: str, path: str) -> Observation:
         try:

@@ -2,14 +2,17 @@
 
 Everything is created when a model is onboarded; a failover edits none of it (law 1). DNS follows the switch alone:
 
-               endpoint ──┐                        E: the active gateway's /health
-                          ├─ primary (both healthy)
-    flipped ──┬─ takeover ┤                        T: the switch is off where both of its children say so
-    kept ─────┘           └─ secondary (takeover, inverted)
+    endpoint ──────── E                            the active gateway's /health
+    flipped, kept ─── T: takeover (both healthy)   the switch is off where both say so
+    all three ─────── primary (E and T)
+    flipped, kept ─── secondary (T, inverted)
 
 While the switch is off, the secondary is unhealthy; with both unhealthy Route 53 answers the primary, so an outage
 alone never sends clients to a standby that is not ready. Source: AWS, "How Amazon Route 53 chooses records when health
 checking is configured" (Route53/latest/DeveloperGuide/health-checks-how-route-53-chooses-records).
+
+A calculated check may not watch another calculated one, so each names the leaves that it follows from, and how many of
+them must be healthy. Source: Route53/latest/DeveloperGuide/health-checks-creating-values, Health checks to monitor.
 
 `flipped` and `kept` look at the same path, the standby gateway's /takeover, inverted. A check takes its threshold of
 looks in a row to turn either way, so `flipped`, which takes one, turns T on with the first looks after a flip, and
@@ -17,10 +20,12 @@ looks in a row to turn either way, so `flipped`, which takes one, turns T on wit
 
 Where Route 53's checkers may not reach the gateways, E and T follow CloudWatch metrics instead of paths (SwitchKind):
 
-    deep health ──── endpoint                      in the home: no data counts as unhealthy (peer: in the standby)
+    deep health ──── endpoint                      in the home: no data counts as unhealthy
     switch metric ── taken ────┐                   in the standby: no data changes nothing
                                ├─ takeover (one healthy child is enough)
     taken back ───── returned ─┘                   in the home: no data counts as "not taken back"
+
+A home says that it has taken back only while it is well, so two of endpoint, taken and returned are E and T.
 
 The switch's own check must not fall off because publishing stopped, so it keeps its last known status. Then a standby
 that has died while it served would keep its clients for ever: the home, once it holds the higher epoch and is healthy,
@@ -29,19 +34,20 @@ switch is off from the start. Source: Route53/latest/APIReference/API_HealthChec
 
 Where both regions answer (Spread, an active-active model), the name has two records by weight or latency instead:
 
-    primary ───────────── home                     as above: well, and not taken over
-    peer ──────┐                                   P: the standby gateway's own /health
-               ├─ standby (one is enough)
-    secondary ─┘
+    primary ──────────────────── home              as above: well, and not taken over
+    absent, flipped, kept ────── standby           out only while it is not well itself and the switch is off
+
+`absent` is the standby gateway's own /health, inverted. By metrics it has to outweigh each of taken and returned, and
+Route 53 knows no weights: a second check of the same data, `absent-too`, is its second voice.
 
 Each region falls out by its own health and nothing has to be decided. A takeover leaves the standby alone, as ever: its
 record is healthy by the switch too, so that the home's, which is not, is never answered beside it. With every record
 unhealthy Route 53 answers all of them. Source: Route53/latest/DeveloperGuide/routing-policy-weighted, and as above.
 
 Canaries are TXT pairs that say, by DNS alone, what Route 53 believes of a check: `_health` of the endpoint, `_switch`
-of the takeover and `_beside` of the peer. `_switch` gates the onboarding: a new inverted check starts unhealthy, which
-would send clients to a standby that has nothing, so the model's own name is written only when the switch is seen to be
-off. `_beside` gates the spread: a new check that is not inverted starts healthy.
+of the takeover and `_beside` of the standby. A new inverted check starts unhealthy, so before anything has been looked
+at the switch is on and the standby is well. `_switch` gates the onboarding: the model's own name is written only when
+the switch is seen to be off. `_beside` gates the spread.
 """
 
 from __future__ import annotations
@@ -55,7 +61,8 @@ from mldr.domain.identity import Frozen, ModelKey
 
 HEALTHY, UNHEALTHY = "healthy", "unhealthy"
 OFF, ON = "off", "on"
-PEER = "peer"  # the role of the check of a standby that answers beside the home
+ABSENT, ABSENT_TOO = "absent", "absent-too"  # of a standby that answers beside the home: it is not well
+BESIDE = (ABSENT, ABSENT_TOO)
 TAKEOVER_SWITCH, TAKEN_BACK, DEEP_HEALTH = "TakeoverSwitch", "TakenBack", "DeepHealth"  # metrics: 1 holds, 0 does not
 
 
@@ -103,16 +110,16 @@ class MetricCheck(Frozen):
     metric: str
     breach: Literal["below", "reached"]
     minutes: int
-    unknown: Literal["Unhealthy", "LastKnownStatus"]
+    unknown: Literal["Healthy", "Unhealthy", "LastKnownStatus"]
 
 
 class CalculatedCheck(Frozen):
-    """A check that is healthy when `needed` of its children (by role) are; None: all of them."""
+    """A check that is healthy when `needed` of its children are, None: all of them. They are leaves, by role."""
 
     role: str
     children: tuple[str, ...]
     inverted: bool = False
-    needed: int | None = None
+    needed: int | None = None  # None in the routes of older releases
 
     @property
     def threshold(self) -> int:
@@ -210,13 +217,13 @@ def plan_route(
         active=active,
         standby=standby,
         times=times,
-        endpoint_checks=() if by_metric else tuple(one for one in paths if spread or one.role != PEER),
-        metric_checks=tuple(one for one in metrics if spread or one.role != PEER) if by_metric else (),
+        endpoint_checks=() if by_metric else tuple(one for one in paths if spread or one.role not in BESIDE),
+        metric_checks=tuple(one for one in metrics if spread or one.role not in BESIDE) if by_metric else (),
         calculated_checks=_calculated(kind, spread),
         canaries=(
             *_pair(verdict, "TXT", (HEALTHY, "endpoint"), (UNHEALTHY, None)),
             *_pair(switch, "TXT", (OFF, "takeover"), (ON, None)),
-            *(_pair(beside, "TXT", (HEALTHY, PEER), (UNHEALTHY, None)) if beside else ()),
+            *(_pair(beside, "TXT", (UNHEALTHY, ABSENT), (HEALTHY, None)) if beside else ()),
         ),
         records=_records(name, active, standby, spread),
         spread=spread,
@@ -225,14 +232,19 @@ def plan_route(
 
 
 def _calculated(kind: SwitchKind, spread: Spread | None) -> tuple[CalculatedCheck, ...]:
-    """Return the verdicts, T first: it is healthy while the switch is off."""
-    leaves, needed = (("taken", "returned"), 1) if kind is SwitchKind.METRIC else (("flipped", "kept"), None)
-    return (
-        CalculatedCheck(role="takeover", children=leaves, needed=needed),
-        CalculatedCheck(role="primary", children=("endpoint", "takeover")),
-        CalculatedCheck(role="secondary", children=("takeover",), inverted=True),
-        *([CalculatedCheck(role="standby", children=(PEER, "secondary"), needed=1)] if spread else []),
+    """Return the verdicts: T, which is healthy while the switch is off, and what follows from T and from health."""
+    by_metric = kind is SwitchKind.METRIC
+    switch, off = (("taken", "returned"), 1) if by_metric else (("flipped", "kept"), 2)
+    absent = BESIDE if by_metric else BESIDE[:1]
+    verdicts = (
+        CalculatedCheck(role="takeover", children=switch, needed=off),
+        CalculatedCheck(role="primary", children=("endpoint", *switch), needed=1 + off),
+        CalculatedCheck(role="secondary", children=switch, needed=off, inverted=True),
     )
+    if not spread:
+        return verdicts
+    beside = CalculatedCheck(role="standby", children=(*absent, *switch), needed=len(absent) + off, inverted=True)
+    return (*verdicts, beside)
 
 
 def _records(name: str, home: Front, standby: Front, spread: Spread | None) -> tuple[RoutedRecord, ...]:
@@ -268,7 +280,7 @@ def _paths(model: ModelKey, active: Front, standby: Front) -> tuple[EndpointChec
         EndpointCheck(role="endpoint", host=active.host, path=f"/models/{model.name}/health"),
         EndpointCheck(role="flipped", **switch, threshold=1),
         EndpointCheck(role="kept", **switch),
-        EndpointCheck(role=PEER, host=standby.host, path=f"/models/{model.name}/health"),
+        EndpointCheck(role=ABSENT, host=standby.host, path=f"/models/{model.name}/health", inverted=True),
     )
 
 
@@ -286,5 +298,8 @@ def _metrics(home: str, standby: str) -> tuple[MetricCheck, ...]:
             minutes=1,
             unknown="LastKnownStatus",
         ),
-        MetricCheck(role=PEER, region=standby, metric=DEEP_HEALTH, **below),
+        *(
+            MetricCheck(role=role, region=standby, metric=DEEP_HEALTH, breach="reached", minutes=1, unknown="Healthy")
+            for role in BESIDE
+        ),
     )

@@ -15,7 +15,7 @@ class Dns(Protocol):
     """Route 53: health checks and records. Called on onboarding and when a tier changes, never during recovery."""
 
     def ensure_checks(self, model: ModelKey, route: Route) -> dict[str, str]:
-        """Create the missing health checks; return id by role."""
+        """Create the missing health checks; return id by role. Raises ChecksRefused."""
 
     def ensure_records(
         self, records: Sequence[RoutedRecord], ttl: int, check_ids: dict[str, str], *, gone: Sequence[str] = ()

@@ -80,7 +80,9 @@ class Edges(Records):
     def outside(self) -> Outside:
         from mldr.aws.outside import PublicNetwork
 
-        return PublicNetwork(resolver=self.env.dns_resolver, transport=self.env.gateway_transport)
+        return PublicNetwork(
+            resolver=self.env.dns_resolver, transport=self.env.gateway_transport, zone=self.env.zone_name
+        )
 
     @cached_property
     def tokens(self) -> Tokens:
