@@ -11,9 +11,9 @@ from typing import Annotated
 import typer
 
 from cli.failover import POLL, Followed, conclude, who
+from cli.options import ModelName, Timeout, Wait
 from cli.outcomes import Ended, Exit
 from cli.output import AsJson, out, print_json
-from cli.protect import ModelName, Timeout, Wait
 from cli.regions import Bus, Environment, Place, Region, look, places, silence
 from mldr.domain.approvals import Approval, digest_of
 from mldr.domain.identity import ModelKey
@@ -37,7 +37,7 @@ def approve(
 ) -> None:
     """Confirm the failover that a page asked about, once, within the time that it names.
 
-    [dim]$[/] mldr approve recommender-eu 3vJ0q7mWc1Yt_9aZ --wait --region ap-southeast-3
+    [dim]$[/] mldr approve recommender-eu 5f0c9a417b3e8d2266a1c4f0 --wait --region ap-southeast-3
 
     `Failover Approved` is put on the bus of the region that asked; its own clock decides whether the time is over.
 

@@ -9,6 +9,7 @@ import typer
 from rich.markup import escape
 
 from cli.monthly import PRICES, monthly, read_prices, said
+from cli.options import ModelName
 from cli.outcomes import Exit
 from cli.output import AsJson, out, print_json, print_table, table
 from cli.regions import Environment, Place, Region, places, standby_of
@@ -18,13 +19,12 @@ from mldr.domain.model_rules import Tier
 from mldr.domain.owed import owed
 from mldr.domain.recovery_point import newest_restorable
 
-Model = Annotated[str, typer.Argument(help="A model: churn, or sagemaker/churn.", show_default=False)]
 Wanted = Annotated[Tier | None, typer.Option("--tier", help="Only this tier.", show_default=False)]
 Table = Annotated[Path, typer.Option("--prices", help="The table of prices.", dir_okay=False)]
 
 
 def cost_(
-    model: Model,
+    model: ModelName,
     tier: Wanted = None,
     prices: Table = PRICES,
     as_json: AsJson = False,

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
+from cli.options import ModelName
 from cli.outcomes import Exit
 from cli.output import AsJson, err, moment, out, print_json, print_table, table
-from cli.protect import ModelName
 from cli.regions import Environment, Place, Region, look, places, silence
 from mldr.domain.approvals import Approval
 from mldr.domain.health import Action, Decided

@@ -11,9 +11,9 @@ import typer
 from rich.markup import escape
 
 from cli.failover import ask, check_reason, conclude
+from cli.options import ModelName, Timeout, Wait
 from cli.outcomes import Ended, Exit, bad_input, unreachable
 from cli.output import AsJson, out, print_json, print_table, table
-from cli.protect import ModelName, Timeout, Wait
 from cli.regions import Bus, Environment, Place, Region, look, places, route_in, silence
 from mldr.aws.workflows import StepFunctions
 from mldr.domain.failover import Epoch, Kind

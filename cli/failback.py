@@ -8,27 +8,46 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import typer
+from botocore.exceptions import ClientError
 from rich.markup import escape
 
 from cli.evacuation import evacuate
 from cli.failover import Again, OptionalModel, ask, check_reason, conclude
+from cli.options import ModelName, Timeout, Wait
 from cli.outcomes import Ended, Exit, bad_input, unreachable
 from cli.output import AsJson, out, print_json
-from cli.protect import ModelName, Timeout, Wait
 from cli.regions import Bus, Environment, Looked, Place, Region, look, places, route_in, silence
+from mldr.aws.capacities import component_names, copies, instances
 from mldr.domain.draining import too_short
-from mldr.domain.failover import Kind
+from mldr.domain.failover import Kind, Takeover
 from mldr.domain.identity import ModelKey
 from mldr.domain.leadership import Leadership, Role, home_of, role
 from mldr.domain.recovery_point import Record
 from mldr.domain.routing import Route
+from mldr.domain.warming import Count, missing
 from mldr.registries.sagemaker import SageMakerRegistry
+from mldr.sdk import is_absent
 
 Reason = Annotated[str, typer.Option(help="Why; it is kept in the evidence.")]
 HomeRegion = Annotated[
     str | None, typer.Option("--region", help="Of a model: one of its regions. Alone: the home of all that come back.")
 ]
 Plan = Annotated[bool, typer.Option("--plan", help="Only say what would happen, and whether it may begin.")]
+
+
+@dataclass(frozen=True)
+class Held:
+    """What serves now, as the region that is to serve captured it, and what its own endpoint lacks of that."""
+
+    counts: dict[str, int]
+    captured_at: dt.datetime
+    own: str
+    grows: dict[str, int]
+
+    @property
+    def told(self) -> str:
+        """What it has, in words."""
+        return f"{_counted(self.counts) or 'no instances of its own'}, captured {self.captured_at:%Y-%m-%d %H:%M:%S}"
 
 
 @dataclass(frozen=True)
@@ -43,6 +62,7 @@ class Move:
     version: str
     here: Record | None
     refused: str = ""  # why the gate would refuse it, however long it waits
+    held: Held | None = None  # how it is served now, where that was captured
 
     @property
     def ready(self) -> bool:
@@ -69,6 +89,7 @@ class Move:
             "epoch": self.now.epoch, "serves": self.now.reason, "version": self.version, "ready": self.ready,
             "recovery_point": self.here.recovery_point if self.here and self.sealed else None,
             "lag": None if self.sealed else self.lag, "refused": self.refused or None,
+            "serves_with": self.held.counts if self.held else None, "grows": self.held.grows if self.held else {},
         }  # fmt: skip
 
 
@@ -179,7 +200,36 @@ def planned(model: ModelKey, kind: Kind, source: Place, target: Place, now: Role
     records = [one for one in target.catalog.records(model) if one.origin.arn == version]
     best = max(records, key=lambda one: (one.restorable, one.started_at), default=None)
     return Move(model=model, kind=kind, source=source, target=target, now=now, version=version, here=best,
-                refused=_refused(model, source, target))  # fmt: skip
+                refused=_refused(model, source, target),
+                held=_held(model, kind, target, takeover))  # fmt: skip
+
+
+def _held(model: ModelKey, kind: Kind, target: Place, takeover: Takeover | None) -> Held | None:
+    """What was captured of another endpoint than the one that serves now says nothing of it."""
+    state, (policy, _) = target.captures.newest(model), target.policies.load()
+    rules = policy.for_model(model.registry, model.name, {}).serving
+    if state is None or state.endpoint != (takeover.endpoint if takeover else rules.endpoint):
+        return None
+    grows: dict[str, int] = {}
+    if kind is Kind.FAILBACK and not rules.kserve:
+        there = _own_counts(target.client("sagemaker"), rules.endpoint)
+        grows = missing(state.counts_at(there, rules.component), there)
+    return Held(counts=state.capacity, captured_at=state.captured_at, own=rules.endpoint, grows=grows)
+
+
+def _own_counts(sagemaker: Any, endpoint: str) -> dict[str, Count]:
+    """Return what the model's own endpoint has at home, nothing where there is none."""
+    try:
+        found = instances(sagemaker.describe_endpoint(EndpointName=endpoint))
+        return found | copies(sagemaker, component_names(sagemaker, endpoint))
+    except ClientError as error:
+        if not is_absent(error):
+            raise
+        return {}
+
+
+def _counted(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
 
 
 def _refused(model: ModelKey, source: Place, target: Place) -> str:
@@ -192,6 +242,21 @@ def _refused(model: ModelKey, source: Place, target: Place) -> str:
         if route and (why := too_short(drain, route)):
             return f"{place.region}: {why}"
     return ""
+
+
+def _capacity(move: Move) -> str:
+    held = move.held
+    if held is None:
+        return (
+            f"how it is served was not captured in {move.target.region}: what is restored has the policy's instances, "
+            f"and no autoscaling; `mldr status {move.model.name}`"
+        )
+    if not held.grows:
+        return f"it is served with: {held.told}"
+    return (
+        f"it is served with: {held.told}; if {held.own} serves that version in {move.target.region}, it is asked for "
+        f"{_counted(held.grows)} before the switch"
+    )
 
 
 def _known(model: ModelKey, place: Place) -> tuple[Leadership, Route | None]:
@@ -221,6 +286,7 @@ def _show(move: Move, as_json: bool) -> None:
         out.print(escape(f"  what is served: {move.version}"))
         sealed = f"sealed as {move.here.recovery_point}" if move.here and move.sealed else move.lag
         out.print(escape(f"  in {move.target.region}: {sealed}"))
+        out.print(escape(f"  {_capacity(move)}"))
         out.print(f"  then: claim an epoch above {move.now.epoch}, golden check, switch; the old side drains")
     if move.refused:
         raise Ended(Exit.DOES_NOT_HOLD, move.refused, "then ask again")

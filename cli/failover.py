@@ -13,9 +13,9 @@ import typer
 from botocore.exceptions import ClientError
 from rich.markup import escape
 
+from cli.options import Timeout, Wait
 from cli.outcomes import Ended, Exit, bad_input
 from cli.output import AsJson, err, out, print_json, print_table, seconds, table
-from cli.protect import Timeout, Wait
 from cli.regions import Bus, Environment, Place, places, standby_of
 from mldr.domain.evidence import Evidence, evidence_key
 from mldr.domain.failover import Kind

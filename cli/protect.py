@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from cli.options import ModelName, Timeout, Wait
 from cli.outcomes import Ended, Exit, bad_input, unreachable
 from cli.output import AsJson, out, phase, print_json, size
 from cli.progress import Ticker, progress_of, told
@@ -19,18 +20,14 @@ from mldr.domain.identity import ModelKey, recovery_point_id
 from mldr.domain.recovery_point import UNANNOUNCED, Phase, Record
 from mldr.domain.registry import RegistryEntry
 from mldr.domain.transfers import Progress, owner_of
+from mldr.events.detail_types import PROMOTED
 from mldr.events.protection import PromotedDetail
 from mldr.registries.sagemaker import SageMakerRegistry
 
-DETAIL_TYPE = "Model Promoted"
 PACKAGE_ARN = r"arn:aws[a-z-]*:sagemaker:[a-z0-9-]+:\d{12}:model-package/.+/\d+"
 LOST = "look into the queues mldr-<env>-capture and mldr-<env>-capture-dlq, and at the state machine mldr-<env>-protect"
 POLL = 1.0  # seconds
 SETTLE = 20.0  # seconds after which a version that was edited would have shown its new recovery point
-
-ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="churn, or sagemaker/churn.", show_default=False)]
-Wait = Annotated[bool, typer.Option("--wait", help="Show the phases until it is over; the exit code is the outcome.")]
-Timeout = Annotated[float, typer.Option(help="Seconds for which --wait waits.", min=1)]
 
 
 @dataclass(frozen=True)
@@ -82,7 +79,7 @@ def protect(
     subject = _subject(ModelKey.parse(model), version, places(region, env, others=True), region, bus)
     before = subject.current()
     detail = PromotedDetail.parse({"model": str(subject.model), "arn": subject.entry.arn})
-    subject.standby.bus.put(DETAIL_TYPE, {"model": str(detail.model), "arn": detail.arn})
+    subject.standby.bus.put(PROMOTED, {"model": str(detail.model), "arn": detail.arn})
     if not wait:
         _asked(subject, as_json)
         return

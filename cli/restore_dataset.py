@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 
 from cli import datasets
+from cli.options import Timeout, Wait
 from cli.outcomes import Ended, Exit
 from cli.output import AsJson, out, print_json, size
 from cli.progress import Ticker, progress_of, told
@@ -32,8 +33,8 @@ def restore_dataset(
         typer.Option(metavar="S3-URI", help="Where to, in the standby region: s3://bucket/prefix/", show_default=False),
     ],
     prefix: Annotated[str, typer.Option(help="Only objects whose name in the dataset begins so.")] = "",
-    wait: Annotated[bool, typer.Option("--wait", help="Show how far it is; the exit code is the outcome.")] = False,
-    timeout: Annotated[float, typer.Option(help="Seconds for which --wait waits.", min=1)] = 3600,
+    wait: Wait = False,
+    timeout: Timeout = 3600,
     as_json: AsJson = False,
     region: Region = None,
     env: Environment = "prod",

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
+from cli.options import ModelName
 from cli.outcomes import Exit, bad_input
 from cli.output import AsJson, err, print_json
-from cli.protect import ModelName
 from cli.regions import Bus, Environment, Region, places
 from cli.runbook_facts import Facts, gather
 from cli.runbook_reasons import Ending

@@ -14,6 +14,7 @@ from cli.standing import manifest_of, standing_for
 from cli.status import serving_of
 from cli.unkept import unkept_in
 from mldr.aws.evidence import VaultEvidence
+from mldr.domain.endpoint_status import IN_SERVICE
 from mldr.domain.evidence import Evidence
 from mldr.domain.identity import Frozen, ModelKey
 from mldr.domain.leadership import Beside, Leadership, Role, home_of, role
@@ -21,7 +22,6 @@ from mldr.domain.model_rules import ModelRules, Tier
 from mldr.domain.owed import owed
 from mldr.domain.recovery_point import Record, newest_restorable
 from mldr.domain.routing import Route
-from mldr.domain.serving_state import IN_SERVICE
 from mldr.domain.tiers import Held
 
 LOOKED_BACK = 20  # records of evidence
@@ -52,6 +52,7 @@ class Facts(Frozen):
     serves: dict[str, str]  # by region, in its words
     here: str
     rules: ModelRules
+    sealed: ModelRules | None  # the rules of its point, by which that is restored; None when they cannot be read
     matched: str | None
     route: Route | None
     point: Record | None
@@ -67,6 +68,11 @@ class Facts(Frozen):
     policy: str = ""  # where the policy lies that is in force in the region that would take over
     unkept: tuple[str, ...] = ()  # what the model does not get, though its policy says it
     beside: Beside | None = None  # what answers in the standby while the home serves
+
+    @property
+    def restored_by(self) -> ModelRules:
+        """The rules of a recovery: those that were sealed with the point, until there is one those of the next."""
+        return self.sealed or self.rules
 
     @property
     def shared(self) -> bool:
@@ -161,6 +167,7 @@ def _held(model: ModelKey, place: Place) -> dict[str, Any]:
         "account": place.account,
         "vault": place.vault,
         "rules": rules,
+        "sealed": manifest.policy if manifest else None,
         "matched": rules.matched,
         "policy": place.policy_location,
         "unkept": unkept_in(place, model, policy),

@@ -24,7 +24,7 @@ FAILOVER = (
     Ending("EndpointFailed", STAYS, "SageMaker's reason is in the text. A quota: raise it in {here}. No capacity: it "
            "may come back, ask again; an instance type given in the policy helps only points that are sealed later"),
     Ending("RequestRefused", STAYS, "the restored model does not take its golden requests, so nothing is proven: the "
-           "text says why. An asynchronous endpoint takes none: protect it without `golden`"),
+           "text says why"),
     Ending("NotWarm", STAYS, "`warm.required` is on and it did not become as fast as recorded. Accept it slower: set "
            "`warm.required: false` in the policy; it counts for points that are sealed later"),
     Ending("WrongAnswers", STAYS, "the restored model does not answer as recorded. Do not force it: ask its owner"),

@@ -12,7 +12,7 @@ from cli.runbook_facts import Facts
 from cli.runbook_reasons import FAILOVER, PLANNED, Ending
 from mldr.domain.durations import format_duration as say
 from mldr.domain.identity import Frozen
-from mldr.domain.model_rules import FailoverMode, Tier
+from mldr.domain.model_rules import CacheRule, FailoverMode, Tier
 from mldr.domain.routing import SpreadBy, SwitchKind
 from mldr.events.detail_types import FAILBACK_REQUESTED, FAILOVER_REQUESTED
 
@@ -67,7 +67,7 @@ def sections(facts: Facts, reach: Reach) -> list[Section]:
 def endings(facts: Facts) -> list[Ending]:
     """Return what can go wrong, in this model's own names."""
     names = {"model": facts.model.name, "here": facts.here, "other": facts.other}
-    useless = set() if facts.rules.warm.required else {"NotWarm"}
+    useless = set() if facts.restored_by.warm.required else {"NotWarm"}
     return [
         Ending(one.error, one.traffic.format(**names), one.next.format(**names))
         for one in (*FAILOVER, *PLANNED)
@@ -113,34 +113,37 @@ def _detection(facts: Facts) -> str:
 
 def _start(facts: Facts) -> str:
     failover, health = facts.rules.failover, facts.rules.health
-    flaps = f"more than {health.flaps} changes in {say(health.flap_window)}"
-    restless = f"not within {say(health.cool_down)} of a move, nor while it flaps ({flaps})"
+    flaps = f"it flaps (more than {health.flaps} changes in {say(health.flap_window)})"
     if failover.mode is FailoverMode.AUTOMATIC:
-        return f"Mode `automatic`: {facts.here} then starts the failover by itself, but {restless}: then it pages."
+        restless = f"not within {say(health.cool_down)} of a move, nor while {flaps}: then it pages"
+        return f"Mode `automatic`: {facts.here} then starts the failover by itself, but {restless}."
     if failover.mode is FailoverMode.APPROVE:
-        page = f"{facts.here} then pages a token that counts for {say(failover.approve_within)}, but {restless}"
-        return f"Mode `approve`: {page}. Nothing moves until somebody confirms it."
+        page = f"{facts.here} then pages a token that counts for {say(failover.approve_within)}"
+        restless = f"within {say(health.cool_down)} of a move or while {flaps}, too: the page says so, and you judge"
+        return f"Mode `approve`: {page}; {restless}. Nothing moves until somebody confirms it."
     return f"Mode `manual`: {facts.here} pages that it is down, once, and nothing moves until somebody asks."
 
 
 def _recovery(facts: Facts) -> Iterator[str]:
     point = facts.point.recovery_point if facts.point else "the newest sealed point, of which there is none"
     yield f"Then, in {facts.here} alone: the next epoch is claimed, and {_endpoint(facts)} from {point}."
-    warm = facts.rules.warm
+    warm = facts.restored_by.warm
+    later = "" if warm == facts.rules.warm else "; the policy in force has other `warm` rules, for points sealed later"
     yield (
         f"It is warmed until its answers take at most {warm.factor:g} times what was recorded, for {say(warm.within)} "
-        f"at most; if they do not, {'it does not switch' if warm.required else 'it switches all the same, and pages'}."
+        f"at most; if they do not, {'it does not switch' if warm.required else 'it switches all the same, and pages'}"
+        f" (sealed with that point{later})."
     )
     proof = "The golden inferences are compared" if facts.golden else "Nothing is compared: none are sealed"
     yield f"{proof}. Then the takeover switch is flipped; before that no traffic moves."
     yield _switched(facts)
     if facts.rules.cache:
-        yield f"Cached answers bridge the time until then, for {say(facts.rules.cache.serve_stale)}, marked as such."
+        yield _bridged(facts, facts.rules.cache)
 
 
 def _endpoint(facts: Facts) -> str:
-    if facts.rules.serving.kserve:
-        return f"the InferenceService {facts.rules.serving.kserve.address} is made, or brought to that version,"
+    if kserve := facts.restored_by.serving.kserve:
+        return f"the InferenceService {kserve.address} is made, or brought to that version,"
     if facts.here == facts.home:
         return "the model's own endpoint is used if it has that version, else one is created"
     if facts.rules.tier is Tier.COLD_STANDBY:
@@ -165,6 +168,17 @@ def _switched(facts: Facts) -> str:
     return (
         f"Route 53 sees {seen} within about {spent} s, and clients keep an old answer for {times.ttl} s more. "
         "No record is edited, and nothing in the failed region is called."
+    )
+
+
+def _bridged(facts: Facts, cache: CacheRule) -> str:
+    """What cached answers are worth: DNS brings nobody to a region for their sake."""
+    stands_in = f"where a gateway is up and its endpoint is not, for {say(cache.serve_stale)} past their time, marked"
+    if facts.shared:
+        return f"Cached answers stand in {stands_in} as such: in either region, as both answer."
+    return (
+        f"Cached answers stand in {stands_in} as such: at {facts.other} before anything moves, and of {facts.here} for "
+        "whoever asks its gateway itself. They bring no client over by name: DNS waits for the golden inferences."
     )
 
 
@@ -344,7 +358,7 @@ OWN_CALLS = (
 
 
 def _allowed(facts: Facts) -> Section:
-    here, kserve = facts.here, facts.rules.serving.kserve
+    here, kserve = facts.here, facts.restored_by.serving.kserve
     own = f"the API server of its cluster in {here}" if kserve else ", ".join(f"`{call}`" for call in OWN_CALLS)
     return Section(
         title=f"What is allowed while {facts.other} fails",

@@ -9,6 +9,7 @@ import typer
 from rich.markup import escape
 
 from cli import datasets
+from cli.options import Timeout, Wait
 from cli.outcomes import Ended, Exit
 from cli.output import AsJson, out, print_json
 from cli.progress import Ticker, progress_of, told
@@ -28,12 +29,12 @@ Dataset = Annotated[str, typer.Argument(metavar="DATASET", help="A dataset of th
 
 def snapshot(
     dataset: Dataset,
-    wait: Annotated[bool, typer.Option("--wait", help="Show how far it is; the exit code is the outcome.")] = False,
+    wait: Wait = False,
     listing: Annotated[
         bool, typer.Option("--listing", help="List the whole bucket, whatever storage events have told.")
     ] = False,
     reason: Annotated[str, typer.Option(help="Why; it stands in the snapshot's record.")] = "asked for by hand",
-    timeout: Annotated[float, typer.Option(help="Seconds for which --wait waits.", min=1)] = 3600,
+    timeout: Timeout = 3600,
     as_json: AsJson = False,
     region: Region = None,
     env: Environment = "prod",

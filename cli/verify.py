@@ -13,9 +13,9 @@ from botocore.exceptions import ClientError
 from rich.markup import escape
 
 from cli.failover import describe_execution, who
+from cli.options import Timeout, Wait
 from cli.outcomes import Ended, Exit, bad_input
 from cli.output import AsJson, err, out, print_json, print_table, size, table
-from cli.protect import Timeout, Wait
 from cli.regions import Bus, Environment, Place, Region, look, places, silence, standby_of
 from mldr.aws.datasets import DynamoDatasets
 from mldr.domain.identity import ModelKey

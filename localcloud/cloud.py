@@ -38,6 +38,7 @@ from localcloud.moto_repairs.s3_events import S3Events
 from localcloud.moto_repairs.sagemaker import SageMakerRepairs
 from localcloud.moto_repairs.sagemaker_endpoints import SageMakerEndpointRepairs
 from localcloud.moto_repairs.sagemaker_serving import SageMakerServingRepairs
+from localcloud.moto_repairs.scaling_alarms import ScalingAlarmRepairs
 from localcloud.moto_repairs.service_quotas import ServiceQuotaRepairs
 from localcloud.moto_repairs.stepfunctions import StateMachines
 from localcloud.outage import GLOBAL_CONTROL_PLANES, Outage
@@ -105,6 +106,7 @@ class Cloud:
             SageMakerRepairs(ACCOUNT, self.router.emit),
             SageMakerServingRepairs(self.endpoints.reweigh, self.endpoints.compose),
             SageMakerEndpointRepairs(self.endpoints),
+            ScalingAlarmRepairs(),
             ServiceQuotaRepairs(),
             DomainNameRepairs(),
             Route53Repairs(self.checkers.observations),

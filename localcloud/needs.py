@@ -372,6 +372,7 @@ SPECIAL: Mapping[tuple[str, str], Special] = {
     ("sagemaker", "CreateInferenceComponent"): _component_and_endpoint,
     ("sagemaker", "UpdateEndpoint"): _endpoint_and_config,
     ("sagemaker-runtime", "InvokeEndpoint"): _component_and_endpoint,
+    ("sagemaker-runtime", "InvokeEndpointAsync"): _component_and_endpoint,
     ("secretsmanager", "*"): _secret,
     ("sns", "*"): _topic,
     ("sqs", "*"): _queue,

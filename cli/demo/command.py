@@ -38,8 +38,8 @@ def demo(
     [dim]$[/] mldr demo
     [dim]$[/] mldr demo --json 2>/dev/null | jq '.models[] | {tier, rto_seconds, floor}'
 
-    Exit codes: 0 recovered, with equal answers and no call that law 1 forbids, and home again without a failed request;
-    1 not so.
+    Exit codes: 0 recovered, with equal answers and no call to the failed region or to a control plane elsewhere, and
+    home again without a failed request; 1 not so.
     """
     console, began = Console(highlight=False, stderr=as_json), time.monotonic()
     shutil.rmtree(HOME, ignore_errors=True)

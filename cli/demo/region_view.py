@@ -12,11 +12,11 @@ from cli.demo.scene import ENVIRONMENT, TOKEN
 from cli.failover import PHASES, describe_execution, entered, find_evidence
 from cli.regions import Place
 from cli.standing import manifest_of, standing_for
+from mldr.domain.endpoint_status import IN_SERVICE
 from mldr.domain.evidence import Evidence
 from mldr.domain.health import HealthState
 from mldr.domain.identity import Frozen, ModelKey
 from mldr.domain.recovery_point import Record, newest_restorable
-from mldr.domain.serving_state import IN_SERVICE
 from mldr.events.detail_types import TIERS_DUE
 
 

@@ -43,11 +43,6 @@ class Screen:
         self._live.stop()
 
     @property
-    def is_plain(self) -> bool:
-        """Whether every word stays on the paper."""
-        return not self._console.is_terminal
-
-    @property
     def act_name(self) -> str:
         """The act that runs now, or ran last."""
         return self._now[0] if self._now else self._done[-1][0] if self._done else "the start"

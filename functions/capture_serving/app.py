@@ -23,6 +23,7 @@ def handle(record: SQSRecord) -> None:
         region=world.env.aws_region,
         peer_region=world.env.peer_region,
         roles=world.env.execution_roles,
+        answer_places=world.env.answer_places,
         catalog=world.catalog,
         vault=world.vault,
         policies=world.policies,

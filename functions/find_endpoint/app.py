@@ -21,6 +21,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         endpoints=world.own_endpoints,
         captures=world.serving_captures,
         serving=world.serving,
+        clock=world.clock,
     )
     logger.info("endpoint", endpoint=claim.endpoint, reuse=claim.reuse, stands=claim.stands)
     return claim.model_dump(mode="json")

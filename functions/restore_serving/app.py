@@ -26,4 +26,4 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     for warning in restored.warnings:
         logger.warning(warning)
     logger.info("endpoint", status=restored.status, captured_at=str(restored.captured_at))
-    return {"status": restored.status, "at": world.clock.now().isoformat()}
+    return {"status": restored.status, "warnings": restored.warnings, "at": world.clock.now().isoformat()}

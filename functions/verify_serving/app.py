@@ -18,6 +18,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         catalog=world.catalog,
         vault=world.vault,
         serving=world.serving,
+        late=world.late_answers,
         remaining=context.get_remaining_time_in_millis,
     )
     logger.info(verified.reason, more=verified.more)

@@ -19,6 +19,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         catalog=world.catalog,
         vault=world.vault,
         serving=world.serving,
+        late=world.late_answers,
         captures=world.serving_captures,
         clock=world.clock,
     )

@@ -167,6 +167,16 @@ class Endpoints:
             self._revive(served, container)
             raise
 
+    def settings(self, region: str, name: str) -> dict[str, Any]:
+        """How a client of this process speaks as the endpoint's role."""
+        given = self._environment(region, name)
+        return {
+            "region_name": region,
+            "endpoint_url": given["AWS_ENDPOINT_URL"],
+            "aws_access_key_id": given["AWS_ACCESS_KEY_ID"],
+            "aws_secret_access_key": given["AWS_SECRET_ACCESS_KEY"],
+        }
+
     def pids(self, region: str) -> list[int]:
         """The processes of the region's containers."""
         with self._lock:
@@ -364,8 +374,6 @@ def _only_what_runs_here(config: FakeEndpointConfig) -> None:
     kept = getattr(config, "kept", {})
     if kept.get("ShadowProductionVariants"):
         raise Unservable("The local cloud does not run shadow variants.")
-    if kept.get("AsyncInferenceConfig"):
-        raise Unservable("The local cloud does not run asynchronous endpoints.")
 
 
 def _reconfigure(served: Served) -> None:

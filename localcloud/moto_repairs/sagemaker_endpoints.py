@@ -4,6 +4,8 @@ moto says InService at once, overwrites what exists, has no UpdateEndpoint and a
 """
 
 import json
+import re
+import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,8 +18,11 @@ from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 
 from localcloud.edge.container_process import Answer, Unreachable
 from localcloud.edge.endpoints import IN_PROGRESS, IN_SERVICE, Endpoints, NoEndpoint, NotReady, running_as
-from localcloud.moto_repairs.sagemaker_serving import ENDPOINT_PATH, unasked
+from localcloud.edge.late_answers import LateAnswers, Request
+from localcloud.moto_repairs.sagemaker_serving import ENDPOINT_PATH, late_config, unasked
 from localcloud.patches import Patches
+
+LATE_PATH = re.compile(r"/endpoints/([^/]+)/async-invocations")
 
 
 class SageMakerEndpointRepairs:
@@ -25,6 +30,7 @@ class SageMakerEndpointRepairs:
 
     def __init__(self, endpoints: Endpoints) -> None:
         self._endpoints = endpoints
+        self._late = LateAnswers(endpoints)
         self._patches = Patches()
 
     def start(self) -> None:
@@ -39,6 +45,7 @@ class SageMakerEndpointRepairs:
         self._create = replace(SageMakerModelBackend, "create_endpoint", self._create_endpoint())
         self._delete = replace(SageMakerModelBackend, "delete_endpoint", self._delete_endpoint())
         replace(SageMakerRuntimeResponse, "invoke_endpoint", self._invoke_endpoint())
+        replace(SageMakerRuntimeResponse, "invoke_endpoint_async", self._invoke_later())
         SageMakerRuntimeResponse.use_raw_body = True
         SageMakerResponse.update_endpoint = self._update_endpoint()  # type: ignore[attr-defined]
 
@@ -107,13 +114,30 @@ class SageMakerEndpointRepairs:
 
         return invoke_endpoint
 
+    def _invoke_later(self) -> Callable[[SageMakerRuntimeResponse], TYPE_RESPONSE]:
+        def invoke_endpoint_async(response: SageMakerRuntimeResponse) -> TYPE_RESPONSE:
+            found = LATE_PATH.search(response.path)
+            name = found[1] if found else ""
+            config = late_config(response, name)
+            if config is None:
+                text = f"Endpoint {name} of account {response.current_account} not found, or not asynchronous."
+                return _refused(400, "ValidationError", text)
+            request = Request.of(response.headers, config)
+            self._late.take(response.region, name, request)
+            failure = {"X-Amzn-SageMaker-FailureLocation": request.failure} if request.failure else {}
+            headers = {"X-Amzn-SageMaker-OutputLocation": request.output} | failure
+            return 202, headers, json.dumps({"InferenceId": str(uuid.uuid4())})
+
+        return invoke_endpoint_async
+
     def _predict(self, response: SageMakerRuntimeResponse, name: str) -> TYPE_RESPONSE:
         headers: Mapping[str, str] = response.headers
         kind, accept = headers.get("Content-Type") or "application/json", headers.get("Accept") or "*/*"
         variant = headers.get("X-Amzn-SageMaker-Target-Variant")
         body = response.body if isinstance(response.body, bytes) else str(response.body or "").encode()
         account, component = response.current_account, headers.get("X-Amzn-SageMaker-Inference-Component")
-        if text := unasked(response, name):
+        late = f"Endpoint {name} is asynchronous: use InvokeEndpointAsync." if late_config(response, name) else ""
+        if text := unasked(response, name) or late:
             return _refused(400, "ValidationError", text)
         try:
             wanted = running_as(component) if component else variant

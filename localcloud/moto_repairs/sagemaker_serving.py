@@ -50,6 +50,10 @@ UNNAMED = (
     "Inference Component Name header is required for endpoints to which you plan to deploy inference components. "
     "Please include Inference Component Name header or consider using SageMaker models."
 )
+MANAGED_FOR_MODEL = "ManagedInstanceScaling is only supported for inference component endpoints."
+NOT_ZERO = "Min instance count needs to be greater than 0 for enabled managed instance scaling"
+NO_COPIES = "Inference components copy count an integer larger than 0"
+NEVER_ZERO = ("eu-west-3",)  # where AWS was seen to refuse a minimum of no instance; it names no list
 STOP = "stop"  # in what is kept of a component: how its container is stopped
 NO_CAPACITY = "Inference Component has no capacity to process this request. ApplicationAutoScaling may be in-progress."
 
@@ -69,7 +73,7 @@ class SageMakerServingRepairs:
         replace = self._patches.replace
         self._create_model = replace(SageMakerResponse, "create_model", self._keeping("_create_model", _keep_model))
         self._create_config = replace(
-            SageMakerResponse, "create_endpoint_config", self._keeping("_create_config", _keep_config)
+            SageMakerResponse, "create_endpoint_config", self._keeping("_create_config", _keep_config, _must_be_taken)
         )
         replace(FakeEndpointConfig, "validate_production_variants", _validate)
         replace(SageMakerModelBackend, "validate_production_variants", _validate_models)
@@ -130,8 +134,14 @@ class SageMakerServingRepairs:
 
         return invoke
 
-    def _keeping(self, name: str, keep: Callable[[SageMakerResponse], None]) -> Callable[..., ActionResult]:
+    def _keeping(
+        self,
+        name: str,
+        keep: Callable[[SageMakerResponse], None],
+        check: Callable[[SageMakerResponse], None] = lambda response: None,
+    ) -> Callable[..., ActionResult]:
         def create(response: SageMakerResponse) -> ActionResult:
+            check(response)
             made: ActionResult = getattr(self, name)(response)
             keep(response)
             return made
@@ -275,6 +285,27 @@ def _validate(config: FakeEndpointConfig, production_variants: list[dict[str, An
             FakeEndpointConfig.validate_serverless_config(config, one["ServerlessConfig"])
 
 
+def _must_be_taken(response: SageMakerResponse) -> None:
+    """What a variant takes depends on whether it names a model. AWS's own words are only those of the constants.
+
+    github.com/hashicorp/terraform-provider-aws/pull/44977 and /45926, github.com/stdapi-ai/stdapi.ai/issues/43.
+    """
+    for one in response._get_param("ProductionVariants") or []:
+        scaling = one.get("ManagedInstanceScaling")
+        if one.get("ModelName"):
+            if scaling:
+                raise ValidationError(message=MANAGED_FOR_MODEL)
+            continue
+        if not response._get_param("ExecutionRoleArn"):
+            raise ValidationError(message="ExecutionRoleArn is required for inference component endpoints.")
+        for field in ("InitialVariantWeight", "EnableSSMAccess"):
+            if one.get(field) is not None:
+                raise ValidationError(message=f"{field} is not supported for inference component endpoints.")
+        zero = scaling and scaling.get("Status") == "ENABLED" and scaling.get("MinInstanceCount") == 0
+        if zero and response.region in NEVER_ZERO:
+            raise ValidationError(message=NOT_ZERO)
+
+
 def _validate_models(backend: SageMakerModelBackend, production_variants: list[dict[str, Any]]) -> None:
     """A variant without a model of its own waits for inference components."""
     for one in production_variants:
@@ -371,6 +402,15 @@ def unasked(response: SageMakerRuntimeResponse, endpoint: str) -> str:
     return "" if serves and held["RuntimeConfig"].get("CurrentCopyCount", 1) else NO_CAPACITY
 
 
+def late_config(response: SageMakerRuntimeResponse, endpoint: str) -> dict[str, Any] | None:
+    """The settings of an asynchronous endpoint, None of any other."""
+    backend = sagemaker_backends[response.current_account][response.region]
+    record = backend.endpoints.get(endpoint)
+    config = backend.endpoint_configs.get(record.endpoint_config_name) if record else None
+    found: dict[str, Any] | None = getattr(config, "kept", {}).get("AsyncInferenceConfig")
+    return found
+
+
 def components(backend: SageMakerModelBackend) -> dict[str, dict[str, Any]]:
     """The inference components of a region."""
     held: dict[str, dict[str, Any]] = backend.__dict__.setdefault("inference_components", {})
@@ -396,6 +436,8 @@ def _made_component(response: SageMakerResponse) -> dict[str, Any]:
         _must_be_based(backend, given.get("BaseInferenceComponentName"))
     made = [_described(backend, given) for given in several or [one]]
     copies = (response._get_param("RuntimeConfig") or {}).get("CopyCount", 1)
+    if copies < 1:
+        raise ValidationError(message=NO_COPIES)
     held = components(backend)[name] = {
         "InferenceComponentName": name,
         "InferenceComponentArn": _component_arn(backend, name),

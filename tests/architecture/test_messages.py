@@ -131,6 +131,7 @@ def test_a_batch_file_is_accepted_by_its_door(world, context, name):
 
 def test_what_is_published_keeps_its_own_contract(world, context):
     protect(world, context, promoted(world))
+    assert world.bus.events
     for name, detail in world.bus.events:
         CONTRACTS[name].parse(json.loads(json.dumps(detail)))
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from localcloud.deploy.translate import load
+from mldr.domain.tiers import DELETES
 from mldr.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -297,7 +298,8 @@ def test_a_role_that_may_be_passed_can_read_what_models_are_restored_from_and_no
     granted = {(one["Action"], str(one["Resource"])) for one in theirs}
     own = RESOURCES["ServingRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
     reads = {(one["Action"], str(one["Resource"])) for one in own if one["Action"] in ("s3:GetObject", "s3:ListBucket")}
-    assert granted == {*reads, ("kms:Decrypt", "*")}
+    questions = ("s3:GetObject", str({"Fn::Sub": "${Vault.Arn}/in-progress/questions/*"}))  # of golden inferences
+    assert granted == {*reads, questions, ("kms:Decrypt", "*")}
 
 
 def test_only_what_has_no_resources_is_allowed_on_all_of_them():
@@ -375,9 +377,21 @@ def test_alarms_that_trigger_steps_are_put_by_what_restores_and_deleted_by_what_
     ]
 
 
+def test_what_cannot_be_made_again_is_kept_but_does_not_stand_in_the_way_of_a_first_deploy():
+    """What a rolled back creation leaves has a fixed name, so the next try would find it there already.
+
+    A protected table cannot be deleted by a rollback either, which would then fail.
+    """
+    kept = {name: one["DeletionPolicy"] for name, one in RESOURCES.items() if "DeletionPolicy" in one}
+    assert kept.pop("Catalog") == "Retain"
+    assert RESOURCES["Catalog"]["Properties"]["DeletionProtectionEnabled"] is True
+    assert kept == dict.fromkeys(("VaultKey", "Vault", "ConfigBucket", "Zone"), "RetainExceptOnCreate")
+    assert {RESOURCES[name]["UpdateReplacePolicy"] for name in (*kept, "Catalog")} == {"Retain"}
+
+
 def test_the_vault_is_locked_versioned_private_and_kept():
     vault = RESOURCES["Vault"]
-    assert (vault["DeletionPolicy"], vault["UpdateReplacePolicy"]) == ("Retain", "Retain")
+    assert (vault["DeletionPolicy"], vault["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
     assert vault["Properties"]["ObjectLockEnabled"] is True
     denied = {
         statement["Sid"]: statement
@@ -408,3 +422,8 @@ def test_every_log_group_forgets_in_time():
     groups = of_type("AWS::Logs::LogGroup")
     assert groups
     assert all(group["RetentionInDays"] for group in groups.values())
+
+
+def test_what_is_being_deleted_is_held_for_longer_than_the_function_that_deletes_it_can_run():
+    runs = RESOURCES["ConvergeServingFunction"]["Properties"]["Timeout"]
+    assert DELETES.total_seconds() > runs

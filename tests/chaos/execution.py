@@ -21,21 +21,26 @@ class Execution:
     `invoke` calls a door by its folder's name, and raises TaskError for what Step Functions would see.
     """
 
-    def __init__(self, name: str, payload: dict[str, Any], invoke: Callable[[str, Any], Any]) -> None:
-        self.name, self.state, self.data = name, DEFINITION["StartAt"], payload
+    def __init__(
+        self, name: str, payload: dict[str, Any], invoke: Callable[[str, Any], Any], definition: Any = None
+    ) -> None:
+        self._states = (definition or DEFINITION)["States"]
+        self.name, self.state, self.data = name, (definition or DEFINITION)["StartAt"], payload
         self.status, self.reason = "RUNNING", ""
         self.told = True  # it ended in a state that ends it, and not by an error that nothing caught
         self._invoke = invoke
-        self._walker = Walker(DEFINITION, Services(self._call, lambda _bucket, _key: b"", self._wait))
+        self._walker = Walker(definition or DEFINITION, Services(self._call, lambda _bucket, _key: b"", self._wait))
         self._tries: list[int] = []
         self._waited = AT_ONCE
 
     def step(self) -> float | None:
         """Do what comes next."""
-        state = DEFINITION["States"][self.state]
+        state = self._states[self.state]
         self._waited = AT_ONCE
         if state["Type"] == "Task":
             return self._attempt(state)
+        if state["Type"] == "Succeed":
+            return self._end("SUCCEEDED", "")
         if state["Type"] == "Fail":
             return self._end("FAILED", str(_get(state["CausePath"], self.data) if "CausePath" in state else ""))
         self.data, after = self._walker._enter(self.state, state, self.data)

@@ -33,9 +33,8 @@ class Internet(Protocol):
 class Network:
     """Who reaches whom, and the health checks of one model."""
 
-    def __init__(self, home: Region, standby: Region) -> None:
-        self.home, self.standby = home, standby
-        self.cuts: Counter[str] = Counter()
+    def __init__(self, home: Region, standby: Region, cuts: Counter[str]) -> None:
+        self.home, self.standby, self.cuts = home, standby, cuts
         self.endpoint, self.flipped, self.kept, self.peer = True, False, False, True  # as the checkers believe
         self.reached = 0  # for how many rounds the standby's gateway was reached
         self._against = {"endpoint": 0, "kept": 0, "peer": 0}
@@ -83,7 +82,9 @@ class Network:
     @property
     def spread(self) -> bool:
         """Whether both regions answer under the model's name."""
-        return any(record.weight is not None for record, *_ in self.standby.dns.records.values())
+        mine = self.standby.model.name
+        held = self.standby.dns.records.items()
+        return any(one.weight is not None for (name, _), (one, *_) in held if name.partition(".")[0] == mine)
 
     def answers(self) -> list[Region]:
         """Where the model's name points: T is the takeover inverted; both halves unhealthy answer PRIMARY.

@@ -114,7 +114,7 @@ def _region(side: str, given: Side, machinery: Machinery, time: Time, registry: 
     world = FakeWorld(
         env=given.env.model_copy(update={"witness_host": witness}), buckets=made.buckets, images=made.images
     )
-    world.clock = _clock(time, machinery.skew[side])
+    world.clock = clock_of(time, machinery.skew[side])
     world.registry = registry
     world.policies = Policies(policy(machinery, BOTH if machinery.both else COLD))
     world.catalog = Known()
@@ -125,7 +125,7 @@ def _region(side: str, given: Side, machinery: Machinery, time: Time, registry: 
     return Region(side, world, time, CHURN)
 
 
-def _clock(time: Time, skew: float) -> Any:
+def clock_of(time: Time, skew: float) -> Any:
     from tests.chaos.region import Skewed
 
     return Skewed(time, START + dt.timedelta(hours=1), skew)

@@ -24,12 +24,22 @@ from tests.fakes.world import FakeWorld
 
 PORTS = (
     "catalog", "vault", "registry", "own_endpoints", "serving", "standing_endpoints", "policies", "outside", "bus",
-    "dns", "evidence", "pager", "decisions", "survivors", "workflows",
+    "dns", "evidence", "pager", "decisions", "survivors", "workflows", "evacuations", "quotas",
 )  # fmt: skip
 TARDY = {("catalog", write) for write in ("claim", "flip", "conclude", "learn", "stand_down")}
 HEARD = {"bus", "pager", "dns", "standing_endpoints"}  # whose calls are told; of others these:
 HEARD_OF = {("catalog", call) for call in ("put_health", "put_beside", "withdraw_beside")} | {("serving", "restore")}
 GATEWAYS = 2  # processes of a gateway, each with a memory of its own
+
+
+def of(fault: str, model: str) -> str:
+    """Return how a fault is called that strikes one model alone; with '' all are struck."""
+    return f"{fault} of {model}" if model else fault
+
+
+def model_of(endpoint: str) -> str:
+    """Return the model of an endpoint: the names of models have no dashes here."""
+    return endpoint.partition("-")[0]
 
 
 class Crash(BaseException):
@@ -59,16 +69,17 @@ class Known(FakeCatalog):
 
     def __init__(self) -> None:
         super().__init__()
-        self._parts: tuple[Any, ...] = ()
-        self._last = Leadership()
+        self._known: dict[str, tuple[tuple[Any, ...], Leadership]] = {}
         self._model: ModelKey | None = None
         self._name = ""
 
     def leadership(self, model: ModelKey) -> Leadership:
         parts = self.parts(model)
-        if len(parts) != len(self._parts) or any(new is not old for new, old in zip(parts, self._parts, strict=True)):
-            self._parts, self._last = parts, super().leadership(model)
-        return self._last
+        before, known = self._known.get(self._name, ((), Leadership()))
+        if len(parts) != len(before) or any(new is not old for new, old in zip(parts, before, strict=True)):
+            known = super().leadership(model)
+            self._known[self._name] = parts, known
+        return known
 
     def parts(self, model: ModelKey) -> tuple[Any, ...]:
         """What says who serves, each the very object until it changes."""
@@ -176,7 +187,7 @@ class Endpoints(FakeServing):
         super().restore(plan)
         self.made[plan.name] = self.made.get(plan.name, 0) + 1
         self._ready[plan.name] = self._region.time.now + 90 * self._region.time.noise()
-        if self._region.has("no capacity"):
+        if self._region.has("no capacity", plan.name):
             self.failed.add(plan.name)
 
     def status(self, endpoint: str) -> tuple[str, str]:
@@ -187,7 +198,7 @@ class Endpoints(FakeServing):
         if endpoint in self.gone:
             return "Failed", "the instances are gone"
         ready = self._ready.get(endpoint)
-        if ready is not None and (self._region.has("endpoint hangs") or self._region.time.now < ready):
+        if ready is not None and (self._region.has("endpoint hangs", endpoint) or self._region.time.now < ready):
             return "Creating", ""
         self._ready.pop(endpoint, None)
         return IN_SERVICE, ""
@@ -197,7 +208,7 @@ class Endpoints(FakeServing):
     ) -> tuple[bytes, str]:
         if self.status(endpoint)[0] != IN_SERVICE or endpoint in self.erring:
             raise EndpointFailed(f"endpoint {endpoint} did not answer")
-        wrong = self._region.has("wrong answers") and self.endpoints[endpoint].plan is not None
+        wrong = self._region.has("wrong answers", endpoint) and self.endpoints[endpoint].plan is not None
         self._region.call.answers.append(not wrong)
         self._region.call.asked.add(endpoint)
         return (b"[9]" if wrong else body), "application/json"
@@ -213,10 +224,10 @@ class StandingEndpoints(FakeStandingEndpoints):
     def held(self) -> list[Held]:
         return [one.model_copy(update={"status": self._endpoints.status(one.name)[0]}) for one in super().held()]
 
-    def delete(self, endpoint: str) -> None:
-        super().delete(endpoint)
+    def delete(self, endpoint: str) -> bool:
         for troubled in (self._endpoints.failed, self._endpoints.gone, self._endpoints.erring):
             troubled.discard(endpoint)
+        return super().delete(endpoint)
 
 
 class Call:
@@ -228,6 +239,7 @@ class Call:
         self.asked: set[str] = set()  # the endpoints that answered
         self.beside: set[str] = set()  # the executions of its region that ran when it began
         self.sights: list[str] = []
+        self.seen_of: dict[str, list[str]] = {}  # the same by model, where there are several
         self.crash_in: int | None = None
 
 
@@ -239,7 +251,7 @@ class Region:
         self.name = world.env.aws_region
         self.faults: Counter[str] = Counter()  # how many of each last
         assert isinstance(world.catalog, Known)
-        self.catalog, self.workflows = world.catalog, world.workflows
+        self.catalog, self.workflows, self.evacuations = world.catalog, world.workflows, world.evacuations
         self.evidence, self.decisions, self.pager = world.evidence, world.decisions, world.pager
         self.endpoints = Endpoints(self)
         self.calls = [Call("outside", None, None, None)]
@@ -287,9 +299,9 @@ class Region:
         """Whether an endpoint answers beside the home, or its name is shared, or once was."""
         return bool(self.knowledge().beside or self.dns.records)
 
-    def has(self, fault: str) -> bool:
-        """Whether a fault lasts."""
-        return self.faults[fault] > 0
+    def has(self, fault: str, endpoint: str = "") -> bool:
+        """Whether a fault lasts, of the whole region or of the model that an endpoint is of."""
+        return self.faults[fault] > 0 or (bool(endpoint) and self.faults[of(fault, model_of(endpoint))] > 0)
 
     def knowledge(self) -> Leadership:
         """What the catalog knows, read past the wires."""
@@ -297,7 +309,11 @@ class Region:
 
     def written(self) -> tuple[Any, ...]:
         """What its catalog holds of who serves, each the very object until it changes."""
-        return (self.catalog.epoch(self.model), *self.catalog.parts(self.model))
+        return (self.epoch(), *self.catalog.parts(self.model))
+
+    def epoch(self) -> Epoch | None:
+        """The newest claim, read past the wires."""
+        return self.catalog.epoch(self.model)
 
     def takeover(self) -> Takeover | None:
         """The switch, read past the wires."""

@@ -18,10 +18,9 @@ from tests.chaos.beside import BESIDE, BOTH_AGAIN, KEPT, Beside
 from tests.chaos.network import THRESHOLD
 from tests.chaos.region import Call, Region
 from tests.chaos.schedule import HOME, SIDES, STANDBY
-from tests.functional.story import CHURN
 
 if TYPE_CHECKING:
-    from tests.chaos.simulator import Simulator
+    from tests.chaos.lane import Lane
 
 ROUNDS = 3  # consecutive_failures of the policy
 QUORUM = 2
@@ -71,8 +70,8 @@ class Book:
     `stakes` counts how often each law was at stake: what it forbids was about to happen, or what it asks for was due.
     """
 
-    def __init__(self, simulator: Simulator) -> None:
-        self._simulator = simulator
+    def __init__(self, lane: Lane) -> None:
+        self._lane = lane
         self.violation: Violation | None = None
         self.stakes: Counter[str] = Counter()
         self._claims: dict[int, tuple[str, str]] = {}
@@ -86,8 +85,8 @@ class Book:
         self._confirmed: set[tuple[str, str]] = set()  # and those that followed from it
         self._told: dict[Leaders, int] = {}  # the epoch for which a gateway's process said 200 last
         self.said: dict[Leaders, int] = {}  # the highest epoch that it announced
-        self._rounds: dict[str, list[list[str]]] = {HOME: [], STANDBY: []}
-        self._both = Beside(simulator, self.at_stake, self.violate)
+        self._rounds: dict[str, list[tuple[Call, list[str]]]] = {HOME: [], STANDBY: []}
+        self._both = Beside(lane, self.at_stake, self.violate)
         self._acts: dict[str, Callable[[Region, tuple[Any, ...]], None]] = {
             "catalog.claim": self._claimed,
             "catalog.flip": self._flipped,
@@ -101,7 +100,7 @@ class Book:
         """The first one counts."""
         if self.violation is None:
             self.violation = Violation(law, what)
-            self._simulator.say(f"!!! {self.violation}")
+            self._lane.say(f"!!! {self.violation}")
 
     def at_stake(self, law: str, number: int = 1) -> None:
         """A law could have been broken just now."""
@@ -109,7 +108,7 @@ class Book:
 
     def facts(self) -> dict[str, int]:
         """What came to pass, so that nobody mistakes a quiet run for a proof."""
-        ended = [one.status for one in self._simulator.executions.values()]
+        ended = [one.status for one in self._lane.executions.values()]
         return {
             "flips": len(self._flips),
             "automatic flips": sum(automatic for *_, automatic in self._flips),
@@ -123,7 +122,7 @@ class Book:
     def look(self) -> None:
         """Check what both catalogs hold, if anything changed."""
         changed = False
-        for side, region in self._simulator.sides.items():
+        for side, region in self._lane.sides.items():
             before, written = self._seen[side], region.written()
             if len(before) == len(written) and all(new is old for new, old in zip(written, before, strict=True)):
                 continue
@@ -131,8 +130,8 @@ class Book:
             self._changed(region, before[1] if before else None, *written[:4])
         if not changed:
             return
-        self._simulator.stir()
-        writers = [now for region in self._simulator.sides.values() if (now := self.role(region)).writer]
+        self._lane.stir()
+        writers = [now for region in self._lane.sides.values() if (now := self.role(region)).writer]
         if len(writers) > 1:
             self.at_stake(ONE_WRITER)
         if len({one.epoch for one in writers}) < len(writers):
@@ -146,10 +145,10 @@ class Book:
             self._grows(side, "switch", takeover.epoch)
         known = region.knowledge().epoch
         if known > self._known[side][0]:
-            self._known[side] = (known, self._simulator.now)
+            self._known[side] = (known, self._lane.now)
         if standing and standing.epoch:
             self.at_stake(LEARNED)
-            sides = self._simulator.sides
+            sides = self._lane.sides
             flipped = {(number, sides[who].name) for _, who, number, _ in self._flips}
             if (standing.epoch, standing.holder) not in flipped:
                 self.violate(LEARNED, f"{side} learned that {standing.holder} flipped {standing.epoch}: it did not")
@@ -169,14 +168,18 @@ class Book:
     def _newest_of_other(self, side: str) -> int:
         return max((number for _, who, number, _ in self._flips if who != side), default=0)
 
+    def flipped_by(self, side: str) -> bool:
+        """Whether a region ever took the model over."""
+        return any(who == side for _, who, *_ in self._flips)
+
     def role(self, region: Region) -> Role:
         """What the product says that a region is."""
-        home = self._simulator.sides[HOME].name
+        home = self._lane.sides[HOME].name
         return role(region.name, home, region.knowledge(), now=region.world.clock.now(), drain=dt.timedelta(0))
 
     def writers(self) -> list[Region]:
         """The regions that say that they serve and write."""
-        roles = [(one, self.role(one)) for one in self._simulator.sides.values()]
+        roles = [(one, self.role(one)) for one in self._lane.sides.values()]
         return [one for one, now in roles if now.writer and now.serving]
 
     # what functions do
@@ -193,7 +196,7 @@ class Book:
         """A function was refused something: a person may clear every claim that is open."""
         if call.door != "claim_epoch" or call.task["kind"] != "clear":
             return
-        open_ = call.epoch is not None and not call.epoch.concluded and region.catalog.epoch(CHURN) is call.epoch
+        open_ = call.epoch is not None and not call.epoch.concluded and region.epoch() is call.epoch
         if open_:
             self.at_stake(NOT_STUCK)
         if open_ and isinstance(error, NothingToClear):
@@ -212,11 +215,12 @@ class Book:
             act(region, given)
 
     def _looked(self, region: Region, _given: tuple[Any, ...]) -> None:
-        self._rounds[region.side] = [*self._rounds[region.side][-(ROUNDS - 1) :], list(region.call.sights)]
+        kept = self._rounds[region.side][-(ROUNDS - 1) :]
+        self._rounds[region.side] = [*kept, (region.call, self._lane.sights(region.call))]
 
     def late(self, region: Region, what: str, given: tuple[Any, ...]) -> None:
         """A write that was given up arrives, whatever becomes of it."""
-        held = region.catalog.epoch(CHURN)
+        held = region.epoch()
         if what == "catalog.flip" and (held is None or held.concluded or held.number != given[1].epoch):
             self.at_stake(THE_PAST)
 
@@ -228,7 +232,7 @@ class Book:
         self.at_stake(CLAIMED_ONCE)
         if self._claims.setdefault(epoch.number, mine) != mine:
             self.violate(CLAIMED_ONCE, f"epoch {epoch.number}: {self._claims[epoch.number]} and {mine}")
-        self._simulator.say(f"{region.side}: claimed epoch {epoch.number} for {epoch.failover_id}")
+        self._lane.say(f"{region.side}: claimed epoch {epoch.number} for {epoch.failover_id}")
 
     def _superseded(self, region: Region, epoch: Any, previous: Any) -> None:
         """A claim is followed by another when its execution is dead, a person clears it, or after an hour.
@@ -236,13 +240,13 @@ class Book:
         Dead when it was looked at: what is started again within that look finds its claim gone, and is refused.
         """
         self.at_stake(ONE_AT_A_TIME)
-        executions = self._simulator.executions
+        executions = self._lane.executions
         runs = any(
-            name in region.call.beside and _runs_for(name, previous.failover_id) and one.status == "RUNNING"
+            name in region.call.beside and runs_for(name, previous.failover_id) and one.status == "RUNNING"
             for (_, name), one in executions.items()
         )
         cleared = any(
-            side == region.side and _runs_for(name, epoch.failover_id) and one.data["kind"] == "clear"
+            side == region.side and runs_for(name, epoch.failover_id) and one.data["kind"] == "clear"
             for (side, name), one in executions.items()
         )
         if runs and not cleared and epoch.claimed_at - previous.claimed_at < ABANDONED:
@@ -253,12 +257,12 @@ class Book:
         self.at_stake(PROVEN_FIRST)
         if (region.side, epoch.failover_id, takeover.epoch, takeover.endpoint) not in self._proven:
             self.violate(PROVEN_FIRST, f"{region.side} flipped epoch {takeover.epoch} before a golden check")
-        held, standing = region.catalog.epoch(CHURN), region.knowledge().standing
+        held, standing = region.epoch(), region.knowledge().standing
         mine = held is not None and (held.number, held.failover_id) == (takeover.epoch, epoch.failover_id)
         if not mine or held.concluded or (standing is not None and standing.epoch >= takeover.epoch):
             self.violate(THE_PAST, f"{region.side} flipped epoch {takeover.epoch}, which was over")
         automatic = epoch.failover_id.startswith("auto-")
-        self._flips.append((self._simulator.now, region.side, takeover.epoch, automatic))
+        self._flips.append((self._lane.now, region.side, takeover.epoch, automatic))
 
     def _restored(self, region: Region, _given: tuple[Any, ...]) -> None:
         call = region.call
@@ -269,13 +273,13 @@ class Book:
         if given[0] != FAILOVER_REQUESTED:
             return
         name = given[1]["failover_id"]
-        if self._simulator.machinery.mode == "automatic":
+        if self._lane.machinery.mode == "automatic":
             self._requested(region, name)
             return
         self.at_stake(A_PERSON)
         if (region.side, name) in self._confirmed:
             return  # the same failover again, because nothing was seen of it
-        said = region.decisions.approval(CHURN)
+        said = region.decisions.approval(region.model)
         if said is None or said.failover_id != name or (region.side, name) not in self.approved:
             self.violate(A_PERSON, f"nobody approved {name} in {region.side}")
         elif said.withdrawn or said.used_at is None or said.used_at >= said.expires_at:
@@ -283,8 +287,9 @@ class Book:
         self._confirmed.add((region.side, name))
 
     def _requested(self, region: Region, name: str) -> None:
-        now, machinery = self._simulator.now, self._simulator.machinery
-        rounds = [*self._rounds[region.side][-(ROUNDS - 1) :], region.call.sights]
+        now, machinery = self._lane.now, self._lane.machinery
+        before = [sights for call, sights in self._rounds[region.side] if call is not region.call]
+        rounds = [*before[-(ROUNDS - 1) :], self._lane.sights(region.call)]
         self.at_stake(DOWN)
         if len(rounds) < ROUNDS or not all(_down(sights) for sights in rounds):
             self.violate(DOWN, f"{region.side} asked for {name}: {rounds}")
@@ -317,7 +322,7 @@ class Book:
         standing = knowledge.standing
         assert standing
         since = (region.world.clock.now() - standing.learned_at).total_seconds()
-        if standing.kind.value not in PLANNED or since > self._simulator.machinery.drain * 60 + SLACK:
+        if standing.kind.value not in PLANNED or since > self._lane.machinery.drain * 60 + SLACK:
             self.violate(STOOD_DOWN, f"{region.side} answers {since:.0f} s after it learned of a higher epoch")
 
     def showed(self, region: Region, process: Leaders, status: int) -> None:
@@ -340,7 +345,7 @@ class Book:
 
     def moved(self) -> None:
         """DNS does not leave a standby that serves, whose gateway is reached and whose processes know of it."""
-        network, standby = self._simulator.network, self._simulator.sides[STANDBY]
+        network, standby = self._lane.network, self._lane.sides[STANDBY]
         if standby in network.answers() or network.reached < THRESHOLD:
             return
         switch = standby.takeover()
@@ -353,45 +358,46 @@ class Book:
 
     def unsettled(self) -> str:
         """Why not exactly one region serves, with the other stood down and the clients there; '' when so."""
-        simulator = self._simulator
+        lane = self._lane
         if under_way := self._under_way():
             return under_way
         writers = self.writers()
         if len(writers) != 1:
-            said = "; ".join(f"{one.side}: {self.role(one).reason}" for one in simulator.sides.values())
+            said = "; ".join(f"{one.side}: {self.role(one).reason}" for one in lane.sides.values())
             return f"{len(writers)} regions serve: {said}"
         [holder] = writers
         if strange := self._both.unsettled(holder):
             return strange
-        other = simulator.sides[STANDBY if holder.side == HOME else HOME]
+        other = lane.sides[STANDBY if holder.side == HOME else HOME]
         if other.takeover():
             return f"{other.side} did not stand down"
-        status, _ = simulator.predict(holder)
+        status, _ = lane.predict(holder)
         return "" if status == 200 else f"{holder.side} serves and answers {status}"
 
     def _under_way(self) -> str:
         """Return what has not come to its end: an execution, a message, a write, or a claim."""
-        simulator = self._simulator
-        running = [name for (_, name), one in simulator.executions.items() if one.status == "RUNNING"]
+        lane = self._lane
+        running = [name for (_, name), one in lane.executions.items() if one.status == "RUNNING"]
         if running:
             return f"{running[0]} still runs"
-        if simulator.in_flight:
-            return f"{simulator.in_flight} messages or writes are on their way"
-        for side, region in simulator.sides.items():
-            claim = region.catalog.epoch(CHURN)
+        if lane.in_flight:
+            return f"{lane.in_flight} messages or writes are on their way"
+        for side, region in lane.sides.items():
+            claim = region.epoch()
             if claim is not None and not claim.concluded:
                 return f"epoch {claim.number} of {side} is open, and nothing works for it"
         return ""
 
     def close(self) -> None:
         """Check what can be checked only at the end."""
-        cool, storm = self._simulator.machinery.cool_down * 60, self._simulator.now
+        cool, storm = self._lane.machinery.cool_down * 60, self._lane.now
         automatic = sum(one for *_, one in self._flips)
         if automatic > 2 * (1 + storm / cool):
             self.violate(NO_FLAPPING, f"{automatic} automatic flips in {storm:.0f} s")
-        for region in self._simulator.sides.values():
+        for region in self._lane.sides.values():
             previous = GENESIS
-            for number, record in enumerate(region.evidence.records, 1):
+            mine = [record for record in region.evidence.records if record.model == region.model]
+            for number, record in enumerate(mine, 1):
                 self.at_stake(EVIDENCE)
                 if (record.sequence, record.previous) != (number, previous):
                     self.violate(EVIDENCE, f"the chain of {region.side} is broken at record {number}")
@@ -399,14 +405,14 @@ class Book:
             self._explained(region)
 
     def _explained(self, region: Region) -> None:
-        told = {record.id: record for record in region.evidence.records}
-        for (side, name), execution in self._simulator.executions.items():
-            known = any(_runs_for(name, one) and record.reason for one, record in told.items())
+        told = {record.id: record for record in region.evidence.records if record.model == region.model}
+        for (side, name), execution in self._lane.executions.items():
+            known = any(runs_for(name, one) and record.reason for one, record in told.items())
             if side == region.side and execution.status == "SUCCEEDED" and not known:
                 self.violate(EVIDENCE, f"{side}: nothing is kept of {name}")
 
 
-def _runs_for(name: str, request: str) -> bool:
+def runs_for(name: str, request: str) -> bool:
     """Whether an execution is one of a request: the first, or one that followed a lost one."""
     return name == request or name.startswith(f"{request}-")
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 HOME, STANDBY = "home", "standby"
 SIDES = (HOME, STANDBY)
@@ -21,9 +22,10 @@ class Step:
     where: str = ""
     lasts: float = 0.0
     more: str = ""
+    model: str = ""  # whom it is about, where there are several
 
     def __str__(self) -> str:
-        where = f" {self.where}" if self.where else ""
+        where = f" {self.where}{f' {self.model}' if self.model else ''}" if self.where else ""
         lasts = f" for {self.lasts:.0f} s" if self.lasts else ""
         return f"{self.at:6.0f} s: {self.what}{where}{f' {self.more}' if self.more else ''}{lasts}"
 
@@ -56,9 +58,9 @@ class Schedule:
     steps: tuple[Step, ...] = field(default=())
     storm: float = 0.0  # seconds until everything is mended
 
-    def only(self, kept: tuple[int, ...]) -> Schedule:
+    def only(self, kept: tuple[int, ...]) -> Self:
         """The same seed with these steps left."""
-        return Schedule(self.seed, self.machinery, tuple(self.steps[number] for number in kept), self.storm)
+        return replace(self, steps=tuple(self.steps[number] for number in kept))
 
 
 def draw(seed: int) -> Schedule:
@@ -74,12 +76,12 @@ def draw(seed: int) -> Schedule:
         steps += _overtaken(dice, dice.uniform(30, storm / 2))
     if dice.random() < 0.15:
         steps += _throttled(dice, dice.uniform(30, storm / 2))
-    steps += [_again(dice, first) for first in list(steps) if dice.random() < 0.1]
+    steps += [again(dice, first) for first in list(steps) if dice.random() < 0.1]
     steps = sorted((step for step in steps if step.at < storm), key=lambda step: step.at)
-    return Schedule(seed, _machinery(dice), tuple(steps), storm)
+    return Schedule(seed, machinery(dice), tuple(steps), storm)
 
 
-def _machinery(dice: random.Random) -> Machinery:
+def machinery(dice: random.Random) -> Machinery:
     calm = dice.random() < 0.25
     return Machinery(
         mode=dice.choice(["automatic"] * 6 + ["approve", "approve", "manual"]),
@@ -136,16 +138,16 @@ def _throttled(dice: random.Random, at: float) -> list[Step]:
     ]
 
 
-def _again(dice: random.Random, step: Step) -> Step:
+def again(dice: random.Random, step: Step) -> Step:
     """Of two operators the second does the same, or the fault comes back."""
-    return Step(step.at + dice.choice([0.0, 2.0, dice.uniform(1, 300)]), step.what, step.where, step.lasts, step.more)
+    return replace(step, at=step.at + dice.choice([0.0, 2.0, dice.uniform(1, 300)]))
 
 
-def _fault(what: str, shortest: float, longest: float) -> Callable[[random.Random, float], Step]:
+def fault(what: str, shortest: float, longest: float) -> Callable[[random.Random, float], Step]:
     return lambda dice, at: Step(at, what, dice.choice(SIDES), dice.uniform(shortest, longest) * MINUTE)
 
 
-def _between(dice: random.Random, at: float) -> Step:
+def between(dice: random.Random, at: float) -> Step:
     return Step(at, "cut", lasts=dice.uniform(1, 15) * MINUTE)
 
 
@@ -162,28 +164,28 @@ def _tier(dice: random.Random, at: float) -> Step:
     return Step(at, "tier", more=dice.choice([COLD, BOTH]))
 
 
-def _once(what: str) -> Callable[[random.Random, float], Step]:
+def once(what: str) -> Callable[[random.Random, float], Step]:
     return lambda dice, at: Step(at, what, dice.choice(SIDES))
 
 
 _KINDS: dict[Callable[[random.Random, float], Step], int] = {
-    _fault("down", 1, 12): 3,  # the whole region: nothing in it runs, nobody reaches it
-    _fault("island", 1, 12): 3,  # it runs on, and is reached by nobody
-    _fault("unseen", 1, 12): 3,  # Route 53's checkers do not reach its gateway
-    _between: 4,  # the two regions do not reach each other
-    _fault("catalog refuses", 0.2, 6): 2,
-    _fault("endpoint errors", 1, 12): 2,  # in service, and answers with errors
-    _fault("endpoint gone", 1, 12): 2,
-    _fault("wrong answers", 2, 15): 2,
-    _fault("no capacity", 2, 15): 1,  # new endpoints fail
-    _fault("endpoint hangs", 2, 15): 1,  # new endpoints stay Creating
+    fault("down", 1, 12): 3,  # the whole region: nothing in it runs, nobody reaches it
+    fault("island", 1, 12): 3,  # it runs on, and is reached by nobody
+    fault("unseen", 1, 12): 3,  # Route 53's checkers do not reach its gateway
+    between: 4,  # the two regions do not reach each other
+    fault("catalog refuses", 0.2, 6): 2,
+    fault("endpoint errors", 1, 12): 2,  # in service, and answers with errors
+    fault("endpoint gone", 1, 12): 2,
+    fault("wrong answers", 2, 15): 2,
+    fault("no capacity", 2, 15): 1,  # new endpoints fail
+    fault("endpoint hangs", 2, 15): 1,  # new endpoints stay Creating
     _flaps: 2,
     _asked: 8,
-    _once("kill executions"): 2,  # the state machine itself is lost
-    _once("new gateway"): 2,  # a process that remembers nothing
-    _once("repeat messages"): 2,  # everything that was ever delivered comes again
-    _once("damage point"): 1,
-    _once("approve"): 1,
+    once("kill executions"): 2,  # the state machine itself is lost
+    once("new gateway"): 2,  # a process that remembers nothing
+    once("repeat messages"): 2,  # everything that was ever delivered comes again
+    once("damage point"): 1,
+    once("approve"): 1,
     _tier: 2,  # the policy says from now on whether one region answers, or both
 }
 _NAMES, _WEIGHTS = list(_KINDS), list(_KINDS.values())

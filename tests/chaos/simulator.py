@@ -18,22 +18,22 @@ from typing import Any
 from aws_lambda_powertools.utilities.batch.exceptions import BatchProcessingError
 
 from mldr import wiring
+from mldr.aws import region_facts
 from mldr.domain.approvals import digest_of
-from mldr.domain.leadership import Announcement
-from mldr.domain.recovery_point import Manifest
+from mldr.domain.recovery_point import Manifest, Record
 from mldr.errors import MldrError, RegionUnreachable
 from mldr.ports.stack import Status
-from mldr.steps import know_leader, observe_peer, serve_gateway, watch_models
-from mldr.steps.cache_predictions import Question
-from mldr.steps.executions import newest_status
+from mldr.steps import conclude_evacuation, know_leader, observe_peer, request_failovers, watch_models
 from mldr.telemetry import logger
 from tests.asl_walker import TaskError
 from tests.chaos.execution import Execution
-from tests.chaos.network import CLIENT, Eyes, Network
+from tests.chaos.lane import Lane
+from tests.chaos.network import Eyes
 from tests.chaos.pair import CONTEXT, policy, protected, regions
-from tests.chaos.region import Call, Crash, Region, workflows_of
-from tests.chaos.rules import FORESEEN, NO_REQUEST_FAILS, NOT_STUCK, SETTLED, Book, Violation
+from tests.chaos.region import Call, Crash, Region, model_of, of, workflows_of
+from tests.chaos.rules import FORESEEN, NOT_STUCK, SETTLED, Book, Violation
 from tests.chaos.schedule import BOTH, HOME, STANDBY, Schedule, Step
+from tests.fakes.outside import FakeOutside
 from tests.fakes.world import FakeWorld
 from tests.functional.story import CHURN
 
@@ -42,14 +42,11 @@ RACY = {"claim_epoch", "flip_switch"}  # what reads and then writes is interrupt
 DEPTH = 2  # how deep one call may be interrupted by others
 SETTLED_WITHIN = 45 * 60.0  # seconds after everything is mended
 CALM = 2  # looks in a row that find everything settled
-TTL = 60.0
 QUIET = 100.0  # seconds without a fault, an execution or a change after which everybody looks less often
 CALM_ROUNDS = 3
 CLIENTS_EVERY = 90.0
 RESUMED_EVERY = 60.0
 _PARSE = Manifest.model_validate_json
-_TOKEN = "right-token"
-_QUESTION = Question(body=b"[1]", content_type="application/json", accept="", cache_control="")
 
 
 class Soon:
@@ -63,6 +60,9 @@ class Soon:
         return self
 
     def __exit__(self, *_: object) -> None: ...
+
+    def map(self, act: Callable[..., Any], *given: Any) -> list[Any]:
+        return [act(*one) for one in zip(*given, strict=False)]
 
     def submit(self, act: Callable[..., Any], *given: Any) -> Answered:
         return Answered(act(*given), Soon.late())
@@ -87,6 +87,7 @@ class Answered:
 
 
 _WORLD: list[FakeWorld] = []
+_POOLED = (know_leader, watch_models, observe_peer, request_failovers, conclude_evacuation, region_facts)
 
 
 @cache
@@ -117,20 +118,21 @@ def installed() -> Iterator[None]:
     level = logger.log_level
     logger.setLevel("CRITICAL")
     protected()
-    before = (wiring.world, know_leader.ThreadPoolExecutor, know_leader.wait)
-    pools = (watch_models.ThreadPoolExecutor, observe_peer.ThreadPoolExecutor)
+    before = (wiring.world, know_leader.wait)
+    pools = [module.ThreadPoolExecutor for module in _POOLED]
     Manifest.model_validate_json = _manifest  # type: ignore[method-assign,assignment]
     wiring.world = lambda: _WORLD[-1]  # type: ignore[assignment,return-value]
-    know_leader.ThreadPoolExecutor = Soon  # type: ignore[misc,assignment]
-    watch_models.ThreadPoolExecutor = observe_peer.ThreadPoolExecutor = Soon  # type: ignore[misc,assignment]
+    for module in _POOLED:
+        module.ThreadPoolExecutor = Soon  # type: ignore[attr-defined]
     know_leader.wait = lambda *_: None  # type: ignore[assignment]
     try:
         yield
     finally:
         logger.setLevel(level)
         del Manifest.model_validate_json
-        wiring.world, know_leader.ThreadPoolExecutor, know_leader.wait = before  # type: ignore[misc]
-        watch_models.ThreadPoolExecutor, observe_peer.ThreadPoolExecutor = pools  # type: ignore[misc]
+        wiring.world, know_leader.wait = before
+        for module, pool in zip(_POOLED, pools, strict=True):
+            module.ThreadPoolExecutor = pool  # type: ignore[attr-defined]
 
 
 @dataclass
@@ -150,7 +152,7 @@ class Simulator:
     def __init__(self, schedule: Schedule, *, tracing: bool = False) -> None:
         self.schedule, self.machinery = schedule, schedule.machinery
         self.now, self.trace, self.tracing = 0.0, [], tracing
-        self._dice = random.Random(f"noise {schedule.seed}")
+        self.dice = random.Random(f"noise {schedule.seed}")
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = count()
         self._ids = count(1)
@@ -158,38 +160,74 @@ class Simulator:
         self.in_flight = 0
         self._stirred = 0.0
         self._delivered: list[tuple[Region, str, dict[str, Any]]] = []
-        self._said: dict[str, list[Announcement]] = {HOME: [], STANDBY: []}
-        self._read: dict[str, tuple[bytes, Announcement | None]] = {HOME: (b"", None), STANDBY: (b"", None)}
         self.faults: Counter[str] = Counter()
         self.executions: dict[tuple[str, str], Execution] = {}
         self._returned = False
-        self._answer: tuple[float, str] = (-TTL, HOME)
-        self.both = schedule.machinery.both  # what the policy says now
-        home, standby = regions(self.machinery, self)
+        self.cuts: Counter[str] = Counter()
+        home, standby = self.regions()
         self.sides = {HOME: home, STANDBY: standby}
-        self.network = Network(home, standby)
-        self.book = Book(self)
         for region in self.sides.values():
-            region.world.outside = Eyes(region, self)
-            region.world.workflows = region.workflows = workflows_of(
-                lambda name, payload, region=region: self._started(region, name, payload)
-            )
+            self.connect(region)
             region.plug()
+        self.lanes = self.models()
+        for region in self.sides.values():
+            region.world.outside.plain = self.eyes(region)  # type: ignore[attr-defined]
 
     # what a schedule is played with
 
     def play(self) -> Outcome:
         """Play to the end, or to the first violation."""
-        Soon.late = lambda: self._fails("the peer's answer is late", self.machinery.late / 4)
-        self.book.at_stake(FORESEEN)
+        Soon.late = lambda: self.fails("the peer's answer is late", self.machinery.late / 4)
+        self.lanes[0].book.at_stake(FORESEEN)
         try:
             self._begin()
-            while self._queue and not self.book.violation:
+            while self._queue and not self.violation:
                 self._next()
         except Exception as error:  # noqa: BLE001  whatever it is, its seed must be told
             said = "".join(traceback.format_exception(error)[-4:])
-            self.book.violate(FORESEEN, f"{type(error).__name__}: {error}\n{said}")
-        return Outcome(self.book.violation, self.trace, self.book.facts(), self.faults, self.book.stakes)
+            self.lanes[0].book.violate(FORESEEN, f"{type(error).__name__}: {error}\n{said}")
+        facts, stakes = Counter[str](), Counter[str]()
+        for book in self.books():
+            facts.update(book.facts())
+            stakes.update(book.stakes)
+        return Outcome(self.violation, self.trace, dict(facts), self.faults, stakes)
+
+    # what a simulator of several models has other ones of
+
+    def regions(self) -> tuple[Region, Region]:
+        """The two regions, not yet plugged in."""
+        return regions(self.machinery, self)
+
+    def models(self) -> list[Lane]:
+        """The models that are played."""
+        return [Lane(self, CHURN, self.machinery)]
+
+    def books(self) -> list[Book]:
+        """Everything that checks a law."""
+        return [lane.book for lane in self.lanes]
+
+    def eyes(self, region: Region) -> FakeOutside:
+        """What a region sees of the world."""
+        return Eyes(region, self.lanes[0])
+
+    def connect(self, region: Region) -> None:
+        """Let what a region starts run."""
+        region.world.workflows = region.workflows = workflows_of(
+            lambda name, payload: self._started(region, name, payload)
+        )
+
+    def lane_of(self, model: str) -> Lane:
+        """The model of that name."""
+        return self.lanes[0]
+
+    def heard(self, region: Region, what: str, given: tuple[Any, ...]) -> None:
+        """Tell whom it concerns that a call of a port had its effect."""
+        self.lanes[0].book.done(region, what, given)
+
+    @property
+    def violation(self) -> Violation | None:
+        """The first law that was broken."""
+        return next((book.violation for book in self.books() if book.violation), None)
 
     def at(self, seconds: float, act: Callable[[], None]) -> None:
         """Do something after so many seconds."""
@@ -201,11 +239,11 @@ class Simulator:
             self.trace.append(f"{self.now:7.1f}  {text}")
 
     def noise(self) -> float:
-        return self._dice.random()
+        return self.dice.random()
 
-    def _fails(self, what: str, chance: float) -> bool:
+    def fails(self, what: str, chance: float) -> bool:
         """Whether something of the machinery fails this time."""
-        failed = self.stormy and self._dice.random() < chance
+        failed = self.stormy and self.dice.random() < chance
         if failed:
             self.faults[what] += 1
         return failed
@@ -213,38 +251,33 @@ class Simulator:
     def _begin(self) -> None:
         self.at(1.0, self._check)
         for region in self.sides.values():
-            self.at(self._dice.uniform(0, self.machinery.interval), lambda region=region: self._watch(region))
+            self.at(self.dice.uniform(0, self.machinery.interval), lambda region=region: self._watch(region))
         self.at(5.0, self._clients)
-        self.at(self._dice.uniform(5, 60), self._converge)
+        self.at(self.dice.uniform(5, 60), self._converge)
         for region in self.sides.values():
             self.at(RESUMED_EVERY, lambda region=region: self._resume(region))
         for step in self.schedule.steps:
             self.at(step.at, lambda step=step: self._step(step))
         self.at(self.schedule.storm, self._mend)
-        if self._dice.random() < 0.4:
-            self._come_home()
+        for lane in self.lanes:
+            if self.dice.random() < 0.4:
+                self._come_home(lane)
 
     def _next(self) -> None:
         at, _, act = heapq.heappop(self._queue)
         self.now = max(self.now, at)
         act()
-        self.book.look()
+        for lane in self.lanes:
+            lane.book.look()
 
     # what the regions do by themselves
 
     def _check(self) -> None:
-        before, shown = self._named(), self.network.taken
-        if self.network.unsure or any(region.troubled for region in self.sides.values()):
+        if any(region.troubled for region in self.sides.values()):
             self.stir()
-        self.network.check(self)
-        if self._named() != before:
-            self.say(f"DNS answers {self._named()}")
-            if shown:
-                self.book.moved()
+        for lane in self.lanes:
+            lane.check()
         self.at(self._pause(), self._check)
-
-    def _named(self) -> str:
-        return " and ".join(region.side for region in self.network.answers())
 
     def _pause(self) -> float:
         """Nobody has to look often while nothing happens: that is most of the time, and tells nothing."""
@@ -257,7 +290,7 @@ class Simulator:
 
     def _watch(self, region: Region) -> None:
         calm = 1 if self.stormy else CALM_ROUNDS  # nothing fails any more: there is little to decide
-        self.at(calm * self._pause() + self._dice.random(), lambda: self._watch(region))
+        self.at(calm * self._pause() + self.dice.random(), lambda: self._watch(region))
         if not region.has("down") and not region.watching:  # reserved concurrency 1
             region.watching = True
             task = {"round": 0, "rounds": 1, "pause": self.machinery.interval}
@@ -271,8 +304,8 @@ class Simulator:
     def _converge(self) -> None:
         """The standby's look at what should stand; none is due while it never was to answer beside the home."""
         region = self.sides[STANDBY]
-        self.at(self._dice.uniform(40, 80) * self._pause() / self.machinery.interval, self._converge)
-        if region.has("down") or region.converging or not (self.both or region.standing_matters):
+        self.at(self.dice.uniform(40, 80) * self._pause() / self.machinery.interval, self._converge)
+        if region.has("down") or region.converging or not any(lane.due for lane in self.lanes):
             return
         region.converging = True
         event = {"id": "due", "source": "mldr", "detail-type": "Tiers Due", "region": region.name, "detail": {}}
@@ -288,10 +321,7 @@ class Simulator:
     def _resume(self, region: Region) -> None:
         """The schedule's look at claims that nothing works for; it calls nobody where there is none."""
         self.at(RESUMED_EVERY, lambda: self._resume(region))
-        claim = region.catalog.epoch(CHURN)
-        open_ = claim is not None and not claim.concluded
-        status = newest_status(region.workflows, claim.failover_id) if claim and open_ else None
-        if status in (None, Status.RUNNING) or region.has("down"):
+        if region.has("down") or not any(lane.died(region) for lane in self.lanes):
             return
         self.stir()
         try:
@@ -300,98 +330,54 @@ class Simulator:
             self.say(f"{region.side}: what died was not looked at: {error.error}")
 
     def _clients(self) -> None:
-        """A client of the name, and one that keeps an old answer, in each region."""
-        if self.now - self._answer[0] >= TTL:
-            answers = self.network.answers()
-            self._answer = (self.now, answers[int(self._dice.random() * len(answers))].side)
-        for region in self.sides.values():
-            if self.network.reaches(CLIENT, region):
-                status, endpoint = self.predict(region)
-                self.book.predicted(region, status, endpoint)
-                if region.side != self._answer[1] or not self.probing:
-                    continue
-                self.book.at_stake(NO_REQUEST_FAILS)
-                if status != 200:
-                    self.book.violate(NO_REQUEST_FAILS, f"{region.side} answered {status}")
+        for lane in self.lanes:
+            lane.clients()
         self.at(CLIENTS_EVERY / 3 if self.probing else CLIENTS_EVERY, self._clients)
-
-    def predict(self, region: Region) -> tuple[int, str]:
-        """What a prediction is answered with, and by which endpoint."""
-        world = region.world
-        front = serve_gateway.Front(
-            tokens=world.tokens,
-            leaders=self._gateway(region),
-            policies=world.policies,
-            serving=world.front_serving,
-            predictions=world.predictions,
-            offers=world.offers,
-        )
-        answer = front.predict(CHURN, _QUESTION, token=_TOKEN)
-        return answer.status, answer.headers.get("x-mldr-endpoint", "")
-
-    def _gateway(self, region: Region) -> know_leader.Leaders:
-        return region.gateways[int(self._dice.random() * len(region.gateways))]
-
-    def status(self, region: Region, path: str) -> int:
-        world, leaders = region.world, self._gateway(region)
-        if path == "takeover":
-            status = serve_gateway.takeover(CHURN, leaders=leaders).status
-            self.book.showed(region, leaders, status)
-            return status
-        return serve_gateway.health(CHURN, leaders=leaders, policies=world.policies, deep=world.deep_health).status
-
-    def announced(self, region: Region) -> Announcement | None:
-        """Now and then an old announcement arrives after newer ones."""
-        said = self._said[region.side]
-        if said and self._fails("an old announcement", self.machinery.late / 3):
-            return self._dice.choice(said)
-        gateway = self._gateway(region)
-        before = self.book.said.get(gateway, 0)  # as this request begins: within it others may be answered
-        answer = serve_gateway.epoch(CHURN, leaders=gateway, catalog=region.world.catalog)
-        if answer.status != 200:
-            return None
-        if self._read[region.side][0] != answer.body:
-            announcement = Announcement.model_validate_json(answer.body)
-            self._read[region.side] = (answer.body, announcement)
-            said.append(announcement)
-        told = self._read[region.side][1]
-        assert told
-        self.book.announced(region, gateway, before, told)
-        return told
 
     # functions and executions
 
     def invoke(self, region: Region, door: str, payload: Any) -> Any:
         """Run a door in a region. Raises TaskError as Step Functions would see it."""
-        call = Call(door, payload, region.catalog.epoch(CHURN), region.knowledge().standing)
-        if self.stormy and self._dice.random() < self.machinery.crash:
-            call.crash_in = self._dice.randint(1, 14)
+        lane = self.lane_of(payload["model"]) if "model" in payload else None
+        seen = lane.sides[region.side] if lane else region
+        epoch, standing = (seen.epoch(), seen.knowledge().standing) if lane else (None, None)
+        call = Call(door, payload, epoch, standing)
+        if self.stormy and self.dice.random() < self.machinery.crash:
+            call.crash_in = self.dice.randint(1, 14)
         call.beside = {name for (side, name), one in self.executions.items()
                        if side == region.side and one.status == "RUNNING"}  # fmt: skip
         region.calls.append(call)
         _WORLD.append(region.world)
         try:
             answer = _door(door)(payload, CONTEXT)
-            self.book.answered(region, call)
+            self.answered(seen, call, lane)
             return json.loads(json.dumps(answer)) if door != "decide_failover" else answer
         except Crash:
             self.faults["a function died"] += 1
             self.say(f"{region.side}: {door} died")
             raise TaskError("Runtime.ExitError", "{}") from None
         except MldrError as error:
-            self.book.refused(region, call, error)
+            if lane:
+                lane.book.refused(seen, call, error)
             self.say(f"{region.side}: {door}: {type(error).__name__}: {error}")
             raise TaskError(type(error).__name__, json.dumps({"errorMessage": str(error)})) from error
         finally:
             region.calls.pop()
             _WORLD.pop()
-            self.book.ended(call)
+            if lane:
+                lane.book.ended(call)
+
+    def answered(self, region: Region, call: Call, lane: Lane | None) -> None:
+        """A function came to its end."""
+        if lane:
+            lane.book.answered(region, call)
 
     def _started(self, region: Region, name: str, payload: dict[str, Any]) -> None:
         execution = Execution(name, payload, lambda door, task: self.invoke(region, door, task))
         self.executions[region.side, name] = execution
+        self.lane_of(payload["model"]).executions[region.side, name] = execution
         self.say(f"{region.side}: execution {name} starts ({payload['kind']})")
-        self.at(self._dice.uniform(0.1, 2), lambda: self._go_on(region, execution))
+        self.at(self.dice.uniform(0.1, 2), lambda: self._go_on(region, execution))
 
     def _go_on(self, region: Region, execution: Execution) -> None:
         if execution.status != "RUNNING":
@@ -402,23 +388,27 @@ class Simulator:
         self.stir()
         waited = execution.step()
         if waited is not None:
-            self.at(waited + self._dice.uniform(0.05, 1.5), lambda: self._go_on(region, execution))
+            self.at(waited + self.dice.uniform(0.05, 1.5), lambda: self._go_on(region, execution))
             return
         if execution.status != "LOST":
-            region.workflows.active.discard(execution.name)
-            region.workflows.ended[execution.name] = Status(execution.status if execution.told else "LOST")
-            self.say(f"{region.side}: execution {execution.name} {execution.status} {execution.reason[:300]}")
+            self.ended(region, execution)
+
+    def ended(self, region: Region, execution: Execution) -> None:
+        """An execution came to its end by itself."""
+        region.workflows.active.discard(execution.name)
+        region.workflows.ended[execution.name] = Status(execution.status if execution.told else "LOST")
+        self.say(f"{region.side}: execution {execution.name} {execution.status} {execution.reason[:300]}")
 
     def called(self, region: Region, port: str, method: str) -> None:
         """The peer's registry may be away; and between two calls something else may happen."""
         if port == "registry" and method != "own":
             peer = self.sides[STANDBY if region.side == HOME else HOME]
-            if not self.network.hears(region, peer.side) or not self.network.reaches(region.side, peer):
+            if not self.near(region, peer):
                 raise RegionUnreachable(f"registry.{method}: {peer.name} does not answer")
         if not self.stormy or not self.machinery.between or len(_WORLD) > DEPTH or region.call.door == "outside":
             return
         between = self.machinery.between * (5 if region.call.door in RACY else 1)
-        if self._dice.random() < between and self._queue and self._queue[0][0] < self.now + 30:
+        if self.dice.random() < between and self._queue and self._queue[0][0] < self.now + 30:
             self.say(f"{region.side}: meanwhile, in {region.call.door} before {port}.{method}:")
             self._interrupt()
 
@@ -428,7 +418,7 @@ class Simulator:
         for region in self.sides.values():
             region.calls.append(Call("outside", None, None, None))
         try:
-            for _ in range(1 + int(self._dice.random() * MEANWHILE)):
+            for _ in range(1 + int(self.dice.random() * MEANWHILE)):
                 if self._queue and self._queue[0][0] < self.now + 30:
                     self._next()
         finally:
@@ -438,7 +428,7 @@ class Simulator:
     def postponed(self, region: Region, what: str, given: tuple[Any, ...], write: Callable[[], Any]) -> bool:
         """Now and then a write is still on its way when whoever wrote has given up; it arrives as it was."""
         hangs = what == "catalog.flip" and region.has("flips hang")
-        if not self._fails("a write arrives late", 1.0 if hangs else self.machinery.tardy):
+        if not self.fails("a write arrives late", 1.0 if hangs else self.machinery.tardy):
             return False
 
         self.in_flight += 1
@@ -446,25 +436,26 @@ class Simulator:
         def arrive() -> None:
             self.in_flight -= 1
             self.say(f"{region.side}: {what}, given up long ago, arrives")
-            self.book.late(region, what, given)
+            self.lane_of(str(given[0])).book.late(region, what, given)
             try:
                 write()
             except MldrError as error:
                 self.say(f"{region.side}: and is refused: {error}")
 
         self.say(f"{region.side}: {what} is on its way")
-        soon = self._dice.random() < 0.5 and not hangs
-        self.at(self._dice.uniform(1, 20) if soon else self._dice.uniform(20, 900), arrive)
+        soon = self.dice.random() < 0.5 and not hangs
+        self.at(self.dice.uniform(1, 20) if soon else self.dice.uniform(20, 900), arrive)
         return True
 
     def done(self, region: Region, port: str, method: str, given: tuple[Any, ...]) -> None:
-        self.book.done(region, f"{port}.{method}", given)
+        self.heard(region, f"{port}.{method}", given)
         if port == "bus":
             self._put(region, given[0], given[1])
         elif port == "catalog" and method == "flip":
             self.say(f"{region.side}: FLIPPED epoch {given[1].epoch} to {given[1].endpoint}")
             if region.side == STANDBY:
-                self.at(self._dice.uniform(10, 600), self._come_home)
+                lane = self.lane_of(str(given[0]))
+                self.at(self.dice.uniform(10, 600), lambda: self._come_home(lane))
         elif port == "catalog" and method == "stand_down" and region.takeover() is None:
             self.say(f"{region.side}: stood down, {given[1].holder} holds epoch {given[1].epoch}")
         elif port == "pager":
@@ -476,7 +467,8 @@ class Simulator:
         detail = json.loads(json.dumps(detail))
         if name == "Model Promoted":
             if region.is_home:
-                self.at(self._dice.uniform(5, 90), self._come_home)
+                lane = self.lane_of(detail["model"])
+                self.at(self.dice.uniform(5, 90), lambda: self._come_home(lane))
         elif name in ("Failover Requested", "Failback Requested", "Failover Approved"):
             self.send(region, name, detail)
 
@@ -489,12 +481,12 @@ class Simulator:
             "time": region.world.clock.now().isoformat(),
             "detail": detail,
         }
-        if not sure and self._fails("a message is lost", self.machinery.lost):
+        if not sure and self.fails("a message is lost", self.machinery.lost):
             self.say(f"{region.side}: {name} is lost")
             return str(event["id"])
-        for _ in range(2 if not sure and self._fails("a message comes twice", self.machinery.twice) else 1):
-            late = not sure and self._fails("a message is late", self.machinery.late)
-            delay = self._dice.uniform(5, 400) if late else self._dice.uniform(0.1, 3)
+        for _ in range(2 if not sure and self.fails("a message comes twice", self.machinery.twice) else 1):
+            late = not sure and self.fails("a message is late", self.machinery.late)
+            delay = self.dice.uniform(5, 400) if late else self.dice.uniform(0.1, 3)
             self._post(delay, region, name, event)
         return str(event["id"])
 
@@ -519,42 +511,53 @@ class Simulator:
         if (region, name, event) not in self._delivered:
             self._delivered.append((region, name, event))
 
-    def ask(self, region: Region, kind: str, *, sure: bool = False) -> str:
+    def ask(self, region: Region, kind: str, /, *, sure: bool = False, **whom: str) -> str:
         """A person asks a region for something; the id of the request."""
-        detail = {"model": str(CHURN), "reason": f"a person wants a {kind}", "requested_by": "operator"}
+        whom = whom or {"model": str(self.lanes[0].model)}
+        detail = {**whom, "reason": f"a person wants a {kind}", "requested_by": "operator"}
         self.say(f"{region.side}: a person asks for a {kind}")
         if kind == "failback":
             return self.send(region, "Failback Requested", detail, sure=sure)
         return self.send(region, "Failover Requested", {**detail, "kind": kind}, sure=sure)
 
     def _paged(self, region: Region, message: str) -> None:
-        if "mldr approve" in message and self._dice.random() < 0.7:
-            for _ in range(2 if self._dice.random() < 0.3 else 1):
-                thought = self._dice.uniform(5, 1200) if self._dice.random() < 0.4 else self._dice.uniform(5, 90)
+        if "mldr approve" in message and self.dice.random() < 0.7:
+            for _ in range(2 if self.dice.random() < 0.3 else 1):
+                thought = self.dice.uniform(5, 1200) if self.dice.random() < 0.4 else self.dice.uniform(5, 90)
                 self.at(thought, lambda: self._approve(region, message))
 
     def _approve(self, region: Region, message: str) -> None:
         if self.probing:
             return  # all is well by now, and everybody sees it
-        token = message.partition("mldr approve ")[2].split()[1]
+        name, token, *_ = message.partition("mldr approve ")[2].split()
+        lane = self.lane_of(f"sagemaker/{name}")
         self.say(f"{region.side}: a person approves")
-        approval = region.decisions.approval(CHURN)
+        approval = region.decisions.approval(lane.model)
         if approval and approval.digest == digest_of(token):
-            self.book.approved.add((region.side, approval.failover_id))
-        self.send(region, "Failover Approved", {"model": str(CHURN), "token": token, "approved_by": "operator"})
+            lane.book.approved.add((region.side, approval.failover_id))
+        detail = {"model": str(lane.model), "token": token, "approved_by": "operator"}
+        self.send(region, "Failover Approved", detail)
 
-    def _come_home(self) -> None:
+    def _come_home(self, lane: Lane) -> None:
         """What the standby serves is protected at home, as soon as the two reach each other."""
         home, standby = self.sides[HOME], self.sides[STANDBY]
-        record = protected().came_home
-        if home.catalog.record(CHURN, record.recovery_point):
+        record = self.came_home(lane)
+        if home.catalog.record(lane.model, record.recovery_point):
             return
-        near = self.network.hears(home, STANDBY) and self.network.reaches(HOME, standby)
-        if home.has("down") or home.has("catalog refuses") or not near:
-            self.at(60.0, self._come_home)
+        if home.has("down") or home.has("catalog refuses") or not self.near(home, standby):
+            self.at(60.0, lambda: self._come_home(lane))
             return
         home.catalog.begin(record)
-        self.say("home: what the standby serves is sealed here")
+        lane.say("home: what the standby serves is sealed here")
+
+    def came_home(self, lane: Lane) -> Record:
+        """The recovery point that the home has of what the standby serves."""
+        return protected().came_home
+
+    def near(self, one: Region, other: Region) -> bool:
+        """Whether a region reaches the other one."""
+        network = self.lanes[0].network
+        return network.hears(one, other.side) and network.reaches(one.side, other)
 
     # the steps of a schedule
 
@@ -565,22 +568,26 @@ class Simulator:
         region = self.sides.get(step.where)
         match step.what:
             case "ask":
-                self.ask(self.sides[step.where], step.more)
+                self.ask(self.sides[step.where], step.more, **self.whom(step))
             case "cut":
-                self._last(self.network.cuts, "cut", step.lasts)
+                self._last(self.cuts, "cut", step.lasts)
             case "flap":
                 self._flap(self.sides[step.where], self.now + step.lasts, float(step.more))
             case "repeat messages":
                 for which, name, event in list(self._delivered):
-                    self._post(self._dice.uniform(0, 60), which, name, event)
-            case "kill executions" | "new gateway" | "damage point" | "approve":
+                    self._post(self.dice.uniform(0, 60), which, name, event)
+            case "kill executions" | "kill evacuations" | "new gateway" | "damage point" | "approve":
                 self._strike(self.sides[step.where], step.what)
             case _:
                 self._break(region, step) if region else self._edit(step.more)
 
+    def whom(self, step: Step) -> dict[str, str]:
+        """Return whom a person asks about, {} for the only model."""
+        return {}
+
     def _edit(self, tier: str) -> None:
         """The policy of both regions says something else of the tier."""
-        self.both = tier == BOTH
+        self.lanes[0].both = tier == BOTH
         for region in self.sides.values():
             region.world.policies.plain.edit(policy(self.machinery, tier))
 
@@ -588,8 +595,7 @@ class Simulator:
         if what == "new gateway":
             region.gateways[0] = region.new_gateway()
         elif what == "damage point":
-            for record in region.catalog.records(CHURN):
-                region.catalog.annotate(CHURN, record.recovery_point, damaged="bytes differ")
+            self._damage(region, "bytes differ")
         elif what == "approve":
             for _, message in [page for page in region.pager.pages if "mldr approve" in page[1]][-1:]:
                 self._approve(region, message)
@@ -600,6 +606,11 @@ class Simulator:
                     region.workflows.active.discard(name)
                     region.workflows.ended[name] = Status.LOST
                     self.say(f"{side}: execution {name} is lost")
+
+    def _damage(self, region: Region, how: str | None) -> None:
+        for model in region.catalog.models():
+            for record in region.catalog.records(model):
+                region.catalog.annotate(model, record.recovery_point, damaged=how)
 
     def _last(self, counter: Any, what: str, seconds: float) -> None:
         counter[what] += 1
@@ -615,11 +626,11 @@ class Simulator:
     def _break(self, region: Region, step: Step) -> None:
         if step.what in ("endpoint errors", "endpoint gone"):
             broken = region.endpoints.erring if step.what == "endpoint errors" else region.endpoints.gone
-            hurt = set(region.endpoints.endpoints)
+            hurt = {name for name in region.endpoints.endpoints if step.model in ("", model_of(name))}
             broken |= hurt
             self.at(step.lasts, lambda: self._unless_looked_at(region, lambda: broken.difference_update(hurt)))
             return
-        self._last(region.faults, step.what, step.lasts)
+        self._last(region.faults, of(step.what, step.model), step.lasts)
 
     def _unless_looked_at(self, region: Region, act: Callable[[], None]) -> None:
         """SageMaker brings no failed endpoint back, so within one look at what should stand it must not seem so."""
@@ -649,36 +660,43 @@ class Simulator:
         self.say("* everything is mended")
         self.stir()
         self.stormy = False
-        self.network.cuts.clear()
+        self.cuts.clear()
         for region in self.sides.values():
             region.faults.clear()
             self._unless_looked_at(region, region.endpoints.gone.clear)
             region.endpoints.erring.clear()
-            for record in region.catalog.records(CHURN):
-                region.catalog.annotate(CHURN, record.recovery_point, damaged=None)
-        self.book.at_stake(SETTLED)
+            self._damage(region, None)
+        for lane in self.lanes:
+            lane.book.at_stake(SETTLED)
         self._wait_until_settled(self.now + SETTLED_WITHIN, CALM, self._probe)
 
     def _wait_until_settled(self, until: float, looks: int, then: Callable[[], None]) -> None:
-        why = self.book.unsettled()
+        lane, why = self._unsettled()
         if not why and looks <= 1:
             then()
         elif why and self.now > until:
-            self.book.violate(SETTLED, why)
+            lane.book.violate(SETTLED, why)
         else:
             self.at(30.0, lambda: self._wait_until_settled(until, CALM if why else looks - 1, then))
 
+    def _unsettled(self) -> tuple[Lane, str]:
+        for lane in self.lanes:
+            if why := lane.book.unsettled():
+                return lane, why
+        return self.lanes[0], ""
+
     def _probe(self) -> None:
         """Whatever happened, a person can move the model to the other region, and no request fails."""
-        serving = self.book.writers()[0]
+        [lane] = self.lanes
+        serving = lane.book.writers()[0]
         target = self.sides[STANDBY if serving.side == HOME else HOME]
         self.say(f"* settled: {serving.side} serves; a person moves it")
-        self._answer = (self.now, serving.side)
+        lane.followed(serving.side)
         self.probing = target.side
         self.at(self.machinery.interval * 4.0, lambda: self._move(target, 4))  # until everybody looks often again
 
     def _move(self, target: Region, tries: int) -> None:
-        self.book.at_stake(NOT_STUCK)
+        self.lanes[0].book.at_stake(NOT_STUCK)
         kind = "failback" if target.is_home else "move"
         name = self.ask(target, kind, sure=True)
         self.at(20.0, lambda: self._moved(target, name, tries, self.now + SETTLED_WITHIN))
@@ -687,12 +705,12 @@ class Simulator:
         execution = self.executions.get((target.side, name))
         if execution is None or execution.status == "RUNNING":
             if self.now > until:
-                self.book.violate(NOT_STUCK, f"{name} in {target.side}")
+                self.lanes[0].book.violate(NOT_STUCK, f"{name} in {target.side}")
             self.at(20.0, lambda: self._moved(target, name, tries, until))
         elif execution.status == "SUCCEEDED":
             self._wait_until_settled(self.now + SETTLED_WITHIN, CALM, lambda: self._end(target))
         elif tries <= 1:
-            self.book.violate(NOT_STUCK, f"{target.side}: {execution.reason}")
+            self.lanes[0].book.violate(NOT_STUCK, f"{target.side}: {execution.reason}")
         else:
             self.say(f"{target.side}: the move was refused: {execution.reason}")
             if "is held by failover" in execution.reason:
@@ -700,14 +718,15 @@ class Simulator:
             self.at(120.0, lambda: self._move(target, tries - 1))
 
     def _end(self, target: Region) -> None:
-        if target not in self.network.answers():
-            self.book.violate(NOT_STUCK, f"after a planned move DNS answers {self._named()}")
-        if self.both and not target.is_home and not self._returned:
+        [lane] = self.lanes
+        if target not in lane.network.answers():
+            lane.book.violate(NOT_STUCK, f"after a planned move DNS answers {lane.named()}")
+        if lane.both and not target.is_home and not self._returned:
             self._returned = True  # where both answer, they have to do so again after a failback
             home = self.sides[HOME]
             self.say("* and back home")
             self.probing = home.side
             self._move(home, 4)
             return
-        self.book.close()
+        lane.book.close()
         self._queue.clear()

@@ -20,6 +20,7 @@ from localcloud.moto_repairs.route53 import Route53Repairs
 from localcloud.moto_repairs.s3 import S3Repairs
 from localcloud.moto_repairs.sagemaker import SageMakerRepairs
 from localcloud.moto_repairs.sagemaker_serving import SageMakerServingRepairs
+from localcloud.moto_repairs.scaling_alarms import ScalingAlarmRepairs
 from localcloud.server import Server, moto_application
 from tests.real import servers
 from tests.real.servers import Account
@@ -77,6 +78,7 @@ def moto():
         DynamoDBRepairs(),
         SageMakerRepairs(ACCOUNT, lambda region, event: None),
         SageMakerServingRepairs(),
+        ScalingAlarmRepairs(),
         Route53Repairs(lambda _: []),
     ]
     for repair in repairs:

@@ -13,6 +13,7 @@ from mldr.domain.leadership import Beside, Leadership, Standing
 from mldr.domain.manifests import ShardRef
 from mldr.domain.recovery_point import Origin, Phase, Record
 from mldr.domain.routing import CheckTimes, Front, plan_route
+from mldr.domain.tiers import Leaving
 from mldr.domain.transfers import Transfer, WorkItem
 from mldr.errors import EpochTaken, LostRace, RegionUnreachable, Throttled
 from tests.fakes.catalog import FakeCatalog
@@ -49,8 +50,15 @@ def table(cloud):
     cloud.client("dynamodb").create_table(
         TableName="catalog",
         BillingMode="PAY_PER_REQUEST",
-        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk", "open")],
         KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": "open-claims",
+                "KeySchema": [{"AttributeName": "open", "KeyType": "HASH"}],
+                "Projection": {"ProjectionType": "KEYS_ONLY"},
+            }
+        ],
     )
     return DynamoCatalog(cloud.client("dynamodb"), table="catalog")
 
@@ -267,6 +275,19 @@ def test_an_epoch_is_concluded_by_its_holder_only(catalog):
     assert catalog.epoch(CHURN) == SECOND
 
 
+def test_only_claims_that_are_open_are_listed(catalog):
+    assert catalog.open_claims() == []
+    catalog.claim(OTHER, FIRST, None)
+    catalog.claim(CHURN, FIRST, None)
+    assert catalog.open_claims() == sorted([CHURN, OTHER], key=str)
+    catalog.conclude(CHURN, FIRST)
+    assert catalog.open_claims() == [OTHER]
+    catalog.claim(OTHER, SECOND, FIRST)
+    assert catalog.open_claims() == [OTHER], "the newer claim, once"
+    catalog.conclude(OTHER, SECOND)
+    assert catalog.open_claims() == []
+
+
 def test_the_switch_flips_while_the_epoch_is_current(catalog):
     catalog.claim(CHURN, FIRST, None)
     catalog.flip(CHURN, SWITCH, FIRST)
@@ -313,7 +334,7 @@ def standing(epoch, **changes):
 
 def test_nothing_is_known_of_a_peer_that_said_nothing(catalog):
     assert catalog.leadership(CHURN) == Leadership()
-    assert (catalog.standing(CHURN), catalog.standings()) == (None, [])
+    assert (catalog.standing(CHURN), catalog.known_models()) == (None, [])
 
 
 def test_what_the_peer_announced_is_read_back(catalog):
@@ -321,7 +342,15 @@ def test_what_the_peer_announced_is_read_back(catalog):
     catalog.learn(OTHER, standing(2))
     assert catalog.standing(CHURN) == standing(0, route=ROUTE)
     assert catalog.leadership(OTHER) == Leadership(standing=standing(2))
-    assert catalog.standings() == [(CHURN, standing(0, route=ROUTE)), (OTHER, standing(2))]
+    assert catalog.models() == []
+
+
+def test_a_model_is_known_by_its_records_or_by_what_the_peer_announced_of_it(catalog):
+    catalog.learn(OTHER, standing(2))
+    assert catalog.known_models() == [OTHER]
+    catalog.begin(RECORD)
+    catalog.learn(CHURN, standing(0))
+    assert catalog.known_models() == sorted([CHURN, OTHER], key=str)
 
 
 def test_a_standing_only_grows(catalog):
@@ -337,7 +366,7 @@ def test_a_standing_only_grows(catalog):
 def test_of_eight_that_learn_at_once_the_highest_epoch_stays(catalog):
     outcomes(lambda number: catalog.learn(CHURN, standing(2 * number)))
     assert catalog.standing(CHURN).epoch == 14
-    assert len(catalog.standings()) == 1
+    assert catalog.known_models() == [CHURN]
 
 
 def test_what_was_taken_over_before_is_remembered_once_this_region_stands_down(catalog):
@@ -449,6 +478,68 @@ def test_what_is_withdrawn_is_gone_and_something_else_may_answer_after_it(catalo
             action()
     catalog.put_beside(CHURN, NEXT, None)
     assert catalog.leadership(CHURN).beside == NEXT
+
+
+# what is being deleted
+
+GOES = Leaving(endpoint="churn-1-s0", since=NOW)
+AGAIN = Leaving(endpoint="churn-1-s0", since=NOW + dt.timedelta(hours=1))
+
+
+def test_what_leaves_is_known_until_it_is_gone(catalog):
+    assert catalog.leaving(CHURN, GOES.endpoint) is None
+    catalog.leave(CHURN, GOES, None, None)
+    assert catalog.leaving(CHURN, GOES.endpoint) == GOES
+    assert (catalog.leaving(OTHER, GOES.endpoint), catalog.leaving(CHURN, "churn-2-s0")) == (None, None)
+    catalog.left(CHURN, GOES, gone=False)
+    ended = GOES.model_copy(update={"open": False})
+    assert catalog.leaving(CHURN, GOES.endpoint) == ended
+    catalog.leave(CHURN, AGAIN, ended, None)
+    catalog.left(CHURN, AGAIN, gone=True)
+    assert catalog.leaving(CHURN, GOES.endpoint) is None
+    catalog.leave(CHURN, AGAIN, None, None)
+    assert catalog.leaving(CHURN, GOES.endpoint) == AGAIN
+
+
+def test_of_two_looks_one_deletes(catalog):
+    catalog.leave(CHURN, GOES, None, None)
+    for previous in (None, AGAIN):
+        with pytest.raises(LostRace):
+            catalog.leave(CHURN, AGAIN, previous, None)
+    with pytest.raises(LostRace):
+        catalog.left(CHURN, AGAIN, gone=True)
+    assert catalog.leaving(CHURN, GOES.endpoint) == GOES
+
+
+@pytest.mark.parametrize("seen", [None, FIRST])
+def test_nothing_leaves_once_another_failover_has_claimed(catalog, seen):
+    if seen:
+        catalog.claim(CHURN, FIRST, None)
+        catalog.conclude(CHURN, FIRST)
+    catalog.claim(CHURN, SECOND, seen)
+    for concluded in (False, True):
+        with pytest.raises(LostRace, match="a failover of sagemaker/churn began"):
+            catalog.leave(CHURN, GOES, None, seen)
+        if not concluded:
+            catalog.conclude(CHURN, SECOND)
+    assert catalog.leaving(CHURN, GOES.endpoint) is None
+    catalog.leave(CHURN, GOES, None, SECOND)
+
+
+def test_a_failover_that_claims_and_a_look_that_deletes_never_miss_each_other(catalog):
+    seen, deleted = [], []
+
+    def race(number):
+        if number == 3:
+            catalog.claim(CHURN, FIRST, None)
+            seen.append(catalog.leaving(CHURN, GOES.endpoint))
+            return
+        catalog.leave(CHURN, GOES, None, None)
+        deleted.append(number)
+
+    outcomes(race)
+    assert len(deleted) <= 1
+    assert seen == [GOES if deleted else None] or not seen
 
 
 def test_of_eight_that_replace_it_at_once_one_wins(catalog):

@@ -330,6 +330,20 @@ def test_only_an_error_of_the_model_itself_is_a_failed_endpoint(regions, monkeyp
         KServeServing(regions.clusters, region=STANDBY).invoke(ENDPOINT, b"{}", "application/json")
 
 
+@pytest.mark.parametrize(
+    ("status", "heard"),
+    [(400, (400, "no")), (422, (422, "no")), (401, (0, "")), (403, (0, "")), (404, (0, "")), (405, (0, ""))],
+)
+def test_what_is_said_of_the_way_to_the_model_is_no_word_to_the_client(regions, monkeypatch, status, heard):
+    """Path and credentials are mldr's own; the ingress answers 404 and 403 in the place of any service."""
+    regions.roll_out(3)
+    restore(regions, regions.plan())
+    monkeypatch.setattr("mldr.kserve.serving._post", lambda *_: (status, b"no", "text/plain"))
+    with pytest.raises(RequestRefused) as told:
+        KServeServing(regions.clusters, region=STANDBY).invoke(ENDPOINT, b"{}", "application/json")
+    assert (told.value.status, told.value.said) == heard
+
+
 def test_a_service_that_is_not_there_does_not_answer(regions):
     with pytest.raises(RequestRefused, match="there is no such InferenceService"):
         regions.serving.invoke(ENDPOINT, b"{}", "application/json")

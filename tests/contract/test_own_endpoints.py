@@ -7,6 +7,7 @@ from mldr.errors import RegionUnreachable
 from tests.contract.conftest import ACCOUNT, STANDBY
 
 IMAGE, DATA = f"{ACCOUNT}.dkr.ecr.{STANDBY}.amazonaws.com/churn:1", "s3://lake/churn/model.tar.gz"
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/serve"
 PACKAGE = f"arn:aws:sagemaker:{STANDBY}:{ACCOUNT}:model-package/churn/1"
 
 
@@ -17,8 +18,7 @@ def sagemaker(moto):
 
 def serve(sagemaker, container, name="churn"):
     """Make an endpoint of one container."""
-    role = f"arn:aws:iam::{ACCOUNT}:role/serve"
-    sagemaker.create_model(ModelName=name, ExecutionRoleArn=role, PrimaryContainer=container)
+    sagemaker.create_model(ModelName=name, ExecutionRoleArn=ROLE, PrimaryContainer=container)
     variant = {"VariantName": "all", "ModelName": name, "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
     sagemaker.create_endpoint_config(EndpointConfigName=f"{name}-2", ProductionVariants=[variant])
     sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=f"{name}-2")
@@ -104,7 +104,7 @@ def test_a_look_at_no_endpoint_or_one_in_between_says_so(sagemaker, monkeypatch)
 def compose(sagemaker, *names):
     """An endpoint of components, each of which has data of its own."""
     hosts = {"VariantName": "all", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
-    sagemaker.create_endpoint_config(EndpointConfigName="hosts", ProductionVariants=[hosts])
+    sagemaker.create_endpoint_config(EndpointConfigName="hosts", ProductionVariants=[hosts], ExecutionRoleArn=ROLE)
     sagemaker.create_endpoint(EndpointName="churn", EndpointConfigName="hosts")
     for name in names:
         sagemaker.create_inference_component(
@@ -138,7 +138,7 @@ def test_a_component_of_another_endpoint_says_nothing(sagemaker):
     compose(sagemaker, "one")
     serve(sagemaker, {"Image": IMAGE, "ModelDataUrl": DATA}, "plain")
     hosts = {"VariantName": "all", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
-    sagemaker.create_endpoint_config(EndpointConfigName="other", ProductionVariants=[hosts])
+    sagemaker.create_endpoint_config(EndpointConfigName="other", ProductionVariants=[hosts], ExecutionRoleArn=ROLE)
     sagemaker.create_endpoint(EndpointName="other", EndpointConfigName="other")
     endpoints = SageMakerOwnEndpoints(lambda: sagemaker)
     assert (endpoints.contents("other", "one"), endpoints.look("other", "one").contents) == (frozenset(), frozenset())

@@ -64,20 +64,25 @@ COMPONENT = {
 }
 OF_COMPONENTS = PLAN.model_copy(
     update={
-        "config": {"ProductionVariants": [{k: v for k, v in VARIANT.items() if k != "ModelName"}]},
+        "config": {
+            "ProductionVariants": [{k: v for k, v in VARIANT.items() if k != "ModelName"}],
+            "ExecutionRoleArn": ROLE,
+        },
         "components": (COMPONENT,),
     }
 )
 
 
+def hosted_by(hosts):
+    """An endpoint of components whose one variant is as given."""
+    return OF_COMPONENTS.model_copy(update={"config": {**OF_COMPONENTS.config, "ProductionVariants": [hosts]}})
+
+
+CLIENTS = ("sagemaker", "sagemaker-runtime", "application-autoscaling", "cloudwatch")
+
+
 def on_sagemaker(moto, **more):
-    return SageMakerServing(
-        lambda: moto.client("sagemaker"),
-        lambda: moto.client("sagemaker-runtime"),
-        lambda: moto.client("application-autoscaling"),
-        lambda: moto.client("cloudwatch"),
-        **more,
-    )
+    return SageMakerServing(*(lambda name=name: moto.client(name) for name in CLIENTS), **more)
 
 
 @pytest.fixture(params=["memory", "moto"])
@@ -326,11 +331,50 @@ def test_copies_are_counted_and_asked_for_beside_the_instances(serving):
 def test_instances_that_follow_their_copies_are_nobodys_to_ask_for(moto):
     managed = {"Status": "ENABLED", "MinInstanceCount": 1, "MaxInstanceCount": 3}
     hosts = {**OF_COMPONENTS.config["ProductionVariants"][0], "ManagedInstanceScaling": managed}
-    plan = OF_COMPONENTS.model_copy(update={"config": {"ProductionVariants": [hosts]}})
+    plan = hosted_by(hosts)
     serving = on_sagemaker(moto)
     serving.restore(plan)
     serving.finish(plan)
     assert set(serving.capacity(NAME)) == set(plan.capacity) == {copies_key(f"{NAME}-c0")}
+
+
+ZERO = {
+    **{k: v for k, v in VARIANT.items() if k != "ModelName"},
+    "ManagedInstanceScaling": {"Status": "ENABLED", "MinInstanceCount": 0, "MaxInstanceCount": 3},
+}
+
+
+def test_a_region_that_does_not_scale_to_zero_says_so_and_what_to_write(moto):
+    """AWS names no list of them: eu-west-3 was seen to be one."""
+    there = SageMakerServing(*(lambda name=name: moto.client(name, "eu-west-3") for name in CLIENTS))
+    with pytest.raises(EndpointFailed, match=r"needs to be greater than 0 .*; .* write serving\.floor: 1"):
+        there.restore(hosted_by(ZERO))
+    assert there.status(NAME)[0] == "Missing"
+    on_sagemaker(moto).restore(hosted_by(ZERO))
+
+
+@pytest.mark.parametrize(
+    ("variant", "why"),
+    [
+        ({**ZERO, "InitialVariantWeight": 1.0}, "InitialVariantWeight"),
+        ({**ZERO, "EnableSSMAccess": False}, "EnableSSMAccess"),
+        ({**ZERO, "ModelName": NAME}, "only supported for inference component endpoints"),
+    ],
+)
+def test_sagemaker_takes_of_a_variant_what_its_kind_has(moto, variant, why):
+    with pytest.raises(EndpointFailed, match=why):
+        on_sagemaker(moto).restore(hosted_by(variant))
+
+
+def test_an_endpoint_of_components_names_the_role_that_it_runs_as_and_each_of_them_has_a_copy(moto):
+    nobodys = OF_COMPONENTS.model_copy(update={"config": {"ProductionVariants": [ZERO]}})
+    serving = on_sagemaker(moto)
+    with pytest.raises(EndpointFailed, match="ExecutionRoleArn"):
+        serving.restore(nobodys)
+    none = OF_COMPONENTS.model_copy(update={"components": ({**COMPONENT, "RuntimeConfig": {"CopyCount": 0}},)})
+    serving.restore(none)
+    with pytest.raises(EndpointFailed, match="larger than 0"):
+        serving.finish(none)
 
 
 def test_an_endpoint_of_components_answers_only_a_request_that_says_which(serving):
@@ -494,6 +538,7 @@ def test_an_endpoint_that_is_not_there_takes_no_request():
         ("ModelError", 424, 0, EndpointFailed),  # it did not answer SageMaker in time
         ("ModelError", 424, 400, RequestRefused),
         ("ModelError", 424, 415, RequestRefused),
+        ("ModelError", 424, 429, Throttled),
         ("ModelError", 424, None, RequestRefused),  # what cannot be told is no failure
         ("ValidationError", 400, None, RequestRefused),
         ("SomethingNew", 418, None, RequestRefused),
@@ -511,6 +556,23 @@ def test_only_an_error_of_the_container_itself_is_a_failed_endpoint(moto, monkey
     monkeypatch.setattr(moto.client("sagemaker-runtime"), "invoke_endpoint", answer)
     with pytest.raises(raised, match="churn"):
         on_sagemaker(moto).invoke("churn", b"", "text/csv")
+
+
+@pytest.mark.parametrize(
+    ("code", "more", "heard"),
+    [
+        ("ModelError", {"OriginalStatusCode": 400, "OriginalMessage": "no such feature"}, (400, "no such feature")),
+        ("ModelError", {"OriginalStatusCode": 422}, (422, "")),
+        ("ModelError", {"OriginalMessage": "no status"}, (0, "")),
+        ("ValidationError", {}, (0, "")),  # so answers an endpoint that is not there: no word of the model's
+    ],
+)
+def test_only_what_the_container_itself_refused_has_its_words(moto, monkeypatch, code, more, heard):
+    answer = refused("InvokeEndpoint", code, status=424, **more)
+    monkeypatch.setattr(moto.client("sagemaker-runtime"), "invoke_endpoint", answer)
+    with pytest.raises(RequestRefused) as told:
+        on_sagemaker(moto).invoke("churn", b"", "text/csv")
+    assert (told.value.status, told.value.said) == heard
 
 
 def test_every_error_of_invoking_has_its_meaning():

@@ -98,8 +98,8 @@ def test_a_variant_that_is_not_there_cannot_be_made_small(both):
 def test_it_is_deleted_whole_and_twice_is_harmless(both, request):
     serving, standing, _ = both
     serving.restore(PLAN)
-    standing.delete(NAME)
-    standing.delete(NAME)
+    assert standing.delete(NAME)
+    assert standing.delete(NAME)
     assert (standing.held(), serving.status(NAME)[0]) == ([], "Missing")
     if isinstance(serving, FakeServing):
         return
@@ -118,7 +118,10 @@ COMPONENT = {
 OF_COMPONENTS = PLAN.model_copy(
     update={
         "models": (PLAN.models[0].model_copy(update={"name": f"{NAME}-m1"}),),
-        "config": {"ProductionVariants": [{name: one for name, one in VARIANT.items() if name != "ModelName"}]},
+        "config": {
+            "ProductionVariants": [{name: one for name, one in VARIANT.items() if name != "ModelName"}],
+            "ExecutionRoleArn": ROLE,
+        },
         "components": (COMPONENT,),
     }
 )
@@ -165,10 +168,10 @@ def test_while_components_are_being_deleted_the_endpoint_and_its_configuration_s
     serving.finish(OF_COMPONENTS)
     with monkeypatch.context() as slowly:
         slowly.setattr(sagemaker, "delete_inference_component", lambda **_: None)
-        standing.delete(NAME)
+        assert not standing.delete(NAME)
     assert serving.status(NAME)[0] == "InService"
     assert len(sagemaker.list_endpoint_configs()["EndpointConfigs"]) == 1
-    standing.delete(NAME)
+    assert standing.delete(NAME)
     assert serving.status(NAME)[0] == "Missing"
 
 
@@ -241,6 +244,18 @@ def test_autoscaling_does_not_raise_it_again(moto):
     serving.finish(plan)
     standing.resize(NAME, {"a": 1})
     assert moto.client(AUTOSCALING).describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"] == []
+    serving.finish(plan)
+    standing.settle(NAME, ("a",))
+    assert moto.client(AUTOSCALING).describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"] == []
+    assert serving.capacity(NAME) == {"a": Count(current=1, desired=1, weight=1.0)}
+
+
+def test_what_does_not_scale_by_itself_is_only_looked_at(both):
+    serving, standing, _ = both
+    serving.restore(PLAN)
+    standing.settle(NAME, ("a",))
+    standing.settle(NAME, ())
+    assert serving.capacity(NAME)["a"].desired == 3
 
 
 STEPPED = {

@@ -35,7 +35,7 @@ QUICK = {
     "FailureThreshold": 1, "RecordTtl": 1, "ProbeInterval": 2, "ProbeRounds": 25, "EndpointPollSeconds": 1,
     "ReconcileMinutes": RECONCILE_MINUTES, "SourceBuckets": "e2e-models", "GoldenBuckets": "e2e-models",
     "DatasetBuckets": "e2e-photos", "RestoreBuckets": "e2e-restored", "EventSettleSeconds": 1,
-    "DigestJobBytes": 1, "DigestPollSeconds": 1, "ServingRoleArns": TEAM_ROLE,
+    "DigestJobBytes": 1, "DigestPollSeconds": 1, "ServingRoleArns": TEAM_ROLE, "AnswerPlaces": "e2e-answers",
 }  # fmt: skip
 START_WITHIN = 240.0  # seconds; a busy machine takes more than a minute for two regions
 

@@ -5,10 +5,11 @@ import json
 import tarfile
 from typing import Any
 
-from tests.e2e.cloud import ACTIVE, TEAM_ROLE, LocalCloud, wait_for
+from tests.e2e.cloud import ACTIVE, GLOBAL, TEAM_ROLE, LocalCloud, wait_for
 
 BUCKET = "e2e-models"
 IMAGE = "121021644041.dkr.ecr.ap-southeast-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3"
+IMAGES = {ACTIVE: IMAGE, GLOBAL: "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3"}
 IMAGE_IN_STANDBY = "951798379941.dkr.ecr.ap-southeast-3.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3"
 LINEAGE = "arn:aws:sagemaker:ap-southeast-1:123456789012:training-job/spring"
 WEIGHTS = (0.5, -2.0, 3.25)
@@ -72,17 +73,19 @@ def artifact(weights: tuple[float, ...] = WEIGHTS) -> bytes:
 
 
 class Owner:
-    """A team that knows nothing of mldr but the golden file that its policy names."""
+    """A team that knows nothing of mldr but the golden file that its policy names; it works in one region."""
 
-    def __init__(self, cloud: LocalCloud) -> None:
-        self._cloud = cloud
-        self._s3, self._sagemaker = cloud.aws("s3", ACTIVE), cloud.aws("sagemaker", ACTIVE)
+    def __init__(self, cloud: LocalCloud, home: str = ACTIVE) -> None:
+        self._cloud, self._home = cloud, home
+        self._s3, self._sagemaker = cloud.aws("s3", home), cloud.aws("sagemaker", home)
 
     def move_in(self) -> None:
         """Make a versioned bucket and the role that endpoints run as."""
-        self._s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": ACTIVE})
+        # S3 takes us-east-1 for granted, and refuses to be told.
+        where = {} if self._home == GLOBAL else {"CreateBucketConfiguration": {"LocationConstraint": self._home}}
+        self._s3.create_bucket(Bucket=BUCKET, **where)
         self._s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
-        iam = self._cloud.aws("iam", ACTIVE)
+        iam = self._cloud.aws("iam", self._home)
         for role, policy in (("e2e-serving", READ), (TEAM_ROLE.rpartition("/")[2], READ_OWN)):
             iam.create_role(RoleName=role, AssumeRolePolicyDocument=json.dumps(TRUST))
             iam.put_role_policy(RoleName=role, PolicyName="read", PolicyDocument=json.dumps(policy))
@@ -94,7 +97,7 @@ class Owner:
 
     def upload_with_care(self, name: str) -> str:
         """Put the artifact, tagged and encrypted with a key of the team's own; its version."""
-        key = self._cloud.aws("kms", ACTIVE).create_key(Description=name)["KeyMetadata"]["Arn"]
+        key = self._cloud.aws("kms", self._home).create_key(Description=name)["KeyMetadata"]["Arn"]
         return self.upload(name, ServerSideEncryption="aws:kms", SSEKMSKeyId=key, Tagging="team=risk")
 
     def record_golden(self, name: str, *, lie: bool = False) -> None:
@@ -105,14 +108,20 @@ class Owner:
         text = "".join(json.dumps(line) + "\n" for line in lines)
         self._s3.put_object(Bucket=BUCKET, Key=f"{name}/golden.jsonl", Body=text.encode())
 
-    def register(self, name: str, *, image: str = IMAGE, data: dict[str, Any] | None = None) -> str:
+    def register(
+        self, name: str, *, image: str = "", data: dict[str, Any] | None = None, criticality: str = "important"
+    ) -> str:
         """Register a version, not yet approved; its ARN."""
         groups = self._sagemaker.list_model_package_groups()["ModelPackageGroupSummaryList"]
         if name not in [group["ModelPackageGroupName"] for group in groups]:
             self._sagemaker.create_model_package_group(
-                ModelPackageGroupName=name, Tags=[{"Key": "mldr:criticality", "Value": "important"}]
+                ModelPackageGroupName=name, Tags=[{"Key": "mldr:criticality", "Value": criticality}]
             )
-        container = {"Image": image, "Environment": {"SAGEMAKER_REGION": ACTIVE}, **(data or self._tarball(name))}
+        container = {
+            "Image": image or IMAGES[self._home],
+            "Environment": {"SAGEMAKER_REGION": self._home},
+            **(data or self._tarball(name)),
+        }
         specification = {
             "Containers": [container],
             "SupportedContentTypes": ["application/json"],
@@ -141,17 +150,17 @@ class Owner:
         self.approve(arn)
         return arn
 
-    def publish(self, name: str, *, served: bool = True, lie: bool = False) -> str:
+    def publish(self, name: str, *, served: bool = True, lie: bool = False, **given: Any) -> str:
         """Upload, record golden inferences, serve if it is to be served here, and promote; the version's ARN."""
         self.upload(name)
         self.record_golden(name, lie=lie)
         if served:
             self.serve(name)
-        return self.promote(name)
+        return self.promote(name, **given)
 
     def serve(self, name: str, *, package: str = "") -> None:
         """Serve the model in the active region, of a package or of its parts; returns when the endpoint answers."""
-        container = {"ModelPackageName": package} if package else {"Image": IMAGE, **self._tarball(name)}
+        container = {"ModelPackageName": package} if package else {"Image": IMAGES[self._home], **self._tarball(name)}
         role = "arn:aws:iam::123456789012:role/e2e-serving"
         self._sagemaker.create_model(ModelName=name, ExecutionRoleArn=role, PrimaryContainer=container)
         variant = {"VariantName": "all", "ModelName": name, "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}

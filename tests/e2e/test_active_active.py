@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.call_log import forbidden, operations
 from tests.e2e.clients import Clients
-from tests.e2e.cloud import ACTIVE, QUICK, STANDBY, key, wait_for
+from tests.e2e.cloud import ACTIVE, GLOBAL, QUICK, STANDBY, key, wait_for
 from tests.e2e.owner import QUESTIONS, answer, question
 
 MODEL = "duo"
@@ -76,9 +77,11 @@ def test_both_regions_answer_about_by_weight(shared):
 def lost(shared, home):
     """The home is refused to everybody until all clients are answered, and a while longer; what they saw meanwhile."""
     cloud = shared
+    cloud.settle()  # protecting reads the active region, as it must
     with Clients(cloud, MODEL) as clients:
         at = time.time()
-        cloud.fail(ACTIVE)
+        cloud.fail(ACTIVE, GLOBAL)
+        began = time.time()  # its own functions still called it while it went down
         try:
             wait_for(
                 "clients are answered again",
@@ -91,13 +94,14 @@ def lost(shared, home):
             done = lambda: (held := cloud.catalog.epoch(key(MODEL))) and held.concluded  # noqa: E731 - asked until it is
             wait_for("the standby holds the epoch", done, 180, lambda: cloud.story(MODEL))
             grown = instances(cloud, STANDBY, standing(cloud))
+            calls = cloud.calls(began, time.time())
         finally:
-            cloud.heal(ACTIVE)
+            cloud.heal(ACTIVE, GLOBAL)
         healed = time.time()
         learned = lambda: (held := home.standing(key(MODEL))) and held.epoch == 1  # noqa: E731 - the same
         wait_for("the home has learned who serves", learned, 120, cloud.story)
         time.sleep(3)
-    return {"at": at, "healed": healed, "epoch": epoch, "grown": grown, "seen": clients}
+    return {"at": at, "healed": healed, "epoch": epoch, "grown": grown, "seen": clients, "calls": calls}
 
 
 def test_clients_of_a_lost_region_are_answered_within_detection_and_ttl_and_nothing_ran_for_it(lost):
@@ -115,6 +119,14 @@ def test_while_the_checkers_look_the_other_region_answers_its_half(lost):
 
 def test_the_survivor_is_scaled_to_the_sum_of_both(lost):
     assert lost["grown"] == 2
+
+
+def test_the_survivor_called_nothing_in_the_lost_region_and_no_remote_control_plane(lost):
+    """Law 1, from the moment of the loss until the survivor holds the epoch and carries both."""
+    assert operations(lost["calls"]) >= {
+        "InvokeEndpoint", "UpdateEndpointWeightsAndCapacities", "TransactWriteItems",
+    }  # fmt: skip
+    assert forbidden(lost["calls"], ACTIVE, GLOBAL) == []
 
 
 def test_the_healed_home_stands_down_by_itself(shared, lost):
@@ -150,16 +162,20 @@ def test_the_home_grows_while_the_region_beside_it_is_lost_and_goes_back(shared)
     cloud = shared
     with Clients(cloud, MODEL) as clients:
         at = time.time()
-        cloud.fail(STANDBY)
+        cloud.fail(STANDBY, GLOBAL)
+        began = time.time()
         try:
             wait_for("the home answers alone", lambda: clients.newest(40) == {ACTIVE}, 120, cloud.story)
             wait_for("the home carries both", lambda: instances(cloud, ACTIVE, MODEL) == 2, 180, cloud.story)
+            calls = cloud.calls(began, time.time())
         finally:
-            cloud.heal(STANDBY)
+            cloud.heal(STANDBY, GLOBAL)
         wait_for("both answer again", lambda: clients.newest(40) == {ACTIVE, STANDBY}, 120, cloud.story)
         wait_for("the home is as large as before", lambda: instances(cloud, ACTIVE, MODEL) == 1, 240, cloud.story)
     failed = [one.at for one in clients.since(at) if one.status != 200]
     assert max(failed) - at <= CHECK_SECONDS * QUICK["FailureThreshold"] + QUICK["RecordTtl"] + BUSY
+    assert "UpdateEndpointWeightsAndCapacities" in operations(calls)
+    assert forbidden(calls, STANDBY, GLOBAL) == [], "law 1 holds for the home as well"
 
 
 def test_an_edit_of_the_tier_converges_both_ways_and_no_request_fails(shared):

@@ -13,6 +13,7 @@ import pytest
 from mldr.aws.decisions import DynamoDecisions
 from tests.e2e.cloud import ACTIVE, ROOT, STANDBY, key, outsiders_environment, wait_for
 from tests.e2e.owner import QUESTIONS, answer, question
+from tests.e2e.standby import standing
 
 pytestmark = pytest.mark.long
 
@@ -32,18 +33,14 @@ def mldr(cloud, *arguments):
 def asked(cloud, pages, protected):
     """The endpoint of `courier` is gone, in a region that is well, and the page has come."""
     protected("courier")
-    wait_for("its warm-standby endpoint stands", lambda: standing(cloud), 120, lambda: cloud.story("courier"))
+    wait_for(
+        "its warm-standby endpoint stands", lambda: standing(cloud, "courier"), 120, lambda: cloud.story("courier")
+    )
     name = f"_health.courier.{cloud.outputs(STANDBY)['ZoneName']}"
     told = lambda: str(cloud.resolver().resolve(name, "TXT")[0])  # noqa: E731 - asked until it says so
     wait_for("Route 53 finds it healthy", lambda: told() == '"healthy"', 90, cloud.story)
     cloud.aws("sagemaker", ACTIVE).delete_endpoint(EndpointName="courier")
     return pages.wait("courier", "waits for your approval", seconds=180)
-
-
-def standing(cloud):
-    """The names of the endpoints that stand by for `courier` in the standby region, once one is in service."""
-    listed = cloud.aws("sagemaker").list_endpoints(NameContains="courier-", StatusEquals="InService")["Endpoints"]
-    return [one["EndpointName"] for one in listed if "-s" in one["EndpointName"]]
 
 
 def test_a_person_is_asked_and_nothing_moves_before_the_answer(cloud, events, asked):
@@ -67,7 +64,7 @@ def test_the_token_of_the_page_starts_the_failover_that_was_asked_about(cloud, e
     assert json.loads(ended.stdout)["failover_id"] == wanted
     (told, *_) = events.wait("Failover Completed", "courier", seconds=180)
     assert (told["outcome"], told["failover_id"]) == ("completed", wanted), told["reason"]
-    assert cloud.catalog.takeover(key("courier")).endpoint in standing(cloud), "nothing was made for it"
+    assert cloud.catalog.takeover(key("courier")).endpoint in standing(cloud, "courier"), "nothing was made for it"
     wait_for("the standby serves", lambda: cloud.ask("courier", question(QUESTIONS[0]))[2] == STANDBY)
     assert cloud.ask("courier", question(QUESTIONS[0]))[:2] == (200, answer(QUESTIONS[0]))
     again = mldr(cloud, "approve", "courier", TOKEN.search(asked["Message"])[1])

@@ -2,7 +2,7 @@
 
 from tests.e2e.cloud import ACTIVE, STANDBY, key, wait_for
 from tests.e2e.owner import BUCKET, IMAGE, QUESTIONS, answer, question
-from tests.e2e.test_serving_state import captured
+from tests.e2e.standby import captured
 
 NAMED, ZERO = "mosaic", "nightly"
 MANAGED = {"Status": "ENABLED", "MinInstanceCount": 1, "MaxInstanceCount": 2}

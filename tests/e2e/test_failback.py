@@ -5,15 +5,18 @@ import http.client
 import json
 import time
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
 from mldr.domain.evidence import evidence_key
+from tests.e2e.call_log import forbidden, operations
 from tests.e2e.clients import Clients
-from tests.e2e.cloud import ACTIVE, STANDBY, key, wait_for
+from tests.e2e.cloud import ACTIVE, GLOBAL, STANDBY, key, wait_for
 from tests.e2e.owner import QUESTIONS, answer, question
 
 MODEL = "churn"
+POLICY = (Path(__file__).parent / "policy.yaml").read_text()
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
 
@@ -103,6 +106,53 @@ def test_an_exercise_moves_it_out_and_home_again_without_a_failed_request(abroad
         wait_for("clients arrive at home", lambda: clients.seen[-1].region == ACTIVE, 120, cloud.story)
     assert Counter(one.status for one in clients.seen) == {200: len(clients.seen)}
     assert home.takeover(key(MODEL)).epoch == 4
+
+
+@pytest.fixture(scope="module")
+def taken_back(abroad, home):
+    """It is abroad for an exercise when the standby fails, and us-east-1 with it: every call until the home has it.
+
+    So soon after a move only a policy without a cool-down lets a model move by itself.
+    """
+    cloud = abroad
+    hasty = "    criticality: revenue-critical\n    health: {consecutive_failures: 2, cool_down: 1s}\n"
+    cloud.put_policy(POLICY.replace("    criticality: revenue-critical\n", hasty, 1))
+    ask_for(cloud, STANDBY, "Failover Requested", "move-2", kind="move")
+    assert evidence(cloud, STANDBY, "move-2")["outcome"] == "completed"
+    wait_for("the home has learned it", lambda: home.standing(key(MODEL)).epoch == 5, 60, cloud.story)
+    wait_for("clients are abroad", lambda: cloud.ask(MODEL, question(QUESTIONS[0]))[2] == STANDBY, 60, cloud.story)
+    cloud.settle()
+    cloud.fail(STANDBY, GLOBAL)
+    began = time.time()
+    try:
+        held = lambda: (epoch := home.epoch(key(MODEL))) and epoch.number == 6 and epoch.concluded  # noqa: E731 - the same
+        wait_for("the home holds the next epoch", held, 240, lambda: cloud.story(MODEL))
+        calls = cloud.calls(began, time.time())
+        wait_for("clients are home", lambda: cloud.ask(MODEL, question(QUESTIONS[0]))[2] == ACTIVE, 60, cloud.story)
+        answers = [cloud.ask(MODEL, question(asked)) for asked in QUESTIONS]
+    finally:
+        cloud.heal(STANDBY, GLOBAL)
+        cloud.put_policy(POLICY)
+    return {"calls": calls, "answers": answers, "record": evidence(cloud, ACTIVE, home.epoch(key(MODEL)).failover_id)}
+
+
+def test_when_the_region_that_serves_it_is_lost_the_home_takes_it_back_by_itself(taken_back):
+    record = taken_back["record"]
+    assert (record["kind"], record["outcome"], record["region"]) == ("failover", "completed", ACTIVE), record["reason"]
+    assert (record["id"].startswith("auto-"), record["phases"][0]["name"]) == (True, "detect")
+    assert taken_back["answers"] == [(200, answer(asked), ACTIVE) for asked in QUESTIONS]
+
+
+def test_that_takeover_called_nothing_in_the_lost_region_and_no_remote_control_plane(taken_back):
+    """Law 1 in the other direction."""
+    assert operations(taken_back["calls"]) >= {"StartExecution", "InvokeEndpoint", "TransactWriteItems"}
+    assert forbidden(taken_back["calls"], STANDBY, GLOBAL) == []
+
+
+def test_the_standby_hears_of_it_when_it_heals(abroad, taken_back):
+    cloud = abroad
+    wait_for("it stands down", lambda: cloud.catalog.takeover(key(MODEL)) is None, 120, lambda: cloud.story(MODEL))
+    assert cloud.ask(MODEL, question(QUESTIONS[0]))[::2] == (200, ACTIVE)
 
 
 def ask_for(cloud, region, detail_type, failover_id, **more):

@@ -285,6 +285,39 @@ EXEMPT = (
         "raises the limit of a home that answers alone; here no home of two regions scales by itself",
     ),
     Exempt(
+        "CopyObjects SealSnapshot", "s3:ListBucketVersions", "-HERE",
+        "finds the version that an earlier try wrote; here none is tried again",
+    ),
+    Exempt(
+        "SealSnapshot", "s3:GetObjectVersion", "-HERE/snapshots/",
+        "reads the manifest that an earlier try wrote; here none is tried again",
+    ),
+    Exempt(
+        "TakeSnapshotInventory", "s3:GetObject", "-HERE/in-progress/*",
+        "goes on with a listing that ran out of time; here none does",
+    ),
+    Exempt(
+        "TakeSnapshotInventory", "s3:GetObjectVersion s3:GetObjectRetention", "-HERE/objects/*",
+        "looks at the copies and locks that an earlier try left; here none is tried again",
+    ),
+    Exempt(
+        "TakeSnapshotInventory", "s3:GetObjectRetention", "-HERE/snapshots/*",
+        "looks at the locks that an earlier try left; here none is tried again",
+    ),
+    Exempt(
+        "TakeSnapshotInventory", "s3:ListBucket", VAULT,
+        "without it a missing object looks forbidden; here none that it reads is missing",
+    ),
+    Exempt(
+        "CopyObjects", "s3:GetObjectVersionTagging", "-PEER/recovery-points/",
+        "copies the tags of what comes home; here it has none",
+    ),
+    Exempt("ConvergeServing", "sns:Publish", ":mldr-prod-pages", "pages what does not come to stand; here all does"),
+    Exempt(
+        "ConvergeServing", "cloudwatch:PutMetricAlarm cloudwatch:DeleteAlarms", ":alarm:mldr-scaling-",
+        "gives what stands its step scaling; here only a model that nothing stands for has some",
+    ),
+    Exempt(
         "ConvergeServing RestoreServing", "cloudwatch:DeleteAlarms cloudwatch:DescribeAlarms cloudwatch:PutMetricAlarm",
         ":alarm:TargetTracking-*", "Application Auto Scaling asks for them in the caller's name",
     ),

@@ -10,35 +10,46 @@ from botocore.exceptions import ClientError
 
 from mldr.domain.evidence import GENESIS, evidence_key
 from mldr.domain.recovery_point import Phase
+from tests.e2e.call_log import forbidden, operations
 from tests.e2e.cloud import ACTIVE, GLOBAL, STANDBY, key, wait_for
 from tests.e2e.owner import QUESTIONS, answer, question
+from tests.e2e.standby import until_it_stands
 
 PHASES = ["detect", "decide", "restore", "warm", "verify", "switch", "confirm"]
 OBJECTS = 400
+COLD, WARM = "churn", "freight"
 
 
 @pytest.fixture(scope="module")
-def recovered(cloud, events, protected):
-    """The region of `churn` and us-east-1 fail, and heal after the recovery: what was told, and every call between."""
-    protected("churn")
-    wait_for("the active region serves", lambda: cloud.ask("churn", question(QUESTIONS[0]))[2] == ACTIVE)
+def recovered(cloud, events, owner, protected):
+    """The region of both models and us-east-1 fail, and heal after the recovery: what was told, and every call between.
+
+    One of the models has nothing in the standby but its recovery point, for the other one an endpoint stands there.
+    """
+    owner.publish(WARM)
+    for name in (COLD, WARM):
+        protected(name)
+        wait_for("its region serves", lambda name=name: cloud.ask(name, question(QUESTIONS[0]))[2] == ACTIVE)
+    stood = until_it_stands(cloud, WARM)
     # Protecting reads the active region, as it must; only recovering may not.
     cloud.settle()
-    before = [cloud.ask("churn", question(asked)) for asked in QUESTIONS]
+    before = [cloud.ask(COLD, question(asked)) for asked in QUESTIONS]
     cloud.fail(ACTIVE, GLOBAL)
     began = time.time()  # its own functions still called it while it went down
     try:
-        (told, *_) = events.wait("Failover Completed", "churn", seconds=120)
+        told = {name: events.wait("Failover Completed", name, seconds=120)[0] for name in (COLD, WARM)}
         calls = cloud.calls(began, time.time())
-        wait_for("the standby serves", lambda: cloud.ask("churn", question(QUESTIONS[0]))[2] == STANDBY)
-        after = [cloud.ask("churn", question(asked)) for asked in QUESTIONS]
+        after = {}
+        for name in (COLD, WARM):
+            wait_for("the standby serves", lambda name=name: cloud.ask(name, question(QUESTIONS[0]))[2] == STANDBY)
+            after[name] = [cloud.ask(name, question(asked)) for asked in QUESTIONS]
     finally:
         cloud.heal(ACTIVE, GLOBAL)
-    return {"told": told, "calls": calls, "before": before, "after": after}
+    return {"told": told, "calls": calls, "before": before, "after": after, "stood": stood}
 
 
 def test_a_model_survives_its_region_without_a_human(cloud, events, recovered):
-    told = recovered["told"]
+    told = recovered["told"][COLD]
     assert told["outcome"] == "completed", told["reason"]
     assert (told["epoch"], told["region"]) == (1, STANDBY)
     assert [phase["name"] for phase in told["phases"]] == PHASES
@@ -53,14 +64,20 @@ def test_a_model_survives_its_region_without_a_human(cloud, events, recovered):
 def test_clients_get_the_same_answers_from_the_other_region(recovered):
     right = [(200, answer(asked)) for asked in QUESTIONS]
     assert recovered["before"] == [(*one, ACTIVE) for one in right]
-    assert recovered["after"] == [(*one, STANDBY) for one in right]
+    assert recovered["after"] == {name: [(*one, STANDBY) for one in right] for name in (COLD, WARM)}
+
+
+def test_a_warm_standby_takes_over_with_what_stood(cloud, recovered):
+    told = recovered["told"][WARM]
+    assert (told["outcome"], told["region"]) == ("completed", STANDBY), told["reason"]
+    assert cloud.catalog.takeover(key(WARM)).endpoint == recovered["stood"]
 
 
 def test_the_recovery_called_nothing_in_the_failed_region_and_no_remote_control_plane(recovered):
+    """Law 1: of a cold model, which is created, and of a warm one, which stands."""
     calls = recovered["calls"]
-    assert {call["operation"] for call in calls} >= {"CreateEndpoint", "InvokeEndpoint", "TransactWriteItems"}
-    assert [call for call in calls if call["region"] in (ACTIVE, GLOBAL)] == []
-    assert [call for call in calls if call["control_plane"] or call["refused"]] == []
+    assert operations(calls) >= {"CreateEndpoint", "InvokeEndpoint", "TransactWriteItems"}
+    assert forbidden(calls, ACTIVE, GLOBAL) == []
 
 
 def test_the_evidence_of_it_is_written_and_locked(cloud, recovered):
@@ -68,7 +85,7 @@ def test_the_evidence_of_it_is_written_and_locked(cloud, recovered):
     stored = s3.get_object(Bucket=cloud.vault, Key=name)
     record = json.loads(stored["Body"].read())
     assert (record["id"], record["outcome"], record["previous"]) == (
-        recovered["told"]["failover_id"], "completed", GENESIS,
+        recovered["told"][COLD]["failover_id"], "completed", GENESIS,
     )  # fmt: skip
     version = {"Bucket": cloud.vault, "Key": name, "VersionId": stored["VersionId"]}
     kept = s3.get_object_retention(**version)["Retention"]["RetainUntilDate"]

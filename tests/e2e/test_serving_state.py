@@ -2,10 +2,9 @@
 
 import json
 
-from mldr.aws.serving_capture import VaultServingCaptures
-from mldr.aws.vault import S3Vault
 from tests.e2e.cloud import ACTIVE, STANDBY, TEAM_ROLE, key, wait_for
 from tests.e2e.owner import BUCKET, IMAGE, QUESTIONS, answer, question
+from tests.e2e.standby import captured
 
 NAME = "balance"
 LIVE = {"main": (3.0, 2), "canary": (1.0, 1)}
@@ -14,6 +13,15 @@ SCALED = {
     "ResourceId": f"endpoint/{NAME}/variant/main",
     "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
 }
+STEPS = {
+    "AdjustmentType": "ChangeInCapacity",
+    "StepAdjustments": [{"MetricIntervalLowerBound": 0.0, "ScalingAdjustment": 1}],
+}
+BUSY = {
+    "Namespace": "AWS/SageMaker", "MetricName": "ConcurrentRequestsPerModel", "Statistic": "Maximum", "Period": 60,
+    "EvaluationPeriods": 1, "Threshold": 10.0, "ComparisonOperator": "GreaterThanThreshold",
+    "Dimensions": [{"Name": "EndpointName", "Value": NAME}, {"Name": "VariantName", "Value": "main"}],
+}  # fmt: skip
 TRACKED = {
     "TargetValue": 70.0,
     "PredefinedMetricSpecification": {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"},
@@ -38,6 +46,10 @@ def serve(cloud):
     scaling.put_scaling_policy(
         **SCALED, PolicyName="p", PolicyType="TargetTrackingScaling", TargetTrackingScalingPolicyConfiguration=TRACKED
     )
+    steps = scaling.put_scaling_policy(
+        **SCALED, PolicyName="q", PolicyType="StepScaling", StepScalingPolicyConfiguration=STEPS
+    )
+    cloud.aws("cloudwatch", ACTIVE).put_metric_alarm(AlarmName="busy", AlarmActions=[steps["PolicyARN"]], **BUSY)
     scaling.put_scheduled_action(
         **SCALED, ScheduledActionName="s", Schedule="cron(0 6 * * ? *)", ScalableTargetAction={"MinCapacity": 2}
     )
@@ -69,13 +81,6 @@ def roles(cloud, region, endpoint):
     return {sagemaker.describe_model(ModelName=one["ModelName"])["ExecutionRoleArn"] for one in variants}
 
 
-def captured(cloud, name=NAME):
-    """The newest captured state, as the standby would restore it."""
-    vault = S3Vault(cloud.aws("s3"), bucket=cloud.vault, key_arn="")
-    table = cloud.outputs(STANDBY)["CatalogTableName"]
-    return VaultServingCaptures(vault, cloud.aws("dynamodb"), table=table).newest(key(name))
-
-
 def test_weights_and_counts_that_were_changed_since_come_back(cloud, owner, events):
     for number in (1, 2):
         owner.upload(f"{NAME}-{number}")
@@ -84,7 +89,7 @@ def test_weights_and_counts_that_were_changed_since_come_back(cloud, owner, even
     serve(cloud)
 
     def is_captured():
-        state = captured(cloud)
+        state = captured(cloud, NAME)
         return state and {one.variant: (one.weight, one.instances) for one in state.live} == LIVE
 
     wait_for("the live weights are captured", is_captured, 60, lambda: cloud.story(NAME))
@@ -107,5 +112,13 @@ def test_weights_and_counts_that_were_changed_since_come_back(cloud, owner, even
         "ScalableTargets"
     ]
     assert (target["MinCapacity"], target["MaxCapacity"]) == (1, 4)
-    assert len(scaling.describe_scaling_policies(**moved)["ScalingPolicies"]) == 1
+    policies = {one["PolicyName"]: one for one in scaling.describe_scaling_policies(**moved)["ScalingPolicies"]}
+    assert policies.keys() == {"p", "q"}
+    [alarm] = policies["q"]["Alarms"]
+    assert alarm["AlarmName"].startswith(f"mldr-scaling-{endpoint}-")
+    [busy] = cloud.aws("cloudwatch", STANDBY).describe_alarms(AlarmNames=[alarm["AlarmName"]])["MetricAlarms"]
+    assert {one["Name"]: one["Value"] for one in busy["Dimensions"]} == {
+        "EndpointName": endpoint,
+        "VariantName": "main",
+    }
     assert len(scaling.describe_scheduled_actions(**moved)["ScheduledActions"]) == 1

@@ -13,6 +13,7 @@ from mldr.domain.identity import ModelKey
 from mldr.domain.leadership import Beside, Leadership, Standing
 from mldr.domain.recovery_point import Phase, Record
 from mldr.domain.routing import Route
+from mldr.domain.tiers import Leaving
 from mldr.domain.transfers import Transfer, WorkItem
 from mldr.errors import EpochTaken, LostRace
 
@@ -29,6 +30,7 @@ class FakeCatalog:
         self._former: dict[str, Takeover] = {}
         self._standings: dict[str, tuple[ModelKey, Standing]] = {}
         self._beside: dict[str, Beside] = {}
+        self._leaving: dict[tuple[str, str], Leaving] = {}
         self._routes: dict[str, Route] = {}
         self._health: dict[str, HealthState] = {}
         self._transfers: dict[tuple[str, str], Transfer] = {}
@@ -79,8 +81,14 @@ class FakeCatalog:
     def models(self) -> list[ModelKey]:
         return [self._models[name] for name in sorted(self._models)]
 
+    def known_models(self) -> list[ModelKey]:
+        return [ModelKey.parse(name) for name in sorted({*self._models, *self._standings})]
+
     def epoch(self, model: ModelKey) -> Epoch | None:
         return self._epochs.get(str(model))
+
+    def open_claims(self) -> list[ModelKey]:
+        return [ModelKey.parse(name) for name, epoch in sorted(self._epochs.items()) if not epoch.concluded]
 
     def claim(self, model: ModelKey, epoch: Epoch, previous: Epoch | None) -> None:
         with self._lock:
@@ -128,9 +136,6 @@ class FakeCatalog:
     def put_capacity(self, capacity: Capacity) -> None:
         self._capacity = capacity
 
-    def standings(self) -> list[tuple[ModelKey, Standing]]:
-        return [self._standings[name] for name in sorted(self._standings)]
-
     def learn(self, model: ModelKey, standing: Standing) -> None:
         with self._lock:
             held = self.standing(model)
@@ -157,6 +162,23 @@ class FakeCatalog:
         held = self._beside.get(str(model))
         if (held.mark if held else "") != (wanted.mark if wanted else ""):
             raise LostRace(f"{model}: what answers beside the home was changed by another at the same time")
+
+    def leaving(self, model: ModelKey, endpoint: str) -> Leaving | None:
+        return self._leaving.get((str(model), endpoint))
+
+    def leave(self, model: ModelKey, leaving: Leaving, previous: Leaving | None, epoch: Epoch | None) -> None:
+        with self._lock:
+            if not _same(self._epochs.get(str(model)), epoch) or self.leaving(model, leaving.endpoint) != previous:
+                raise LostRace(f"{leaving.endpoint}: a failover of {model} began, or another look deletes it")
+            self._leaving[str(model), leaving.endpoint] = leaving
+
+    def left(self, model: ModelKey, leaving: Leaving, *, gone: bool) -> None:
+        with self._lock:
+            if self.leaving(model, leaving.endpoint) != leaving:
+                raise LostRace(f"{leaving.endpoint} of {model} is deleted by another look by now")
+            self._leaving[str(model), leaving.endpoint] = leaving.model_copy(update={"open": False})
+            if gone:
+                del self._leaving[str(model), leaving.endpoint]
 
     def put_route(self, model: ModelKey, route: Route, checks: dict[str, str]) -> None:
         self._routes[str(model)] = route

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from mldr.domain.components import NAME, base_of, copies_key, copies_of, sole
+from mldr.domain.late_answers import Sent
 from mldr.domain.serving import MODEL_TAG, POINT_TAG, ServingPlan
 from mldr.domain.tiers import Held
 from mldr.domain.warming import Count
 from mldr.errors import EndpointFailed, NotAllowed, RequestRefused
 from mldr.ports.serving import Finished
+from mldr.ports.stack import Clock
 
 IN_SERVICE = "InService"
 
@@ -116,6 +118,40 @@ class FakeServing:
         return self.answer(body), accept or "application/json"
 
 
+class FakeLateAnswers:
+    """Asynchronous endpoints of a FakeServing: each answer is there after so many looks, or a failure is."""
+
+    def __init__(self, serving: FakeServing, clock: Clock) -> None:
+        self._serving, self._clock = serving, clock
+        self.everything = False
+        self.looks, self.failure = 1, ""
+        self._held: dict[str, tuple[bytes, int]] = {}
+
+    def asynchronous(self, endpoint: str) -> bool:
+        found = self._serving.endpoints.get(endpoint)
+        planned = bool(found and found.plan and found.plan.config.get("AsyncInferenceConfig"))
+        return found is not None and (planned or self.everything)
+
+    def ask(self, endpoint: str, body: bytes, content_type: str) -> Sent:
+        if not self.asynchronous(endpoint):
+            raise RequestRefused(f"endpoint {endpoint} took no request: it is not asynchronous")
+        answer, _ = self._serving.invoke(endpoint, body, content_type)
+        output = f"s3://answers/{len(self._held)}.out"
+        self._held[output] = (answer, self.looks)
+        return Sent(endpoint=endpoint, output=output, at=self._clock.now())
+
+    def answer(self, sent: Sent) -> bytes | None:
+        answer, looks = self._held[sent.output]
+        if self.failure:
+            raise EndpointFailed(f"endpoint {sent.endpoint} did not answer: {self.failure}")
+        self._held[sent.output] = (answer, looks - 1)
+        if looks <= 0:
+            return answer
+        if sent.over(self._clock.now()):
+            raise EndpointFailed(f"endpoint {sent.endpoint} wrote no answer to {sent.output}")
+        return None
+
+
 class FakeStandingEndpoints:
     """The endpoints of a FakeServing that carry mldr's marks."""
 
@@ -141,13 +177,17 @@ class FakeStandingEndpoints:
         self._serving.scaling.pop(endpoint, None)
         self._serving.scale(endpoint, counts)
 
-    def delete(self, endpoint: str) -> None:
+    def settle(self, endpoint: str, names: Sequence[str]) -> None:
+        self._serving.scaling.pop(endpoint, None)
+
+    def delete(self, endpoint: str) -> bool:
         found = self._serving.endpoints.get(endpoint)
         if found is None:
-            return
+            return True
         if found.plan is None:
             raise NotAllowed(f"endpoint {endpoint} is not mldr's: it has no tag mldr:owner=mldr, so it stays")
         del self._serving.endpoints[endpoint]
         self.deleted.append(endpoint)
         kept = {name: one for name, one in self._serving.components.items() if not name.startswith(f"{endpoint}-c")}
         self._serving.components = kept
+        return True

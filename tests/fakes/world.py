@@ -34,7 +34,7 @@ from tests.fakes.quotas import FakeQuotas
 from tests.fakes.registry import FakeRegistry
 from tests.fakes.restorer import FakeRestorer
 from tests.fakes.scrubs import FakeScrubs
-from tests.fakes.serving import FakeServing, FakeStandingEndpoints
+from tests.fakes.serving import FakeLateAnswers, FakeServing, FakeStandingEndpoints
 from tests.fakes.serving_captures import FakeServingCaptures, FakeServingSource
 from tests.fakes.setbacks import FakeReminders, FakeSetbacks
 from tests.fakes.survivors import FakeScalingLimits, FakeSurvivors
@@ -73,6 +73,7 @@ def settings() -> Settings:
         serving_role_arns=TEAM_ROLE,
         zone_name="models.example",
         restore_buckets="back,other",
+        answer_places="answers-there/churn",
     )
 
 
@@ -94,6 +95,7 @@ class FakeWorld:
     bus: FakeBus = field(default_factory=FakeBus)
     pager: FakePager = field(default_factory=FakePager)
     serving: FakeServing = field(default_factory=FakeServing)
+    late_answers: FakeLateAnswers = field(init=False)
     serving_source: FakeServingSource = field(default_factory=FakeServingSource)
     serving_captures: FakeServingCaptures = field(default_factory=FakeServingCaptures)
     own_endpoints: FakeOwnEndpoints = field(default_factory=FakeOwnEndpoints)
@@ -125,6 +127,7 @@ class FakeWorld:
         self.restorer = FakeRestorer(self.buckets, self.env.vault_bucket)
         self.digest_jobs = FakeDigestJobs(self.buckets, self.env.vault_bucket)
         self.goldens = FakeGoldens(self.buckets)
+        self.late_answers = FakeLateAnswers(self.serving, self.clock)
         self.standing_endpoints = FakeStandingEndpoints(self.serving)
         self.leaders = Leaders(
             region=self.env.aws_region,

@@ -6,10 +6,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import boto3
+import pytest
 from moto import mock_aws
 from typer.testing import CliRunner, Result
 
@@ -28,6 +30,22 @@ NOON = dt.datetime(2026, 1, 31, 12, tzinfo=dt.UTC)
 def aws() -> Iterator[None]:
     """An empty AWS in this process. What speaks to S3 without boto3 reaches it over HTTP."""
     with mock_aws(), mock.patch.dict(os.environ, {"AWS_ENDPOINT_URL_S3": _server()}):
+        yield
+
+
+@contextmanager
+def two_stacks(patch: pytest.MonkeyPatch, folder: Path, columns: int = 200) -> Iterator[None]:
+    """An operator in an empty folder, with a terminal so wide, and the stacks of two regions."""
+    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE", "AWS_REGION", "MLDR_ENV", "DNS_RESOLVER", "GATEWAY_TRANSPORT"):
+        patch.delenv(name, raising=False)
+    patch.setenv("AWS_ACCESS_KEY_ID", "test")
+    patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    patch.setenv("MLDR_REGIONS", f"{ACTIVE},{STANDBY}")
+    patch.setenv("COLUMNS", str(columns))
+    patch.chdir(folder)
+    with aws():
+        make_stack(ACTIVE)
+        make_stack(STANDBY)
         yield
 
 

@@ -259,16 +259,52 @@ def test_a_status_that_stays_is_refused_by_name_until_it_is_mended(sealed, conte
     assert sealed.serving_captures.refusal(CHURN).reason == ""
 
 
-def test_an_asynchronous_endpoint_with_golden_inferences_is_refused_by_day(sealed, context):
+def answers_late(world, mapped="s3://answers-there/", tier="cold-standby", **places):
+    """What serves in the active region is asynchronous; its answers' place is mapped."""
+    rules = f"tier: {tier}\n    serving: {{references: {{'s3://answers/': '{mapped}'}}}}\n    golden:"
+    world.policies.put(POLICY.replace("golden:", rules))
+    output = {"OutputConfig": {"S3OutputPath": "s3://answers/churn", **places}}
+    world.serving_source.endpoints["churn"] = served(role=TEAM_ROLE, AsyncInferenceConfig=output)
+
+
+def test_an_asynchronous_endpoint_is_captured_where_its_golden_answers_can_be_read(sealed, context):
+    answers_late(sealed, S3FailurePath="s3://answers/churn/failed")
+    state = look(sealed, context)
+    assert state.document["Config"]["AsyncInferenceConfig"]["OutputConfig"]["S3OutputPath"] == "s3://answers/churn"
+
+
+@pytest.mark.parametrize(
+    ("given", "path"),
+    [
+        ({"mapped": "s3://answers-elsewhere/"}, "S3OutputPath"),
+        ({"mapped": "s3://answers-there-too/"}, "S3OutputPath"),
+        ({"S3FailurePath": "s3://answers/failed"}, "S3FailurePath"),
+    ],
+)
+def test_golden_answers_that_could_not_be_read_are_told_by_day(sealed, context, given, path):
     """Its failover could never pass them."""
-    output = {"OutputConfig": {"S3OutputPath": "s3://answers/churn"}}
-    mapped = "serving: {references: {'s3://answers/': 's3://answers-there/'}}\n    golden:"
-    sealed.policies.put(POLICY.replace("golden:", mapped))
-    sealed.serving_source.endpoints["churn"] = served(role=TEAM_ROLE, AsyncInferenceConfig=output)
+    answers_late(sealed, **given)
     look(sealed, context, expected=["0"])
     told = sealed.serving_captures.refusal(CHURN).reason
-    assert "Config.AsyncInferenceConfig: an asynchronous endpoint takes no request" in told
+    assert f"Config.AsyncInferenceConfig.OutputConfig.{path}: its golden answers could not be read from s3://" in told
+    assert f"name the place in AnswerPlaces of {STANDBY}'s stack" in told
     assert "1 of its values" in told
+
+
+def test_an_asynchronous_endpoint_stands_beside_no_other(sealed, context):
+    answers_late(sealed, tier="active-active")
+    look(sealed, context, expected=["0"])
+    assert "no gateway asks an asynchronous endpoint" in sealed.serving_captures.refusal(CHURN).reason
+
+
+def test_without_golden_inferences_nobody_reads_what_an_asynchronous_endpoint_writes(world, context):
+    world.policies.put(POLICY.replace('    golden: {uri: "s3://lake/churn/golden.jsonl"}\n', ""))
+    protect(world, context, promoted(world))
+    rules = "  - match: sagemaker/churn\n    serving: {references: {'s3://answers/': 's3://private/'}}\n"
+    world.policies.put(world.policies.text.replace("  - match: sagemaker/churn\n", rules))
+    output = {"OutputConfig": {"S3OutputPath": "s3://answers/churn"}}
+    world.serving_source.endpoints["churn"] = served(role=TEAM_ROLE, AsyncInferenceConfig=output)
+    assert look(world, context)
 
 
 def test_before_the_first_seal_nothing_is_captured(world, context):
@@ -357,6 +393,21 @@ def test_a_capture_that_works_again_takes_the_complaint_back(sealed, context):
     sealed.serving_source.endpoints["churn"] = served()
     assert look(sealed, context)
     assert sealed.serving_captures.refusal(CHURN).reason == ""
+
+
+def test_a_variant_that_says_by_no_known_field_what_it_runs_on_fails_the_capture(sealed, context):
+    """A description has only what the SDK knows: what it drops would be missed by the failover."""
+    observed = served()
+    [variant] = observed.document["Config"]["ProductionVariants"]
+    variant = {name: value for name, value in variant.items() if name != "InstanceType"}
+    config = {**observed.document["Config"], "ProductionVariants": [variant]}
+    sealed.serving_source.endpoints["churn"] = observed.model_copy(
+        update={"document": {**observed.document, "Config": config}}
+    )
+    assert look(sealed, context, expected=["0"]) is None
+    told = sealed.serving_captures.refusal(CHURN).reason
+    assert "Config.ProductionVariants[0].InstanceType: variant" in told
+    assert "is described with none of InstanceType, ServerlessConfig, InstancePools" in told
 
 
 def test_an_image_that_is_not_replicated_fails_the_capture(sealed, context):

@@ -15,21 +15,12 @@ from mldr.domain.recovery_point import UNANNOUNCED, Phase
 from mldr.domain.setbacks import Hindrance, Setback
 from mldr.domain.survivor import Survivor
 from mldr.registries.sagemaker import SOURCE_ARN
-from tests.functional.cli_stage import ACTIVE, MODEL, NOON, STANDBY, aws, keep, make_stack, point, register, run, told
+from tests.functional.cli_stage import ACTIVE, MODEL, NOON, STANDBY, aws, keep, point, register, run, told, two_stacks
 
 
 @pytest.fixture(autouse=True)
 def stage(monkeypatch, tmp_path):
-    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE", "AWS_REGION", "MLDR_ENV"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.setenv("MLDR_REGIONS", f"{ACTIVE},{STANDBY}")
-    monkeypatch.setenv("COLUMNS", "120")
-    monkeypatch.chdir(tmp_path)
-    with aws():
-        make_stack(ACTIVE)
-        make_stack(STANDBY)
+    with two_stacks(monkeypatch, tmp_path, columns=120):
         yield
 
 

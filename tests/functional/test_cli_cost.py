@@ -17,7 +17,7 @@ from mldr.domain.model_rules import Tier
 from mldr.domain.recovery_point import Retention
 from mldr.domain.serving_state import Live, ServingState
 from tests.contract.test_standing_endpoints import NAME, PLAN
-from tests.functional.cli_stage import ACTIVE, MODEL, STANDBY, aws, keep, make_stack, point, run
+from tests.functional.cli_stage import ACTIVE, MODEL, STANDBY, keep, point, run, two_stacks
 
 POLICY = f"""\
 version: 1
@@ -32,16 +32,7 @@ TABLE = Prices.model_validate(yaml.safe_load(PRICES.read_text()))
 
 @pytest.fixture(autouse=True)
 def stage(monkeypatch, tmp_path):
-    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE", "AWS_REGION", "MLDR_ENV"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.setenv("MLDR_REGIONS", f"{ACTIVE},{STANDBY}")
-    monkeypatch.chdir(tmp_path)
-    with aws():
-        make_stack(ACTIVE)
-        make_stack(STANDBY)
+    with two_stacks(monkeypatch, tmp_path):
         yield
 
 

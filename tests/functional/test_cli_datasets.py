@@ -13,7 +13,7 @@ from mldr.domain.datasets import DatasetRule
 from mldr.domain.manifests import Entry, ShardRef, digest_of, encode
 from mldr.domain.recovery_point import Phase, Retention
 from mldr.domain.snapshots import Difference, How, RestoreRecord, SnapshotManifest, SnapshotRecord, manifest_key
-from tests.functional.cli_stage import ACTIVE, STANDBY, aws, make_stack, run, told
+from tests.functional.cli_stage import ACTIVE, STANDBY, run, told, two_stacks
 
 POLICY = f"""\
 version: 1
@@ -29,18 +29,10 @@ ACCOUNT = "123456789012"
 
 @pytest.fixture(autouse=True)
 def stage(monkeypatch, tmp_path):
-    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE", "AWS_REGION", "MLDR_ENV"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.setenv("MLDR_REGIONS", f"{ACTIVE},{STANDBY}")
-    monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setattr(snapshot, "POLL", 0.01)
     monkeypatch.setattr(restore_dataset, "POLL", 0.01)
-    monkeypatch.chdir(tmp_path)
-    with aws():
+    with two_stacks(monkeypatch, tmp_path):
         for region in (ACTIVE, STANDBY):
-            make_stack(region)
             make_bucket(f"mldr-prod-config-{ACCOUNT}-{region}", region)
             make_bucket(f"mldr-prod-vault-{ACCOUNT}-{region}", region)
         put_policy(POLICY)

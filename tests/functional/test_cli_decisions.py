@@ -13,7 +13,7 @@ from mldr.domain.survivor import Survivor
 from mldr.events.health import FailoverApproved
 from mldr.steps.approve_failover import approve_failover
 from tests.fakes.clock import FakeClock
-from tests.functional.cli_stage import ACTIVE, MODEL, NOON, STANDBY, aws, make_stack, run, told
+from tests.functional.cli_stage import ACTIVE, MODEL, NOON, STANDBY, run, told, two_stacks
 
 TOKEN = "3vJ0q7mWc1Yt_9aZ"
 ASKED = Approval.ask(
@@ -23,17 +23,8 @@ ASKED = Approval.ask(
 
 @pytest.fixture(autouse=True)
 def stage(monkeypatch, tmp_path):
-    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE", "AWS_REGION", "MLDR_ENV"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.setenv("MLDR_REGIONS", f"{ACTIVE},{STANDBY}")
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(module, "POLL", 0.01)
-    with aws():
-        make_stack(ACTIVE)
-        make_stack(STANDBY)
+    with two_stacks(monkeypatch, tmp_path):
         yield
 
 

@@ -1,13 +1,18 @@
 """`mldr failback`, `move` and `epoch`: what they find out, what they ask of which region, and how they end."""
 
+import datetime as dt
 import json
 
+import boto3
 import pytest
 
 from cli.regions import Place
 from mldr.domain.failover import Epoch, Kind, Takeover
 from mldr.domain.leadership import Beside, Standing
+from mldr.domain.recovery_point import Retention
 from mldr.domain.routing import CheckTimes, Front, plan_route
+from mldr.domain.serving_state import Live, ServingState
+from tests.fakes.serving_captures import FakeServingCaptures
 from tests.functional.cli_stage import (
     ACTIVE,
     MODEL,
@@ -120,6 +125,55 @@ def test_a_plan_holds_once_that_is_sealed_at_home(abroad):
     assert ended.exit_code == 0, ended.output
     assert f"{STANDBY} → {ACTIVE}" in ended.stdout
     assert "sealed as v1-back" in ended.stdout
+
+
+def captured(monkeypatch, endpoint):
+    """The home looked at an endpoint of the standby, which had four instances."""
+    state = ServingState(
+        model=MODEL, endpoint=endpoint, region=STANDBY, standby_region=ACTIVE, captured_at=NOON, reason="event",
+        epoch=0, retention=Retention(mode="GOVERNANCE", until=NOON + dt.timedelta(days=35)), document={},
+        live=(Live(variant="main", weight=1.0, instances=4),), carried=(),
+    )  # fmt: skip
+    captures = FakeServingCaptures()
+    captures.put(state)
+    monkeypatch.setattr(Place, "captures", captures)
+
+
+def own_endpoint(instances):
+    """The model's own endpoint at home, with so many instances."""
+    sagemaker = boto3.client("sagemaker", region_name=ACTIVE)
+    sagemaker.create_model(ModelName="churn", ExecutionRoleArn="arn:aws:iam::123456789012:role/team")
+    variant = {
+        "VariantName": "main", "ModelName": "churn", "InstanceType": "ml.m5.large", "InitialInstanceCount": instances
+    }  # fmt: skip
+    sagemaker.create_endpoint_config(EndpointConfigName="churn", ProductionVariants=[variant])
+    sagemaker.create_endpoint(EndpointName="churn", EndpointConfigName="churn")
+
+
+@pytest.mark.parametrize(("instances", "grows"), [(None, {}), (6, {}), (1, {"main": 4})])
+def test_a_plan_says_with_what_it_is_served_and_what_the_own_endpoint_is_asked_for(
+    abroad, monkeypatch, instances, grows
+):
+    keep(point("v1-back", arn=abroad), region=ACTIVE)
+    captured(monkeypatch, TAKEN.endpoint)
+    monkeypatch.setattr("cli.failback.component_names", lambda *_: [])  # which moto does not list
+    if instances:
+        own_endpoint(instances)
+    said = " ".join(run("failback", "churn", "--plan").stdout.split())
+    assert f"it is served with: main 4, captured {NOON:%Y-%m-%d %H:%M:%S}" in said
+    asked = f"if churn serves that version in {ACTIVE}, it is asked for main 4 before the switch"
+    assert (asked in said) is bool(grows)
+    found = json.loads(run("failback", "churn", "--plan", "--json").stdout)
+    assert (found["serves_with"], found["grows"]) == ({"main": 4}, grows)
+
+
+@pytest.mark.parametrize("endpoint", [None, "churn-earlier-e1"])
+def test_a_plan_says_that_nobody_captured_how_it_is_served(abroad, monkeypatch, endpoint):
+    keep(point("v1-back", arn=abroad), region=ACTIVE)
+    if endpoint:
+        captured(monkeypatch, endpoint)
+    said = " ".join(run("failback", "churn", "--plan").stdout.split())
+    assert f"how it is served was not captured in {ACTIVE}: what is restored has the policy's instances" in said
 
 
 @pytest.mark.parametrize("hasty", [ACTIVE, STANDBY])

@@ -12,7 +12,7 @@ from mldr.domain.evacuation import region_key
 from mldr.domain.evidence import GENESIS, Evidence, ModelOutcome, PhaseTime
 from mldr.domain.identity import ModelKey
 from mldr.domain.routing import CheckTimes, Front, plan_route
-from tests.functional.cli_stage import ACTIVE, MODEL, NOON, STANDBY, aws, keep, make_stack, point, run, told
+from tests.functional.cli_stage import ACTIVE, MODEL, NOON, STANDBY, keep, point, run, told, two_stacks
 
 POLICY = f"""\
 version: 1
@@ -25,14 +25,7 @@ models:
 @pytest.fixture(autouse=True)
 def stage(monkeypatch, tmp_path):
     """Two regions with their buckets; the policy is uploaded."""
-    monkeypatch.chdir(tmp_path)
-    for name, value in {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing",
-                        "MLDR_REGIONS": f"{ACTIVE},{STANDBY}", "COLUMNS": "200"}.items():  # fmt: skip
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    with aws():
-        for region in (ACTIVE, STANDBY):
-            make_stack(region)
+    with two_stacks(monkeypatch, tmp_path):
         place, s3 = standby(), boto3.client("s3", region_name=STANDBY)
         where = {"LocationConstraint": STANDBY}
         s3.create_bucket(Bucket=place.vault, CreateBucketConfiguration=where, ObjectLockEnabledForBucket=True)

@@ -5,6 +5,7 @@ import inspect
 import json
 import re
 import shlex
+from types import SimpleNamespace
 
 import boto3
 import pytest
@@ -22,7 +23,7 @@ from mldr.domain.tiers import Held
 from mldr.events.failover import FailbackRequest, FailoverRequest
 from mldr.steps.conclude_failover import _REFUSALS
 from tests import command_lines
-from tests.functional.cli_stage import ACTIVE, MODEL, NOON, STANDBY, aws, keep, make_stack, point, run
+from tests.functional.cli_stage import ACTIVE, MODEL, NOON, STANDBY, keep, point, run, two_stacks
 
 FRONTS = {"active": Front(region=ACTIVE, host="gw.a", target="gw.a.example"),
           "standby": Front(region=STANDBY, host="gw.s", target="gw.s.example")}  # fmt: skip
@@ -47,12 +48,14 @@ BOTH = {
 
 def facts(**changes) -> Facts:
     """A cold, automatic model that is in order."""
-    rules = changes.pop("rules", {})
+    rules, sealed = changes.pop("rules", {}), changes.pop("sealed", None)
     known = {
         "model": MODEL, "environment": "prod", "bus": "mldr", "partition": "aws", "account": "123456789012",
         "vault": "mldr-prod-vault", "read_at": NOON, "home": ACTIVE, "standby": STANDBY, "serving": ACTIVE,
         "serves": {ACTIVE: f"{ACTIVE} serves, epoch 0"}, "here": STANDBY, "matched": "sagemaker/churn", "route": ROUTE,
-        "rules": ModelRules.model_validate(rules), "point": point(), "golden": True, "datasets": (),
+        "rules": ModelRules.model_validate(rules),
+        "sealed": ModelRules.model_validate(rules if sealed is None else sealed),
+        "point": point(), "golden": True, "datasets": (),
         "captured": {"variants": [], "refused": None}, "stands": (), "fits": "churn-aaa-s123", "measured": None,
         "topics": {STANDBY: "arn:aws:sns:s:1:mldr-prod-pages"}, "pages": {STANDBY: ("email on-call@example.com",)},
         "silent": {}, **changes,
@@ -96,6 +99,39 @@ class TestWhatItSays:
         found = facts(rules={"failover": {"mode": mode, "approve_within": "20m"}})
         assert said in text(found)
         assert any("mldr approve churn TOKEN" in one for one in commands(found)) is approves
+
+    def test_who_is_asked_is_asked_while_it_cools_down_or_flaps_too_and_nothing_starts_by_itself(self):
+        """As `decide` does it: tests/unit/test_health.py."""
+        asked, alone = (text(facts(rules={"failover": {"mode": mode}})) for mode in ("approve", "automatic"))
+        flaps = "it flaps (more than 3 changes in 1h)"
+        assert f"within 15m of a move or while {flaps}, too: the page says so, and you judge" in asked
+        assert f"not within 15m of a move, nor while {flaps}: then it pages" in alone
+
+    def test_how_long_it_is_warmed_is_what_was_sealed_and_a_policy_that_says_otherwise_is_told(self):
+        sealed = {"warm": {"factor": 2.5, "within": "3m", "required": True}}
+        said = text(facts(rules={"warm": {"within": "9m"}}, sealed=sealed))
+        assert "at most 2.5 times what was recorded, for 3m at most; if they do not, it does not switch" in said
+        assert "the policy in force has other `warm` rules, for points sealed later" in said
+        assert "| `NotWarm` |" in said
+        other = text(facts(rules=sealed, sealed={}))
+        assert "it switches all the same, and pages (sealed with that point; the policy in force" in other
+        assert "| `NotWarm` |" not in other
+        assert "in force has other" not in text(facts(rules=sealed))
+
+    def test_until_there_is_a_point_the_rules_in_force_are_those_of_the_next(self):
+        none = facts(rules={"warm": {"within": "9m"}}, point=None, golden=None)
+        unread = none.model_copy(update={"sealed": None})
+        assert "for 9m at most" in text(unread)
+
+    def test_cached_answers_are_not_said_to_bring_clients_over(self):
+        """As it is: tests/functional/test_prediction_cache.py."""
+        cached = {"cache": {"serve_stale": "7m"}}
+        said = text(facts(rules=cached))
+        assert f"for 7m past their time, marked as such: at {ACTIVE} before anything moves" in said
+        assert "They bring no client over by name: DNS waits for the golden inferences." in said
+        both = text(facts(**{**BOTH, "rules": {**BOTH["rules"], **cached}}))
+        assert "marked as such: in either region, as both answer" in both
+        assert "Cached" not in text(facts())
 
     def test_its_times_are_those_of_the_policy_and_of_its_own_route(self):
         rules = {"rto": "7m", "failover": {"drain": "9m", "max_lag": "11m"},
@@ -280,15 +316,8 @@ models:
 
 @pytest.fixture
 def stage(monkeypatch, tmp_path):
-    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE", "AWS_REGION", "MLDR_ENV", "DNS_RESOLVER", "GATEWAY_TRANSPORT"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.setenv("MLDR_REGIONS", f"{ACTIVE},{STANDBY}")
-    monkeypatch.chdir(tmp_path)
-    with aws():
+    with two_stacks(monkeypatch, tmp_path):
         for region in (ACTIVE, STANDBY):
-            make_stack(region)
             place, s3 = Place(region, "prod"), boto3.client("s3", region_name=region)
             for bucket in (place.vault, f"mldr-prod-config-{place.account}-{region}"):
                 s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": region})
@@ -315,6 +344,17 @@ def test_it_is_written_from_what_stands_in_the_regions(stage):
     assert (found["home"], found["serving"], found["recovery_point"]) == (ACTIVE, ACTIVE, "v1-aaa")
     assert found["pages"] == {ACTIVE: [], STANDBY: ["email on-call@example.com"]}
     assert any("cannot be read" in one for one in found["troubles"]), "the manifest is lost"
+
+
+def test_how_it_is_warmed_is_read_from_the_manifest_and_not_from_the_policy_in_force(stage, monkeypatch):
+    sealed()
+    rules = {"warm": {"factor": 3, "required": True}}
+    manifest = SimpleNamespace(policy=ModelRules.model_validate(rules), golden=None)
+    monkeypatch.setattr("cli.runbook_facts.manifest_of", lambda *_: manifest)
+    monkeypatch.setattr("cli.runbook_facts.standing_for", lambda *_: None)
+    said = run("runbook", "churn").stdout
+    assert "at most 3 times what was recorded" in said
+    assert "| `NotWarm` |" in said
 
 
 def test_it_goes_to_a_file_and_says_so(stage, tmp_path):

@@ -14,7 +14,7 @@ from mldr.domain.scrub import Damage, Finding, Outcome, Problem, Report, Tally, 
 from mldr.domain.serving_state import Live, Refusal, ServingState
 from mldr.domain.transfers import Transfer, WorkItem
 from tests.fakes.serving_captures import FakeServingCaptures
-from tests.functional.cli_stage import ACTIVE, MODEL, NOON, STANDBY, aws, keep, make_stack, point, register, run, told
+from tests.functional.cli_stage import ACTIVE, MODEL, NOON, STANDBY, keep, point, register, run, told, two_stacks
 
 GIB = 1024**3
 OWNER = "model/sagemaker/churn"
@@ -23,16 +23,7 @@ NOW = dt.datetime.now(dt.UTC).replace(microsecond=0)
 
 @pytest.fixture(autouse=True)
 def stage(monkeypatch, tmp_path):
-    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE", "AWS_REGION", "MLDR_ENV"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.setenv("MLDR_REGIONS", f"{ACTIVE},{STANDBY}")
-    monkeypatch.setenv("COLUMNS", "120")
-    monkeypatch.chdir(tmp_path)
-    with aws():
-        make_stack(ACTIVE)
-        make_stack(STANDBY)
+    with two_stacks(monkeypatch, tmp_path, columns=120):
         yield
 
 

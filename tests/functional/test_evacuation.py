@@ -7,7 +7,7 @@ import pytest
 from mldr.domain.capacity import Capacity
 from mldr.domain.evacuation import recovery_id, work_key
 from mldr.domain.evidence import GENESIS, Evidence
-from mldr.domain.failover import Kind
+from mldr.domain.failover import Epoch, Kind, Takeover
 from mldr.domain.recovery_point import Phase
 from mldr.domain.region_plan import Direction, Draft, draw
 from mldr.errors import BadPolicy, EndpointFailed, NotAllowed, RegionUnreachable
@@ -473,6 +473,38 @@ def test_quotas_are_read_by_the_schedule_and_kept_with_their_age(protected, cont
     made = drawn(protected).plan
     assert names(made.refused) == ["plain-a", "slow-b"]
     assert "the quota of this region leaves 0" in made.refused[0].reason
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_what_one_failover_began_is_deducted_once_from_what_the_next_plan_may_use(protected, context, again):
+    """Before the quotas are read again, and after; while it is under way, and once it has taken over."""
+
+    def plan():
+        if again:
+            refresh_quotas(quotas=protected.quotas, catalog=protected.catalog, clock=protected.clock, side_by_side=10)
+        return drawn(protected).plan
+
+    protected.quotas.allowed = {"ml.m5.large": 2}
+    refresh_quotas(quotas=protected.quotas, catalog=protected.catalog, clock=protected.clock, side_by_side=10)
+    assert (names(drawn(protected).plan.planned), names(drawn(protected).plan.refused)) == (
+        ["urgent-c", "plain-a"], ["slow-b"]
+    )  # fmt: skip
+    urgent, now = key("urgent-c"), protected.clock.now()
+    [record] = protected.catalog.records(urgent)
+    claim = Epoch(
+        number=1, failover_id="f", region=STANDBY, recovery_point=record.recovery_point, claimed_at=now
+    )  # fmt: skip
+    protected.catalog.claim(urgent, claim, None)
+    endpoint = f"urgent-c-{record.recovery_point[-8:]}-e1"
+    protected.quotas.endpoints = {endpoint: {"ml.m5.large": 1}}
+    protected.clock.move(seconds=30)
+    assert (names(plan().planned), names(plan().refused)) == (["urgent-c", "plain-a"], ["slow-b"])
+    taken = Takeover(
+        epoch=1, endpoint=endpoint, recovery_point=record.recovery_point, flipped_at=protected.clock.now(), home=ACTIVE
+    )  # fmt: skip
+    protected.catalog.flip(urgent, taken, claim)
+    protected.catalog.conclude(urgent, claim)
+    assert (names(plan().planned), names(plan().refused)) == (["plain-a"], ["slow-b"])
 
 
 def standing_by(world, context, floor, instances=3):

@@ -324,6 +324,27 @@ def image_of(region):
     return f"123456789012.dkr.ecr.{region}.amazonaws.com/churn:1"
 
 
+def test_a_move_claims_the_version_that_its_gate_let_through_whatever_was_sealed_since(taken_over):
+    """The gate answers for that one alone: what the newer one needs was never looked at."""
+    pair, found = taken_over, {}
+    served = pair.standby.catalog.takeover(CHURN).recovery_point
+    pair.protect(pair.home, pair.standby.catalog.record(CHURN, served).target_arn)
+    [gated] = pair.home.catalog.records(CHURN)
+
+    def before(state, attempt):
+        if state == "ClaimEpoch" and not found:
+            pair.standby.clock.move(seconds=5)
+            container = {"Image": image_of(STANDBY), "ModelDataUrl": "s3://lake-3/churn/newer.tar.gz"}
+            found["arn"] = pair.home.registry.promote("churn", document(**container))
+            pair.home.buckets.put("lake-3", "churn/newer.tar.gz", b"newer")
+            pair.protect(pair.home, found["arn"])
+
+    ended = pair.request(pair.home, "failback", "home-1", before=before)
+    assert len(pair.home.catalog.records(CHURN)) == 2
+    assert ended.data["claim"]["recovery_point"] == gated.recovery_point
+    assert error(ended) == "PromotedMeanwhile"
+
+
 def test_a_version_that_is_promoted_while_the_move_makes_another_one_ready_is_not_left_behind(taken_over):
     pair, newer = taken_over, {}
 

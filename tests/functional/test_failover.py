@@ -115,6 +115,42 @@ def slow(world, seconds):
     world.serving.answer = answer
 
 
+def late(world, context, answers=(1, 2)):
+    """What is restored is asynchronous; two golden questions."""
+    arn = promoted(world)
+    lines = "".join(f'{{"request": [{number}], "answer": [{answer}]}}\n' for number, answer in enumerate(answers, 1))
+    world.buckets.put("lake", "churn/golden.jsonl", lines.encode())
+    protect(world, context, arn)
+    clients_follow(world)
+    world.late_answers.everything = True
+
+
+def test_an_asynchronous_endpoint_is_proven_by_what_it_writes_and_waited_for_in_between(world, context):
+    late(world, context)
+    ended = fail_over(world, context)
+    assert (ended.status, ended.path.count("VerifyServing"), ended.path.count("WaitForAnswer")) == ("SUCCEEDED", 5, 4)
+    assert ended.data["verify"]["reason"] == "2 of 2 golden answers reproduced"
+    assert [body for _, body, _, _ in world.serving.asked] == [b"[1]", b"[2]"], "nor is it asked to warm it"
+
+
+def test_a_wrong_late_answer_switches_nothing(world, context):
+    late(world, context, answers=(1, 3))
+    ended = fail_over(world, context)
+    assert (ended.status, ended.data["error"]["Error"]) == ("FAILED", "WrongAnswers")
+    assert "number 2 expected [3], got [2]" in ended.data["error"]["Cause"]
+    assert world.catalog.takeover(CHURN) is None
+
+
+@pytest.mark.parametrize("given", [{"failure": "no such feature"}, {"looks": 1000}])
+def test_an_answer_that_failed_or_never_comes_switches_nothing(world, context, given):
+    late(world, context)
+    for name, value in given.items():
+        setattr(world.late_answers, name, value)
+    ended = fail_over(world, context)
+    assert (ended.status, ended.data["error"]["Error"]) == ("FAILED", "EndpointFailed")
+    assert world.catalog.takeover(CHURN) is None
+
+
 def test_a_model_that_answers_slowly_is_proven_in_as_many_calls_as_it_takes(world, context, monkeypatch):
     arn = promoted(world)
     slow(world, 50)
@@ -302,6 +338,27 @@ def test_a_model_without_golden_inferences_fails_over_unproven(world, context):
     assert ended.status == "SUCCEEDED"
     assert "the answers are not proven" in ended.data["verify"]["reason"]
     assert world.serving.asked == []
+    [warning] = world.evidence.records[-1].warnings
+    assert warning == "the policy names no golden inferences, so the answers are not proven"
+    assert world.pager.pages == [("mldr: failover of sagemaker/churn completed, with a warning", warning)]
+
+
+def test_what_of_a_restored_endpoint_is_not_as_it_was_is_evidence_and_a_page(protected, context, monkeypatch):
+    finish = protected.serving.finish
+
+    def silent(plan):
+        return finish(plan).model_copy(update={"warnings": ("its autoscaling is refused", "variant b is not restored")})
+
+    monkeypatch.setattr(protected.serving, "finish", silent)
+    began = protected.clock.now().isoformat()
+    assert fail_over(protected, context, first_failure_at=began).status == "SUCCEEDED"
+    told = protected.evidence.records[-1].warnings
+    assert told == ("its autoscaling is refused", "variant b is not restored")
+    [(subject, page)] = protected.pager.pages
+    assert subject == "mldr: failover of sagemaker/churn completed, with a warning"
+    assert "; ".join(told) in page
+    assert f"{STANDBY} serves sagemaker/churn by epoch 1" in page, "nobody asked for it: it is told what happened"
+    assert "nothing has to be done" not in page
 
 
 def test_an_endpoint_that_fails_says_sagemakers_reason(protected, context):

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from functions.predict_gateway import app
-from mldr.errors import NotAllowed, RegionUnreachable, Throttled
+from mldr.errors import EndpointFailed, NotAllowed, RegionUnreachable, RequestRefused, Throttled
 from tests.fakes.serving import Endpoint
 from tests.fakes.world import STANDBY
 from tests.functional.story import CHURN, clients_follow, fail_over, promoted, protect
@@ -94,6 +94,14 @@ def test_without_the_right_token_nothing_is_asked(call, world, headers):
     assert world.serving.asked == []
 
 
+@pytest.mark.parametrize("error", [Throttled("secret:mldr/prod"), RegionUnreachable("secret:mldr/prod")])
+def test_where_the_token_cannot_be_read_nobody_is_told_why(call, world, monkeypatch, error):
+    monkeypatch.setattr(world.tokens, "valid", raising(error))
+    status, body, _ = call("POST", "/models/churn/invocations", body="[]")
+    assert (status, "secret" in body) == (503, False)
+    assert world.serving.asked == []
+
+
 def test_a_model_that_is_not_served_here_is_503_and_says_where_it_was_asked(call, world):
     world.serving.endpoints.clear()
     status, body, headers = call("POST", "/models/churn/invocations", body="[]")
@@ -146,7 +154,60 @@ def test_a_policy_with_mistakes_stops_no_prediction(call, world):
     assert call("POST", "/models/churn/invocations", body="[1]")[:2] == (200, "[1]")
 
 
-@pytest.mark.parametrize("error", [RegionUnreachable("no answer"), Throttled("slow down"), NotAllowed("forbidden")])
+REASON = "Received client error (422) from primary. See https://console/log-group in account 123456789012"
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ('{"error": "age: not a number"}', "application/json"),
+        ("age: not a number", "text/plain; charset=utf-8"),
+        ("<html>no</html>", "text/plain; charset=utf-8"),
+        ("", "text/plain; charset=utf-8"),
+    ],
+)
+def test_what_the_model_refuses_reaches_the_client_with_its_status_in_its_words(call, world, monkeypatch, said, kind):
+    monkeypatch.setattr(world.serving, "invoke", raising(RequestRefused(REASON, status=422, said=said)))
+    status, body, headers = call("POST", "/models/churn/invocations", body="[1]")
+    assert (status, body, headers["Content-Type"]) == (422, said, kind)
+    assert (headers["x-mldr-region"], headers["x-mldr-endpoint"]) == (STANDBY, "churn")
+    assert "123456789012" not in str((body, headers)), "what SageMaker adds is the operator's"
+
+
+def test_the_words_of_a_refusal_are_bounded(call, world, monkeypatch):
+    monkeypatch.setattr(world.serving, "invoke", raising(RequestRefused(REASON, status=400, said="ä" * 10_000)))
+    status, body, _ = call("POST", "/models/churn/invocations", body="[1]")
+    assert (status, body) == (400, "ä" * 2048)
+
+
+@pytest.mark.parametrize(("said", "heard"), [("[" * 5000, "[" * 2048), ("no \ud800", "no ?")])
+def test_no_words_of_a_model_break_the_gateway(call, world, monkeypatch, said, heard):
+    monkeypatch.setattr(world.serving, "invoke", raising(RequestRefused(REASON, status=400, said=said)))
+    assert call("POST", "/models/churn/invocations", body="[1]")[:2] == (400, heard)
+
+
+def test_a_refusal_that_is_not_the_models_stays_the_gateways_failure(call, world, monkeypatch):
+    monkeypatch.setattr(world.serving, "invoke", raising(RequestRefused("endpoint churn did not answer: not found")))
+    status, body, _ = call("POST", "/models/churn/invocations", body="[1]")
+    assert (status, "not found" in body) == (503, True)
+
+
+def test_a_throttle_is_429_and_says_when_to_ask_again(call, world, monkeypatch):
+    monkeypatch.setattr(world.serving, "invoke", raising(Throttled("slow down")))
+    status, body, headers = call("POST", "/models/churn/invocations", body="[1]")
+    assert (status, headers["retry-after"]) == (429, "1")
+    assert "slow down" in json.loads(body)["message"]
+
+
+@pytest.mark.parametrize("name", ["content-type", "accept"])
+@pytest.mark.parametrize("value", ["x" * 1025, "text/cäv"])
+def test_a_header_that_no_endpoint_takes_is_the_clients_mistake(call, world, name, value):
+    status, body, _ = call("POST", "/models/churn/invocations", body="[1]", headers={**TOKEN, name: value})
+    assert (status, "ASCII" in json.loads(body)["message"]) == (400, True)
+    assert world.serving.asked == []
+
+
+@pytest.mark.parametrize("error", [RegionUnreachable("no answer"), EndpointFailed("it broke"), NotAllowed("forbidden")])
 def test_an_endpoint_that_cannot_be_asked_is_503_with_the_reason(call, world, monkeypatch, error):
     monkeypatch.setattr(world.serving, "invoke", raising(error))
     status, body, headers = call("POST", "/models/churn/invocations", body="[1]")

@@ -13,7 +13,7 @@ from mldr.errors import EndpointFailed, NotAllowed
 from mldr.ports.stack import Status
 from tests.fakes.world import ACTIVE
 from tests.functional.region_story import POLICY, follow, key, machine, of_region, protect_all, run_failovers, switch
-from tests.functional.story import deliver
+from tests.functional.story import deliver, document, protect
 
 ROUND = {"round": 0, "rounds": 5, "pause": 10}
 CHEAP, PLAIN, REVENUE = "slow-a", "plain-m", "urgent-z"
@@ -129,6 +129,22 @@ def test_what_a_person_is_to_decide_is_not_in_the_list(world, context):
     assert set(listed(world, request)) == {PLAIN, REVENUE}
 
 
+def test_what_a_person_approved_is_asked_for_by_itself_also_when_it_is_asked_for_again(world, context):
+    """Its first request and the others' were lost together: after a minute nothing is seen of any of them."""
+    rule = "criticality: non-critical"
+    protect_all(world, context, NAMES, POLICY.replace(rule, f"{rule}, failover: {{mode: approve}}"))
+    world.bus.events.clear()
+    look(world, context, rounds=3)
+    [token] = [text.split("mldr approve ")[1].split()[1] for _, text in world.pager.pages if "mldr approve" in text]
+    said = {"model": f"sagemaker/{CHEAP}", "token": token, "approved_by": "ann"}
+    event = {"id": "said", "source": "mldr", "detail-type": "Failover Approved", "detail": said,
+             "time": world.clock.now().isoformat()}  # fmt: skip
+    assert deliver("approve_failover", context, event) == []
+    again = look(world, context, rounds=8)
+    assert {one["model"] for one in again if "model" in one} == {f"sagemaker/{CHEAP}"}
+    assert [set(listed(world, one)) for one in again if "region" in one] == [{PLAIN, REVENUE}]
+
+
 # models that fail later
 
 
@@ -146,6 +162,18 @@ def test_a_less_critical_model_waits_a_little_for_a_more_critical_one_in_trouble
     [evacuation] = start(protected, context, request)
     follow(protected, context, evacuation)
     assert [name for name in NAMES if switch(protected, name)] == [REVENUE]
+
+
+def test_a_model_is_as_critical_as_its_own_tag_says(world, context):
+    """The plan orders by the tag, so the watch has to hold by it, too."""
+    protect_all(world, context, (CHEAP,))
+    protect(world, context, world.registry.promote(REVENUE, document(), tags={"mldr:criticality": "revenue-critical"}))
+    world.policies.put(POLICY.replace("criticality: revenue-critical", "criticality: non-critical"))
+    sees(world, "healthy", REVENUE)
+    assert look(world, context, rounds=1) == []
+    sees(world, "unhealthy", REVENUE)
+    assert look(world, context, rounds=2) == []
+    assert "sagemaker/urgent-z may need its place" in world.catalog.health(key(CHEAP)).decided.reason
 
 
 def test_a_less_critical_model_waits_for_two_rounds_and_no_more(protected, context):

@@ -123,6 +123,7 @@ def test_coming_home_looks_at_the_service_itself_and_not_for_an_endpoint_of_its_
         endpoints=NobodysEndpoints(),
         captures=world.serving_captures,
         serving=world.serving,
+        clock=world.clock,
     )
     assert (found.endpoint, found.reuse) == (ENDPOINT, False)
 

@@ -7,8 +7,9 @@ import datetime as dt
 import pytest
 
 from functions.predict_gateway import app
+from mldr.domain.failover import Epoch
 from mldr.domain.prediction_cache import LARGEST, Look
-from mldr.errors import EndpointFailed, RegionUnreachable, Throttled
+from mldr.errors import EndpointFailed, RegionUnreachable, RequestRefused, Throttled
 from tests.fakes.world import ACTIVE, POLICY, STANDBY
 from tests.functional.pair import HOME, Pair
 from tests.functional.story import CHURN, deliver
@@ -304,6 +305,31 @@ def test_a_stale_answer_stands_in_while_the_endpoint_at_home_is_down(pair, clien
     assert client.ask()[0] == 503
 
 
+@pytest.mark.parametrize(
+    ("error", "answered"),
+    [
+        (RequestRefused("Received client error (422)", status=422, said="no"), (422, "no", None)),
+        (RequestRefused("endpoint churn did not answer: not found"), (200, "[1, 2]", "stale")),
+        (EndpointFailed("Received server error (500)"), (200, "[1, 2]", "stale")),
+        (Throttled("slow down"), (200, "[1, 2]", "stale")),
+    ],
+)
+def test_nothing_stands_in_for_what_the_model_refuses(pair, client, monkeypatch, error, answered):
+    """The request is wrong, and the endpoint answers: what it once said to it would be a lie, and is not kept."""
+    asked = []
+
+    def failing(*given):
+        asked.append(given)
+        raise error
+
+    client.ask()
+    pair.standby.clock.move(minutes=11)
+    kept = dict(pair.home.prediction_cache.entries)
+    monkeypatch.setattr(pair.home.serving, "invoke", failing)
+    assert client.ask() == answered
+    assert (len(asked), pair.home.prediction_cache.entries) == (1, kept)
+
+
 def test_a_stale_answer_is_not_given_while_the_endpoint_answers(pair, client):
     client.ask()
     pair.standby.clock.move(minutes=11)
@@ -320,6 +346,14 @@ def test_the_standby_bridges_until_its_endpoint_is_up_with_the_version_that_it_w
     assert client.ask(STANDBY)[0] == 503
 
 
+def test_by_name_its_answers_bring_nobody_to_a_standby_that_has_not_taken_over(pair, client):
+    """DNS follows the switch, and the switch a golden check: what is kept is for whoever asks the gateway itself."""
+    client.ask()
+    pair.fail(pair.home)
+    assert (pair.dns(), pair.predict()) == (HOME, (0, HOME))
+    assert client.ask(STANDBY) == (200, "[1, 2]", "hit")
+
+
 def test_the_standby_does_not_bridge_with_answers_of_another_version(pair, client):
     client.ask()
     [(place, entry)] = pair.standby.prediction_cache.entries.items()
@@ -328,6 +362,23 @@ def test_the_standby_does_not_bridge_with_answers_of_another_version(pair, clien
     pair.protect(pair.standby, newer)
     pair.fail(pair.home)
     assert pair.standby.prediction_cache.entries[place] == entry
+    assert client.ask(STANDBY)[0] == 503
+
+
+def test_while_a_failover_restores_an_older_version_its_answers_bridge_whatever_was_sealed_since(pair, client):
+    client.ask()
+    pair.fail(pair.home)
+    catalog, now = pair.standby.catalog, pair.standby.clock.now()
+    [older] = catalog.records(CHURN)
+    claim = Epoch(
+        number=1, failover_id="failover-1", region=STANDBY, recovery_point=older.recovery_point, claimed_at=now
+    )
+    catalog.claim(CHURN, claim, None)
+    pair.protect(
+        pair.standby, pair.standby.registry.promote("churn", dict(pair.standby.registry.describe(pair.arn).document))
+    )
+    assert client.ask(STANDBY) == (200, "[1, 2]", "hit")
+    catalog.conclude(CHURN, claim)
     assert client.ask(STANDBY)[0] == 503
 
 

@@ -133,6 +133,18 @@ def test_a_claim_that_is_concluded_is_not_asked_about(protected, context, monkey
     assert look(context) == []
 
 
+def test_while_no_claim_is_open_no_model_is_read(protected, context, monkeypatch):
+    monkeypatch.delattr(type(protected.catalog), "epoch")
+    assert look(context) == []
+
+
+def test_a_claim_that_is_listed_though_it_was_concluded_meanwhile_is_left_alone(protected, context, monkeypatch):
+    died(protected, context, "Conclude")
+    protected.catalog.conclude(CHURN, protected.catalog.epoch(CHURN))
+    monkeypatch.setattr(protected.catalog, "open_claims", lambda: [CHURN])
+    assert look(context) == []
+
+
 def lost(world, context, state, times=3):
     """An execution, and all that went on with it, died before a state."""
     died(world, context, state)
@@ -227,7 +239,7 @@ def test_one_model_that_cannot_be_looked_at_keeps_no_other_one_waiting(protected
         return epoch(model)
 
     other = CHURN.model_copy(update={"name": "apples"})
-    monkeypatch.setattr(protected.catalog, "models", lambda: [other, CHURN])
+    monkeypatch.setattr(protected.catalog, "open_claims", lambda: [other, CHURN])
     monkeypatch.setattr(protected.catalog, "epoch", refuses)
     with pytest.raises(RegionUnreachable):
         look(context)

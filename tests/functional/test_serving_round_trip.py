@@ -3,8 +3,6 @@
 import datetime as dt
 
 import pytest
-from moto.applicationautoscaling.models import applicationautoscaling_backends
-from moto.cloudwatch.models import cloudwatch_backends
 
 from mldr.aws.serving import SageMakerServing
 from mldr.aws.serving_source import SageMakerServingSource
@@ -134,12 +132,12 @@ def serve(client, autoscaling):
     )
 
 
-def captured(source):
-    observed = source.observe("churn")
+def captured(source, endpoint="churn"):
+    observed = source.observe(endpoint)
     carried, problems = carry(find_references(observed.document, ACTIVE), GROUNDS)
     assert problems == ()
     return ServingState(
-        model=CHURN, endpoint="churn", region=ACTIVE, standby_region=STANDBY, captured_at=NOW, reason="test", epoch=0,
+        model=CHURN, endpoint=endpoint, region=ACTIVE, standby_region=STANDBY, captured_at=NOW, reason="test", epoch=0,
         retention=RETENTION, document=observed.document, live=observed.live, carried=carried,
     )  # fmt: skip
 
@@ -239,14 +237,6 @@ def stepped(moto, region, endpoint, component, alarms):  # noqa: F811 -- the fix
         )  # fmt: skip
 
 
-def associated(moto, region):  # noqa: F811 -- the fixture itself
-    """Moto does not look for the alarms that name a policy, as Application Auto Scaling does."""
-    alarms = cloudwatch_backends[ACCOUNT][region].alarms.values()
-    for policy in applicationautoscaling_backends[ACCOUNT][region].policies.values():
-        said = {one.name: [*one.alarm_actions, *one.ok_actions] for one in alarms}
-        policy.alarms = [one for one in alarms if policy.policy_arn in said[one.name]]
-
-
 def policies_of(observed):
     return [one for one in observed.document["ScalingPolicies"] if one["PolicyType"] == "StepScaling"]
 
@@ -254,14 +244,12 @@ def policies_of(observed):
 def test_what_scales_by_steps_comes_back_with_the_alarms_that_trigger_it(sides, moto):  # noqa: F811 -- the fixture itself
     here, there, serving = sides
     stepped(moto, ACTIVE, "churn", "churn-ic", {f"no-copy-{ACTIVE}": "AlarmActions", "copies": "OKActions"})
-    associated(moto, ACTIVE)
     state = captured(here)
     plan = plan_serving(manifest("v1"), epoch=1, state=state, others={"v2-abc": manifest("v2")})
     assert plan.warnings == ()
     serving.restore(plan)
     for _ in range(2):
         assert serving.finish(plan).warnings == ()
-    associated(moto, STANDBY)
     [policy] = policies_of(there.observe(plan.name))
     assert len(policy["Alarms"]) == 2
     [wanted] = [one for one in renamed(state.document, plan)["ScalingPolicies"] if one["PolicyName"] == "from-zero"]
@@ -278,12 +266,50 @@ def test_what_scales_by_steps_comes_back_with_the_alarms_that_trigger_it(sides, 
 
 def test_steps_that_nothing_triggers_are_told(sides, moto):  # noqa: F811 -- the fixture itself
     here, *_ = sides
-    stepped(moto, ACTIVE, "churn", "churn-ic", {"no-copy": "AlarmActions"})
+    stepped(moto, ACTIVE, "churn", "churn-ic", {})
     plan = plan_serving(manifest("v1"), epoch=1, state=captured(here), others={"v2-abc": manifest("v2")})
     [warning] = plan.warnings
     assert warning.startswith(
         "policy from-zero of inference-component/churn-ic scales by steps, and no CloudWatch alarm"
     )
+
+
+def host(client):
+    """An endpoint that only components answer, which goes down to no instance by itself."""
+    client.create_model(ModelName="hosted", ExecutionRoleArn=ROLE, PrimaryContainer=container("v1"))
+    scaling = {"Status": "ENABLED", "MinInstanceCount": 0, "MaxInstanceCount": 3}
+    hosts = {"VariantName": "hosts", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
+    client.create_endpoint_config(
+        EndpointConfigName="hosts",
+        ProductionVariants=[{**hosts, "ManagedInstanceScaling": scaling}],
+        ExecutionRoleArn=ROLE,
+    )
+    client.create_endpoint(EndpointName="hosts", EndpointConfigName="hosts")
+    client.create_inference_component(
+        InferenceComponentName="hosted",
+        EndpointName="hosts",
+        VariantName="hosts",
+        Specification={"ModelName": "hosted", "ComputeResourceRequirements": {"MinMemoryRequiredInMb": 128}},
+        RuntimeConfig={"CopyCount": 1},
+    )
+    client.update_inference_component_runtime_config(
+        InferenceComponentName="hosted", DesiredRuntimeConfig={"CopyCount": 0}
+    )
+
+
+def test_an_endpoint_of_components_comes_back_from_zero_wherever_it_is_restored(sides, moto):  # noqa: F811 -- the fixture itself
+    """SageMaker tells a weight of its variant and takes none; and not every region takes what it scaled down to."""
+    here, there, serving = sides
+    host(moto.client("sagemaker", ACTIVE))
+    state = captured(here, "hosts")
+    assert (state.live[0].weight, state.document["Components"][0]["RuntimeConfig"]["CopyCount"]) == (1.0, 0)
+    plan = plan_serving(manifest("v1"), epoch=1, state=state)
+    assert ["keeps one" in one for one in plan.warnings] == [True]
+    serving.restore(plan)
+    assert serving.finish(plan).status == "InService"
+    [variant] = there.observe(plan.name).document["Config"]["ProductionVariants"]
+    assert variant["ManagedInstanceScaling"]["MinInstanceCount"] == 1
+    assert there.observe(plan.name).document["Components"][0]["RuntimeConfig"]["CopyCount"] == 1
 
 
 def test_nothing_restored_names_the_active_region(sides):

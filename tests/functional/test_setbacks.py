@@ -255,3 +255,100 @@ def test_endpoints_of_others_are_left_alone(warm, context, name):
 def test_an_endpoint_that_cannot_be_mldrs_by_its_name_costs_no_call(warm, context, monkeypatch):
     monkeypatch.setattr(warm.standing_endpoints, "held", None)
     assert changed(warm, context, "somebody-elses")
+
+
+# damaged in the vault
+
+
+def damage(world, recovery_point, why="damaged: model.tar.gz: other bytes"):
+    world.catalog.annotate(CHURN, recovery_point, damaged=why)
+
+
+def test_what_stands_of_a_damaged_point_stays_and_a_person_hears_of_it_once(warm, context):
+    due(warm, context)
+    before, bad = standing(warm), point(warm).recovery_point
+    damage(warm, bad)
+    for _ in range(3):
+        assert due(warm, context)
+    assert (standing(warm), warm.standing_endpoints.deleted) == (before, [])
+    [message] = pages(warm)
+    assert message.startswith(f"DamagedPoint: {bad} is damaged: model.tar.gz: other bytes; {before[0]} has its own")
+    assert ("docs/runbooks/bad-object.md" in message, "from the vault, as for a cold" in message) == (True, False)
+    damage(warm, bad, None)
+    due(warm, context)
+    assert (standing(warm), met(warm)) == (before, None)
+
+
+def test_its_tier_holds_while_the_tag_that_set_it_is_only_on_the_damaged_point(warm, context):
+    due(warm, context)
+    before, bad = standing(warm), point(warm).recovery_point
+    warm.catalog.annotate(CHURN, bad, tier_tag="warm-standby", damaged="damaged: other bytes")
+    tier(warm, "cold-standby")
+    due(warm, context)
+    assert standing(warm) == before
+
+
+def test_beside_what_stands_of_a_damaged_point_stands_the_older_one_that_a_failover_restores(warm, context):
+    first = point(warm).recovery_point
+    warm.clock.move(hours=1)
+    protect(warm, context, promoted(warm))
+    due(warm, context)
+    [newer] = standing(warm)
+    bad = max(warm.catalog.records(CHURN), key=lambda one: one.origin.promoted_at).recovery_point
+    damage(warm, bad)
+    for _ in range(3):
+        due(warm, context)
+    assert {one.recovery_point for one in warm.standing_endpoints.held()} == {first, bad}
+    assert (newer in standing(warm), met(warm).version) == (True, bad)
+    damage(warm, bad, None)
+    due(warm, context)
+    assert standing(warm) == [newer], "mended, it is the newest again"
+
+
+def test_a_damaged_point_of_which_nothing_stands_is_told_and_holds_nothing_else_up(warm, context):
+    due(warm, context)
+    [name] = standing(warm)
+    damage(warm, point(warm).recovery_point)
+    warm.serving.endpoints[name].statuses = [("Failed", "no capacity")]
+    due(warm, context)
+    assert "nothing of it stands here" in met(warm).reason
+    assert standing(warm) == [], "what failed is of no use"
+
+
+def test_a_cold_model_has_nothing_to_tell_of_a_damaged_point(warm, context):
+    due(warm, context)
+    tier(warm, "cold-standby")
+    damage(warm, point(warm).recovery_point)
+    due(warm, context)
+    assert (standing(warm), met(warm)) == ([], None)
+
+
+def test_what_answers_beside_the_home_goes_on_when_its_point_is_damaged(pair, context):
+    look(pair, context, 2)
+    before = row(pair)
+    damage(pair.standby, before.recovery_point)
+    for _ in range(3):
+        look(pair, context)
+        pair.standby.clock.move(minutes=6)
+    assert (row(pair), bool(spread(pair)), standing(pair.standby)) == (before, True, [before.endpoint])
+    assert met(pair.standby).kind == "DamagedPoint"
+
+
+def test_no_older_version_answers_beside_the_home_in_place_of_a_damaged_one(pair, context):
+    look(pair, context, 2)
+    first = row(pair)
+    pair.standby.clock.move(hours=1)
+    pair.protect(pair.standby, promoted(pair.standby))
+    look(pair, context, 3)
+    newer = row(pair)
+    assert newer.recovery_point != first.recovery_point
+    pair.standby.clock.move(minutes=6)
+    look(pair, context)
+    damage(pair.standby, newer.recovery_point)
+    for _ in range(3):
+        look(pair, context)
+        pair.standby.clock.move(minutes=6)
+    assert (row(pair), standing(pair.standby)) == (newer, [newer.endpoint])
+    pair.standby.serving.endpoints[newer.endpoint].statuses = [("Failed", "no capacity")]
+    look(pair, context, 3)
+    assert (row(pair), bool(spread(pair)), standing(pair.standby)) == (None, True, []), "the home answers alone"

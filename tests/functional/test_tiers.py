@@ -4,6 +4,7 @@ import pytest
 from aws_lambda_powertools.utilities.batch.exceptions import BatchProcessingError
 
 from mldr.domain.failover import Epoch
+from mldr.domain.tiers import DELETES, Leaving
 from mldr.errors import EndpointFailed, NotAllowed
 from tests.fakes.serving import Endpoint
 from tests.fakes.world import ACTIVE, POLICY, STANDBY
@@ -182,6 +183,95 @@ def test_nothing_is_touched_while_a_failover_runs(warm, context):
     assert len(standing(warm)) == 1
 
 
+def test_a_failover_in_the_middle_of_a_deletion_leaves_alone_what_goes(warm, context, monkeypatch):
+    """The whole of it lies between two calls of SageMaker."""
+    due(warm, context)
+    [name] = standing(warm)
+    delete = warm.standing_endpoints.delete
+
+    def late(endpoint):
+        assert fail_over(warm, context).status == "SUCCEEDED"
+        return delete(endpoint)
+
+    monkeypatch.setattr(warm.standing_endpoints, "delete", late)
+    tier(warm, "cold-standby")
+    assert due(warm, context)
+    taken = warm.catalog.takeover(CHURN).endpoint
+    assert (standing(warm), taken.endswith("-e1")) == ([taken], True)
+    assert warm.standing_endpoints.deleted == [name]
+
+
+def test_what_goes_while_a_failover_looks_for_it_is_not_taken(warm, context, monkeypatch):
+    """The deletion ends within the very function that looks for what stands."""
+    due(warm, context)
+    [name] = standing(warm)
+    leaving, going = warm.catalog.leaving, Leaving(endpoint=name, since=warm.clock.now())
+    warm.catalog.leave(CHURN, going, None, None)
+
+    def late(model, endpoint):
+        monkeypatch.setattr(warm.catalog, "leaving", leaving)
+        assert warm.standing_endpoints.delete(endpoint)
+        warm.catalog.left(model, going, gone=True)
+        return leaving(model, endpoint)
+
+    monkeypatch.setattr(warm.catalog, "leaving", late)
+    assert fail_over(warm, context).status == "SUCCEEDED"
+    taken = warm.catalog.takeover(CHURN).endpoint
+    assert (standing(warm), taken.endswith("-e1")) == ([taken], True)
+
+
+def test_a_failover_just_before_a_deletion_keeps_what_it_took(warm, context, monkeypatch):
+    due(warm, context)
+    [name] = standing(warm)
+    leaving = warm.catalog.leaving
+
+    def late(model, endpoint):
+        monkeypatch.setattr(warm.catalog, "leaving", leaving)
+        assert fail_over(warm, context).status == "SUCCEEDED"
+        return leaving(model, endpoint)
+
+    monkeypatch.setattr(warm.catalog, "leaving", late)
+    tier(warm, "cold-standby")
+    assert due(warm, context)
+    assert (standing(warm), warm.catalog.takeover(CHURN).endpoint) == ([name], name)
+
+
+def test_what_a_dead_look_was_deleting_is_deleted_once_it_is_surely_dead(warm, context):
+    due(warm, context)
+    [name] = standing(warm)
+    tier(warm, "cold-standby")
+    warm.catalog.leave(CHURN, Leaving(endpoint=name, since=warm.clock.now()), None, None)
+    due(warm, context)
+    assert standing(warm) == [name], "the look that began may only be slow"
+    warm.clock.move(seconds=DELETES.total_seconds())
+    due(warm, context)
+    assert (standing(warm), warm.catalog.leaving(CHURN, name)) == ([], None)
+
+
+def test_what_a_dead_look_was_deleting_and_is_wanted_again_is_used_once_that_is_surely_dead(warm, context):
+    due(warm, context)
+    [name] = standing(warm)
+    warm.catalog.leave(CHURN, Leaving(endpoint=name, since=warm.clock.now()), None, None)
+    warm.clock.move(seconds=DELETES.total_seconds())
+    due(warm, context)
+    assert fail_over(warm, context).status == "SUCCEEDED"
+    assert warm.catalog.takeover(CHURN).endpoint == name
+
+
+def test_what_sagemaker_does_not_delete_now_is_deleted_by_the_next_look_and_not_taken_in_between(
+    warm, context, monkeypatch
+):
+    due(warm, context)
+    [name] = standing(warm)
+    tier(warm, "cold-standby")
+    with monkeypatch.context() as busy:
+        busy.setattr(warm.standing_endpoints, "delete", lambda _: False)
+        due(warm, context)
+    assert warm.catalog.leaving(CHURN, name).going(warm.clock.now())
+    due(warm, context)
+    assert (standing(warm), warm.catalog.leaving(CHURN, name)) == ([], None)
+
+
 def test_what_serves_is_neither_scaled_nor_deleted(warm, context):
     captured(warm, instances=4)
     due(warm, context)
@@ -318,3 +408,68 @@ def test_a_failover_that_begins_meanwhile_is_left_alone(warm, context, monkeypat
     monkeypatch.setattr(warm.catalog, "leadership", claimed_meanwhile)
     due(warm, context)
     assert len(standing(warm)) == 1
+
+
+def scaling(world):
+    """The captured endpoint scales by itself, from one instance on."""
+    captured(world, instances=1)
+    state = world.serving_captures.newest(CHURN)
+    target = {
+        "ServiceNamespace": "sagemaker", "ResourceId": f"endpoint/{state.endpoint}/variant/main", "MinCapacity": 1,
+        "ScalableDimension": "sagemaker:variant:DesiredInstanceCount", "MaxCapacity": 4,
+    }  # fmt: skip
+    recaptured(world, state, {**state.document, "ScalableTargets": [target]})
+
+
+def recaptured(world, state, document):
+    """The same endpoint is captured again a minute later."""
+    world.clock.move(minutes=1)
+    world.serving_captures.put(state.model_copy(update={"document": document, "captured_at": world.clock.now()}))
+    world.clock.move(minutes=1)
+
+
+def test_after_a_failback_autoscaling_is_taken_away_also_where_the_counts_are_at_the_floor(pair, context):
+    world = pair.standby
+    tier(world)
+    scaling(world)
+    due(world, context)
+    [name] = standing(world)
+    there_and_back(pair)
+    due(world, context)
+    assert world.serving.scaling[name].targets, "clients are still answered while it drains"
+    world.clock.move(minutes=6)
+    due(world, context)
+    assert (standing(world), world.serving.endpoints[name].counts) == ([name], {"main": 1})
+    assert name not in world.serving.scaling
+
+
+def test_autoscaling_that_a_failover_registered_meanwhile_stays(warm, context, monkeypatch):
+    scaling(warm)
+    due(warm, context)
+    [name] = standing(warm)
+    newest = warm.serving_captures.newest
+
+    def late(model):
+        monkeypatch.setattr(warm.serving_captures, "newest", newest)
+        assert fail_over(warm, context).status == "SUCCEEDED"
+        return newest(model)
+
+    monkeypatch.setattr(warm.serving_captures, "newest", late)
+    due(warm, context)
+    assert warm.serving.scaling[name].targets
+
+
+@pytest.mark.parametrize("stands", [True, False])
+def test_a_takeover_by_what_stood_says_which_shadow_variants_are_missing(warm, context, stands):
+    captured(warm, instances=1)
+    state = warm.serving_captures.newest(CHURN)
+    [main] = state.document["Config"]["ProductionVariants"]
+    config = {"ProductionVariants": [main], "ShadowProductionVariants": [{**main, "VariantName": "candidate"}]}
+    recaptured(warm, state, {**state.document, "Config": config})
+    if stands:
+        due(warm, context)
+    assert fail_over(warm, context).status == "SUCCEEDED"
+    taken = warm.catalog.takeover(CHURN).endpoint
+    assert ("ShadowProductionVariants" in warm.serving.endpoints[taken].plan.config) is not stands
+    said = "; ".join(warm.evidence.records[-1].warnings)
+    assert ("without the shadow variants of what served (candidate)" in said) is stands

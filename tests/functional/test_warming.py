@@ -170,8 +170,87 @@ def test_instances_that_are_refused_are_named_and_do_not_keep_the_model_from_ser
     monkeypatch.setattr(world.serving, "restore", smaller)
     monkeypatch.setattr(world.serving, "scale", refuse)
     assert fail_over(world, context).status == "SUCCEEDED"
-    [warning] = world.evidence.records[-1].warnings
-    assert "variant main has 1 of 3 instances (the account-level limit" in warning
+    assert "variant main has 1 of 3 instances (the account-level limit" in world.evidence.records[-1].warnings[-1]
+
+
+def canary(world, *, main, blue):
+    """The captured endpoint has a second variant, and these are the live weights of the two."""
+    captured(world)
+    state = world.serving_captures.newest(CHURN)
+    [variant] = state.document["Config"]["ProductionVariants"]
+    config = {"ProductionVariants": [variant, {**variant, "VariantName": "blue"}]}
+    live = tuple(Live(variant=name, weight=one, instances=1) for name, one in (("main", main), ("blue", blue)))
+    update = {"document": {**state.document, "Config": config}, "live": live, "captured_at": world.clock.now()}
+    world.serving_captures.put(state.model_copy(update=update))
+    world.clock.move(minutes=1)
+
+
+def weighs(world, monkeypatch, **weights):
+    """What is restored has other weights than were captured: yesterday's."""
+    create = world.serving.restore
+
+    def yesterdays(plan):
+        create(plan)
+        if not world.serving.asked:
+            world.serving.endpoints[plan.name].weights.update(weights)
+
+    monkeypatch.setattr(world.serving, "restore", yesterdays)
+
+
+def test_the_live_weights_are_set_before_the_switch_where_no_instance_is_missing(world, context, monkeypatch):
+    ready(world, context)
+    canary(world, main=0.6, blue=0.4)
+    weighs(world, monkeypatch, main=0.9, blue=0.1)
+    assert fail_over(world, context).status == "SUCCEEDED"
+    [endpoint] = world.serving.endpoints.values()
+    assert (endpoint.weights, endpoint.counts) == ({"main": 0.6, "blue": 0.4}, {"main": 1, "blue": 1})
+
+
+@pytest.mark.parametrize("error", [EndpointFailed, NotAllowed])
+def test_weights_that_are_refused_are_asked_for_again_and_then_named(world, context, monkeypatch, error):
+    ready(world, context, "within: 1m")
+    canary(world, main=0.6, blue=0.4)
+    weighs(world, monkeypatch, main=0.9, blue=0.1)
+    asked = []
+
+    def refuse(endpoint, counts, weights):
+        asked.append(weights)
+        raise error("no right to it")
+
+    monkeypatch.setattr(world.serving, "scale", refuse)
+    assert fail_over(world, context).status == "SUCCEEDED"
+    assert len(asked) > 1
+    warning = world.evidence.records[-1].warnings[-1]
+    told = "variant main has the weight 0.9 instead of 0.6, variant blue has the weight 0.1 instead of 0.4"
+    assert f"{told} (no right to it)" in warning
+    assert warning in world.pager.pages[-1][1]
+
+
+def test_nothing_is_asked_of_an_endpoint_that_is_being_updated_until_it_is_in_service(world, context, monkeypatch):
+    """SageMaker would refuse it, and the refusal would be told as if there were no instances."""
+    ready(world, context)
+    captured(world, instances=3)
+    create, status, scale, said = world.serving.restore, world.serving.status, world.serving.scale, []
+
+    def updated(plan):
+        create(plan)
+        endpoint = world.serving.endpoints[plan.name]
+        endpoint.counts["main"], endpoint.statuses = 1, [(one, "") for one in ("InService", "Updating", "InService")]
+
+    def tell(name):
+        said.append(status(name))
+        return said[-1]
+
+    def ask(*given):
+        assert said[-1] == ("InService", "")
+        scale(*given)
+
+    for name, one in (("restore", updated), ("status", tell), ("scale", ask)):
+        monkeypatch.setattr(world.serving, name, one)
+    ended = fail_over(world, context)
+    [endpoint] = world.serving.endpoints.values()
+    assert (ended.path.count("WarmServing"), endpoint.counts) == (2, {"main": 3})
+    assert said.count(("Updating", "")) == 1
 
 
 @pytest.mark.parametrize("required", ["", "required: true"])

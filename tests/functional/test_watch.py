@@ -450,7 +450,7 @@ def test_a_gateway_that_announces_its_takeover_keeps_the_home_from_acting_alone(
 
 
 def test_a_model_that_was_never_taken_over_is_not_watched_by_its_home(abroad, context):
-    [(_, told)] = abroad.catalog.standings()
+    told = abroad.catalog.standing(CHURN)
     abroad.catalog._standings.clear()
     at_home = told.model_copy(update={"epoch": 0, "holder": STANDBY, "kind": Kind.HOME})
     abroad.catalog.learn(CHURN, at_home)

@@ -1,15 +1,18 @@
 """The order in which a region's models are recovered."""
 
 import datetime as dt
+import heapq
+import random
 from itertools import permutations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mldr.domain.capacity import ALL_TYPES
-from mldr.domain.evacuation import Candidate, arrange_recoveries
+from mldr.domain.evacuation import ASSUMED, EARLIER, Candidate, arrange_recoveries, expected
+from mldr.domain.evidence import Evidence, PhaseTime
 from mldr.domain.identity import ModelKey
-from mldr.domain.model_rules import Criticality
+from mldr.domain.model_rules import Criticality, Tier
 
 NOON = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
 URGENT, MIDDLE = Criticality.REVENUE_CRITICAL, Criticality.IMPORTANT
@@ -128,3 +131,65 @@ def test_every_model_is_planned_once_whatever_the_order_it_is_told_in(jobs, slot
     found = plan(*candidates, slots=slots)
     assert sorted(names(found)) == sorted(candidate.model.name for candidate in candidates)
     assert plan(*reversed(candidates), slots=slots) == found
+
+
+def in_slots(order, slots):
+    """When each is ready whose turn comes as soon as a slot is free."""
+    free, ready = [0.0] * slots, {}
+    for line in order:
+        ready[line.model.name] = heapq.heappop(free) + line.duration.total_seconds()
+        heapq.heappush(free, ready[line.model.name])
+    return ready
+
+
+def in_ranks(order, slots):
+    """When each is ready where as many as there are slots begin once all before them have ended."""
+    began, ready = 0.0, {}
+    for first in range(0, len(order), slots):
+        rank = {line.model.name: began + line.duration.total_seconds() for line in order[first : first + slots]}
+        began = max(rank.values())
+        ready |= rank
+    return ready
+
+
+def late(lines, ready):
+    return sum(ready[line.model.name] > (line.deadline - NOON).total_seconds() + 1 for line in lines)
+
+
+def test_ranks_that_wait_for_each_other_lose_more_recovery_times_than_any_disorder():
+    """What a map promises of its order is little; a barrier that would promise it costs more than it keeps."""
+    dice, slots = random.Random(1), 10
+    lost = dict.fromkeys(("planned", "disturbed", "random", "ranks"), 0)
+    for _ in range(200):
+        region = [
+            one(f"m{number}", dice.choice([15, 30, 60]), dice.uniform(2, 20), dice.choice(list(Criticality)))
+            for number in range(40)
+        ]
+        lines = plan(*region, slots=slots).planned
+        disturbed = sorted(enumerate(lines), key=lambda one: one[0] + dice.uniform(0, 10))
+        orders = {"planned": lines, "disturbed": [line for _, line in disturbed], "random": dice.sample(lines, 40)}
+        for name, order in orders.items():
+            lost[name] += late(lines, in_slots(order, slots))
+        lost["ranks"] += late(lines, in_ranks(lines, slots))
+    assert lost["planned"] <= lost["disturbed"] < lost["random"] < lost["ranks"]
+
+
+def measured(outcome="completed", **seconds):
+    """What a recovery took, by phase."""
+    return Evidence(
+        sequence=1, previous="", kind="failover", id="f", model=ModelKey(registry="sagemaker", name="churn"),
+        outcome=outcome, reason="r", region="r", epoch=1, recovery_point="p", recorded_at=NOON,
+        phases=tuple(PhaseTime(name=name, seconds=took) for name, took in seconds.items()),
+    )  # fmt: skip
+
+
+def test_how_long_a_recovery_takes_is_measured_without_the_time_that_it_was_waited_for():
+    """Detection, the gate of a planned move and the claim's turn are over, or not there, when a region is left."""
+    slow = measured(detect=500, gate=900, decide=300, restore=40, warm=10, verify=5, switch=2, confirm=3)
+    assert expected([slow], Tier.WARM_STANDBY, 0) == (dt.timedelta(seconds=60), 1)
+
+
+def test_the_longest_of_the_last_recoveries_that_completed_is_expected():
+    runs = [measured("failed", restore=999), measured("refused"), *(measured(restore=n) for n in (20, 70, 30, 800))]
+    assert expected(runs, Tier.COLD_STANDBY, 0) == (dt.timedelta(seconds=70), EARLIER)
+    assert expected(runs[:2], Tier.COLD_STANDBY, 0) == (ASSUMED[Tier.COLD_STANDBY], 0)

@@ -22,8 +22,6 @@ from mldr.domain.health import (
     Why,
     decide,
     judge,
-    read_canary,
-    read_switch,
 )
 from mldr.domain.identity import ModelKey
 from mldr.domain.model_rules import FailoverMode
@@ -127,16 +125,6 @@ def test_a_region_that_serves_looks_at_nothing_and_forgets_nothing_of_it():
 def test_the_reason_names_every_vantage_point():
     assert judge(seen([U, X]), 2)[1] == "v0: unhealthy (as seen); v1: unknown (as seen)"
     assert judge([], 2)[1] == "no vantage point"
-
-
-@pytest.mark.parametrize(("text", "sight"), [("healthy", H), ("unhealthy", U), (None, X), ("", X), ("Healthy", X)])
-def test_a_canary_says_what_route_53_believes(text, sight):
-    assert read_canary("_health.churn.example", text).sight is sight
-
-
-@pytest.mark.parametrize(("text", "sight"), [("on", X), ("off", U), (None, X), ("healthy", X)])
-def test_the_switch_of_the_peer_says_that_its_gateway_is_gone_and_never_that_its_endpoint_is_well(text, sight):
-    assert read_switch("_switch.churn.example", text).sight is sight
 
 
 # when it acts
@@ -400,6 +388,23 @@ def test_a_person_is_asked_once_within_the_time_and_again_after_it():
     assert [at for at, _ in asked] == [10, 910, 1810]
     assert len({ask.id for _, ask in asked}) == 1
     assert asked[0][1].until == NOW + dt.timedelta(seconds=910)
+
+
+def test_a_person_is_asked_while_it_flaps_or_cools_down_and_told_so():
+    """Only what moves by itself waits: a person may know better."""
+    restless = HealthState(
+        changes=tuple(NOW - dt.timedelta(minutes=m) for m in range(20, 0, -1)),
+        epoch=2,
+        moved_at=NOW - dt.timedelta(minutes=1),
+    )
+    asked = play([[U, U]] * 2, APPROVE, RUNS.model_copy(update={"epoch": 2}), state=restless)[-1]
+    assert asked.action is Action.ASK
+    assert "the verdict changed 21 times within 1:00:00; it moved, or was to, a moment ago" in asked.reason
+    assert "cool-down until 12:14:00" in asked.reason
+    calm = play([[U, U]] * 2, APPROVE)[-1]
+    assert (calm.action, "cool-down" in calm.reason, "changed" in calm.reason) == (Action.ASK, False, False)
+    by_itself = play([[U, U]] * 2, rules(consecutive=2), RUNS.model_copy(update={"epoch": 2}), state=restless)[-1]
+    assert by_itself.why is Why.FLAPPING
 
 
 def test_an_approved_failover_is_a_request_with_the_same_id():

@@ -364,6 +364,17 @@ def said(epoch, **changes):
     return Announcement(**(given | changes))
 
 
+def test_what_answers_by_a_takeover_is_told_and_kept_and_what_an_older_release_told_names_nothing():
+    row = takeover(1).model_copy(update={"component": "c"})
+    told = announce(CHURN, AWAY, Leadership(takeover=row), route=ROUTE, version="v")
+    assert (told.recovery_point, told.endpoint, told.component) == ("p", "e", "c")
+    known = learned(None, told, NOW)
+    assert (known.recovery_point, known.endpoint, known.component) == ("p", "e", "c")
+    older = learned(None, said(1), NOW)
+    assert (older.recovery_point, older.endpoint, older.component) == ("", "", "")
+    assert learned(older, told.model_copy(update={"version": None}), NOW).endpoint == "e", "it was deployed anew"
+
+
 @pytest.mark.parametrize(
     "announcement",
     [said(0, holder="", home="", route=None), said(1, holder=HOME), said(2, holder=AWAY)],

@@ -17,6 +17,7 @@ from mldr.domain.recovery_point import (
     Record,
     Retention,
     Rewrite,
+    newest_damaged,
     newest_restorable,
 )
 from mldr.domain.routing import CheckTimes, Front, plan_route
@@ -105,6 +106,19 @@ def test_the_newest_promotion_wins_not_the_newest_seal():
     )
     assert newest_restorable([record(phase=Phase.COPYING)]) is None
     assert newest_restorable([]) is None
+
+
+def test_a_damaged_point_is_named_while_nothing_newer_was_sealed():
+    older, bad = record("v1-old"), record("v2-bad", promoted=9, damaged="damaged: other bytes")
+    assert newest_damaged([bad, older]) is bad
+    assert newest_damaged([bad]) is bad
+    assert newest_restorable([bad, older]) is older
+    again = record("v2-again", promoted=9).model_copy(update={"started_at": NOW + dt.timedelta(hours=1)})
+    for sound in (again, record("v3", promoted=10)):
+        assert newest_damaged([bad, older, sound]) is None
+    assert newest_damaged([bad, older, record("v3", Phase.COPYING, promoted=10)]) is bad
+    assert newest_damaged([older, record("v2", promoted=9, damaged="damaged", withdrawn="Rejected")]) is None
+    assert newest_damaged([older]) is None
 
 
 # epochs

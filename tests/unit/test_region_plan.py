@@ -7,15 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mldr.domain.capacity import ALL_TYPES, Capacity, capacity_of, instance_type
-from mldr.domain.evacuation import expected, instances_of, recovery_id
+from mldr.domain.evacuation import Listed, expected, instances_of, recovery_id
 from mldr.domain.evidence import GENESIS, Evidence, PhaseTime
-from mldr.domain.failover import Kind
+from mldr.domain.failover import Kind, Takeover
 from mldr.domain.identity import ModelKey
 from mldr.domain.leadership import Leadership
 from mldr.domain.model_rules import Criticality, Tier
 from mldr.domain.policy import Policy
 from mldr.domain.recovery_point import Manifest, Origin, Phase, Record, Retention
-from mldr.domain.region_plan import Direction, ModelFacts, draw, leaving
+from mldr.domain.region_plan import Direction, ModelFacts, draw, leaving, left_by, taken_since
 from mldr.domain.routing import CheckTimes, Front, SwitchKind, plan_route
 from mldr.domain.serving import plan_serving
 from mldr.domain.serving_state import Live, ServingState
@@ -112,11 +112,11 @@ def test_more_in_use_than_the_quota_allows_leaves_nothing():
     assert Capacity(limits={"a": 2}, used={"a": 5, "b": 1}, side_by_side=1, read_at=NOON).free == {"a": 0}
 
 
-def test_what_stands_for_a_tier_is_used_like_all_else_and_known_by_its_name():
+def test_what_mldr_made_is_used_like_all_else_and_known_by_its_name():
     held = {"churn-08f8163c-s970548": {"a": 2}, "churn": {"a": 1, "b": 1}, "churn-08f8163c-e3": {"b": 2}}
     found = capacity_of({"a": 5, "b": 3}, held, side_by_side=1, read_at=NOON)
     assert (found.used, found.free) == ({"a": 3, "b": 3, ALL_TYPES: 6}, {"a": 2, "b": 0})
-    assert found.standing == {"churn-08f8163c-s970548": {"a": 2}}
+    assert found.standing == {"churn-08f8163c-s970548": {"a": 2}, "churn-08f8163c-e3": {"b": 2}}
 
 
 def planned(facts, kind=Kind.FAILOVER, policy=POLICY, capacity=None):
@@ -289,6 +289,69 @@ def test_what_stands_beyond_a_models_need_makes_no_room_for_another():
         [known, other], where, policy=rules(more=", rto: 10m"), capacity=room, began_at=NOON, now=NOON, side_by_side=1
     ).plan  # fmt: skip
     assert [one.model.name for one in made.planned] == ["churn"]
+
+
+# what other failovers began since the quotas were read
+
+APPLES = CHURN.model_copy(update={"name": "apples"})
+CLAIMED = "churn-23456789-e1"
+
+
+def left(begun, held, quota=5, kind=KIND, **more):
+    """How many instances a region has left for apples, once churn, which needs three, was begun."""
+    where = Direction(here=HERE, there=THERE, kind=Kind.FAILOVER)
+    churn = facts(point=point_of(sealed()), sealed=sealed(), begun=begun, **more)
+    room = capacity_of({KIND: quota, ALL_TYPES: 99}, held, side_by_side=1, read_at=NOON)
+    return left_by([churn, facts(model=APPLES)], where, rules(), room)[kind]
+
+
+def test_what_was_begun_after_the_quotas_were_read_is_deducted():
+    assert (left("", {}), left(CLAIMED, {})) == (5, 2)
+    assert left(CLAIMED, {}, kind=ALL_TYPES) == 96
+
+
+@pytest.mark.parametrize(("there", "room"), [(1, 2), (3, 2), (4, 1)])
+def test_what_was_begun_before_the_quotas_were_read_is_deducted_once(there, room):
+    assert left(CLAIMED, {CLAIMED: {KIND: there}}) == room
+
+
+def test_what_stands_and_is_made_larger_by_what_was_begun_is_deducted_once():
+    assert left(CLAIMED, {name_of(sealed()): {KIND: 1}}) == 2
+    assert left(name_of(sealed()), {name_of(sealed()): {KIND: 1}}, moved=True) == 2
+
+
+def test_more_than_the_quota_was_begun_leaves_nothing_and_not_less():
+    assert left(CLAIMED, {}, quota=2) == 0
+
+
+def test_what_was_begun_at_home_is_not_deducted_because_its_own_endpoint_runs():
+    assert left(CLAIMED, {}, home=HERE) == 5
+
+
+def test_an_evacuation_that_follows_another_gives_nobody_what_the_first_one_took():
+    """Whether the first one is still at it, has just ended, or is asked for again with all that joins it."""
+    where = Direction(here=HERE, there=THERE, kind=Kind.FAILOVER)
+    churn = facts(point=point_of(sealed()), sealed=sealed(), begun=CLAIMED)
+    apples = facts(point=point_of(sealed()), sealed=sealed(), model=APPLES)
+    room = Capacity(limits={KIND: 5}, used={}, side_by_side=1, read_at=NOON)
+    listed = {str(APPLES): Listed(model=APPLES, failover_id="f", reason="down")}
+    for began, asked in ((churn, None), (churn, listed), (churn.model_copy(update={"moved": True}), None)):
+        made = draw(
+            [apples, began], where, policy=rules(), capacity=room, began_at=NOON, now=NOON, side_by_side=1, asked=asked
+        ).plan
+        assert [one.reason.partition(";")[0] for one in made.refused if one.model == APPLES] == [
+            "it needs 3 x ml.m5.large and the quota of this region leaves 2"
+        ]
+        assert CHURN not in [one.model for one in made.refused]
+        assert (CHURN in [one.model for one in made.planned]) == (asked is None and not began.moved)
+
+
+@pytest.mark.parametrize(("minutes", "endpoint"), [(-1, ""), (0, ""), (1, CLAIMED)])
+def test_a_takeover_counts_as_begun_while_the_quotas_are_older(minutes, endpoint):
+    taken = Takeover(epoch=1, endpoint=CLAIMED, recovery_point="v", flipped_at=NOON + dt.timedelta(minutes=minutes))
+    assert taken_since(Leadership(takeover=taken), NOON) == endpoint
+    assert taken_since(Leadership(takeover=taken), None) == ""
+    assert taken_since(Leadership(), NOON) == ""
 
 
 # a planned move of a region fails no request

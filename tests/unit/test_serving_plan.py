@@ -367,9 +367,53 @@ def test_the_component_that_answers_serves_what_was_promoted_whatever_the_others
     assert "ic-2 serves" in made.warnings[0]
 
 
-def test_only_what_must_answer_comes_back_with_a_copy_after_it_scaled_to_nothing():
+def test_every_component_comes_back_with_a_copy_after_it_scaled_to_nothing():
+    """CreateInferenceComponent takes no fewer."""
     made = plan(answered("ic-2", zero=True))
-    assert [one["RuntimeConfig"]["CopyCount"] for one in made.components] == [0, 1]
+    assert [one["RuntimeConfig"]["CopyCount"] for one in made.components] == [1, 1]
+
+
+def hosted(**more):
+    """An endpoint of components, whose variant is described with more."""
+    hosts = {"VariantName": "a", "InstanceType": "ml.c5.large", "InitialInstanceCount": 1, **more}
+    live = [Live(variant="a", weight=1.0, instances=2)]
+    return state(components=components("1"), Config={"ProductionVariants": [hosts]}, live=live)
+
+
+def test_a_variant_without_a_model_takes_no_weight_and_no_access_to_its_hosts():
+    made = plan(hosted(InitialVariantWeight=1.0, EnableSSMAccess=True))
+    assert variants(made)["a"] == {"VariantName": "a", "InstanceType": "ml.c5.large", "InitialInstanceCount": 2}
+    assert (made.weights, made.warnings) == ({}, ()), "there is no traffic of its own to be reweighed"
+
+
+def test_a_variant_without_a_model_whose_weight_was_taken_away_gets_none():
+    captured = hosted().model_copy(update={"live": (Live(variant="a", weight=0.0, instances=1),)})
+    assert "InitialVariantWeight" not in variants(plan(captured))["a"]
+
+
+SCALING = {"Status": "ENABLED", "MinInstanceCount": 0, "MaxInstanceCount": 4}
+
+
+def test_what_scaled_to_zero_instances_keeps_one_in_a_failover_and_says_so():
+    made = plan(hosted(ManagedInstanceScaling=SCALING))
+    assert variants(made)["a"]["ManagedInstanceScaling"] == {**SCALING, "MinInstanceCount": 1}
+    [warning] = made.warnings
+    assert warning.startswith("variant a scales to zero instances where it was captured; what a failover makes keeps")
+
+
+@pytest.mark.parametrize("change", [{"MinInstanceCount": 2}, {"Status": "DISABLED"}])
+def test_managed_scaling_of_components_stays_as_it_was_unless_it_goes_to_zero(change):
+    made = plan(hosted(ManagedInstanceScaling={**SCALING, **change}))
+    assert (variants(made)["a"]["ManagedInstanceScaling"], made.warnings) == ({**SCALING, **change}, ())
+
+
+def test_managed_scaling_of_a_model_is_left_out_and_its_instances_are_asked_for():
+    """Endpoints made while SageMaker took it have it still."""
+    scaled = variant("a", "m-1", ManagedInstanceScaling={**SCALING, "MinInstanceCount": 1}, EnableSSMAccess=True)
+    made = plan(state(versions=("1",), Config={"ProductionVariants": [scaled]}))
+    assert "ManagedInstanceScaling" not in variants(made)["a"]
+    assert (variants(made)["a"]["EnableSSMAccess"], made.capacity) == (True, {"a": 1})
+    assert made.warnings[0].startswith("variant a has ManagedInstanceScaling, which SageMaker takes only of")
 
 
 def test_an_adapter_stands_behind_its_base_and_names_it_anew():
@@ -432,3 +476,23 @@ def test_when_and_why_a_state_was_captured_does_not_change_what_it_is():
     later = state().model_copy(update={"captured_at": NOW + dt.timedelta(hours=1), "reason": "another", "epoch": 2})
     assert later.digest == state().digest
     assert state(live=[Live(variant="a", weight=2.0, instances=1)]).digest != state().digest
+
+
+@pytest.mark.parametrize(
+    ("there", "component", "counts"),
+    [
+        (["a", "component/own"], "own", {"a": 1, "component/own": 5}),
+        (["a", "component/own"], "", {"a": 1, "component/own": 5}),
+        (["a", "component/own", "component/other"], "own", {"a": 1, "component/own": 5}),
+        (["a", "component/own", "component/other"], "", {"a": 1}),
+        (["a"], "", {"a": 1}),
+    ],
+)
+def test_what_a_model_is_served_with_is_told_by_the_names_of_an_endpoint_that_was_not_restored(
+    there, component, counts
+):
+    """The copies are those of the base: an adapter has none of its own, and none of another model's is meant."""
+    adapter = {"InferenceComponentName": "e1-c1", "Specification": {"BaseInferenceComponentName": "e1-c0"}}
+    base = {"InferenceComponentName": "e1-c0", "Specification": {}, "RuntimeConfig": {"CopyCount": 5}}
+    live = (Live(variant="a", weight=1.0, instances=1), Live(variant="s", weight=1.0, instances=9, shadow=True))
+    assert state(("1",), live=live, components=(adapter, base)).counts_at(there, component) == counts

@@ -95,6 +95,7 @@ def refused(code, status=400):
     [
         (refused("SlowDown", 503), Throttled),
         (refused("ThrottlingException"), Throttled),
+        (refused("TransactionConflictException"), Throttled),  # what is written is part of a transaction just now
         (refused("ServiceUnavailable", 503), RegionUnreachable),
         (refused("Whatever", 500), RegionUnreachable),
         (refused("AccessDeniedException"), NotAllowed),

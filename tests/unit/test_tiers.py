@@ -19,6 +19,7 @@ from mldr.domain.tiers import (
     for_both,
     standing_name,
     wanted_of,
+    without_shadows,
 )
 from mldr.domain.warming import Count
 
@@ -155,11 +156,20 @@ def test_only_inference_components_let_it_stand_at_zero():
     assert "only an endpoint of inference components" in wanted_of(plan(), CHURN, "v1-12345678", 0).remark
 
 
+def test_at_zero_managed_instances_go_as_they_did():
+    managed = {"Status": "ENABLED", "MinInstanceCount": 3, "MaxInstanceCount": 9, "ScaleInPolicy": {"Strategy": "X"}}
+    full = plan(4, components=(component(),))
+    variant = {**full.config["ProductionVariants"][0], "ManagedInstanceScaling": managed}
+    full = full.model_copy(update={"config": {"ProductionVariants": [variant]}})
+    [made] = at_floor(full, 0).config["ProductionVariants"]
+    assert made["ManagedInstanceScaling"] == {**managed, "MinInstanceCount": 0}
+
+
 def component(copies=3, **more):
     return {"InferenceComponentName": "c", "Specification": {"ModelName": "m"}, "RuntimeConfig": {"CopyCount": copies}}
 
 
-@pytest.mark.parametrize(("floor", "copies", "stands"), [(1, 3, 1), (2, 3, 2), (5, 3, 3), (1, 0, 0)])
+@pytest.mark.parametrize(("floor", "copies", "stands"), [(1, 3, 1), (2, 3, 2), (5, 3, 3), (1, 0, 1)])
 def test_a_component_stands_with_no_more_copies_than_its_floor_has_instances(floor, copies, stands):
     full = plan(4, components=(component(copies),))
     assert wanted_of(full, CHURN, "v1-12345678", floor).counts[copies_key("c")] == stands
@@ -275,3 +285,18 @@ def test_an_active_active_endpoint_is_scaled_for_another_reason_than_a_floor():
     [action] = converge(now).actions
     assert (action.verb, action.counts) == (Verb.SCALE, {"a": 2})
     assert "as large as it serves at home" in action.reason
+
+
+def test_what_stands_at_its_floor_does_not_scale_by_itself_and_has_no_shadows():
+    """Each would make it larger while nobody is served by it: a minimum, a policy, and the next schedule."""
+    full = both_scale(plan(2, ShadowProductionVariants=[{"VariantName": "s"}]))
+    for floor in (0, 1):
+        made = at_floor(full, floor)
+        assert (made.targets, made.policies, made.schedules) == ((), (), ())
+        assert "ShadowProductionVariants" not in made.config
+
+
+def test_that_the_shadows_are_missing_is_said_by_their_names():
+    [said] = without_shadows(plan(2, ShadowProductionVariants=[{"VariantName": "s"}, {"VariantName": "t"}]))
+    assert "endpoint m stood by without the shadow variants of what served (s, t)" in said
+    assert without_shadows(plan(2)) == ()

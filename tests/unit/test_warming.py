@@ -9,21 +9,34 @@ from hypothesis import strategies as st
 from mldr.domain.components import copies_key
 from mldr.domain.golden import GoldenInference
 from mldr.domain.model_rules import WarmRule
-from mldr.domain.warming import SLACK, Count, Latency, drifted, judge, measured, missing, recorded, together
+from mldr.domain.warming import (
+    SLACK,
+    Capacity,
+    Count,
+    Latency,
+    drifted,
+    judge,
+    measured,
+    missing,
+    recorded,
+    reweighed,
+    together,
+)
 
 RULE = WarmRule(within="5m")
 WAS = Latency(p50=100, p95=200, requests=50, source="CloudWatch")
 
 
-def verdict(samples=(100.0,) * 20, baseline=WAS, *, seconds=0, rule=RULE, wanted=None, there=None, refused=""):
-    """The verdict on one round, after so many seconds of warming."""
+def verdict(samples=(100.0,) * 20, baseline=WAS, *, seconds=0, rule=RULE, there=None, has=None, **capacity):
+    """The verdict on one round, after so many seconds of warming; `has` are the weights of what is there."""
+    counts = {
+        name: Count(current=one, desired=one, weight=(has or {}).get(name, 1.0)) for name, one in (there or {}).items()
+    }
     return judge(
         rule,
         samples,
         baseline,
-        wanted=wanted or {},
-        there={name: Count(current=one, desired=one) for name, one in (there or {}).items()},
-        refused=refused,
+        capacity=Capacity(there=counts, **capacity),
         waited=dt.timedelta(seconds=seconds),
     )
 
@@ -113,3 +126,19 @@ def test_a_baseline_is_kept_anew_when_it_moved(p50, worth):
     assert drifted(WAS, WAS.model_copy(update={"p50": p50})) is worth
     assert drifted(None, WAS)
     assert not drifted(WAS, None)
+
+
+def test_weights_that_differ_are_not_warm_and_are_named_with_what_they_should_be():
+    two = {"main": 1, "blue": 1}
+    weights = {"main": 0.6, "blue": 0.4}
+    assert verdict(there=two, has=weights, weights=weights).warm
+    cold = verdict(there=two, has={"main": 0.6, "blue": 0.5}, weights=weights)
+    assert (cold.more, cold.reason) == (True, "variant blue has the weight 0.5 instead of 0.4")
+    late = verdict(there=two, has={"main": 0.6, "blue": 0.5}, weights=weights, refused="not now", seconds=400)
+    assert late.warning.endswith("variant blue has the weight 0.5 instead of 0.4 (not now)")
+
+
+def test_a_weight_that_sagemaker_kept_as_a_float_of_four_bytes_is_the_same_weight():
+    there = {"main": Count(current=1, desired=1, weight=0.10000000149011612), "blue": Count(current=1, desired=1)}
+    assert reweighed({"main": 0.1, "blue": 1.0}, there) == {}
+    assert reweighed({"main": 0.1001, "blue": 1.0}, there) == {"main": 0.1001, "blue": 1.0}

@@ -39,6 +39,7 @@ _THROTTLED = {
     "RequestLimitExceeded",
     "ProvisionedThroughputExceededException",
     "PriorRequestNotComplete",
+    "TransactionConflictException",
     "503 Slow Down",
 }
 _DOWN = {
@@ -53,11 +54,17 @@ _DOWN = {
     "504",
 }
 _FORBIDDEN = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403", "KMS.AccessDeniedException"}
+_ABSENT = {"ValidationException", "ResourceNotFound"}
 
 
 def code(error: ClientError) -> str:
     """Return the error code that the service gave."""
     return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def is_absent(error: ClientError) -> bool:
+    """Return whether SageMaker's answer to a description says that there is no such thing; it has two codes."""
+    return code(error) in _ABSENT
 
 
 @contextmanager

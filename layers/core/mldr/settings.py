@@ -26,6 +26,7 @@ class Settings(BaseModel):
     policy_location: str = Field(pattern=r"^s3://[^/]+/.+$")
     serving_role_arn: str = ""
     serving_role_arns: str = ""  # of others that the stack may pass, separated by commas
+    answer_places: str = ""  # bucket or bucket/prefix, separated by commas: where asynchronous endpoints write
     state_machine_arn: str = ""
     evacuate_machine_arn: str = ""
     failovers_side_by_side: int = Field(default=10, ge=1, le=1000)

@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Callable
 from typing import Any
 
+from mldr.domain import tiers
 from mldr.domain.failover import Epoch
 from tests.functional.crash.crashes import Play
 from tests.functional.crash.story import MODEL, Story
@@ -36,8 +37,14 @@ def but_for_a_configuration(wrong: list[str]) -> list[str]:
                                          and ": configs: " in one)]  # fmt: skip
 
 
+def look(story: Story) -> bool:
+    """The next look, so late that one which died surely does nothing any more."""
+    story.regions.ahead += tiers.DELETES
+    return story.converge()
+
+
 def test_what_its_tier_wants_no_more_goes_away_whenever_the_look_dies_that_deletes_it(story: Story) -> None:
-    play = Play(story, "colder", lambda _: story.converge())
+    play = Play(story, "colder", lambda _: look(story))
     wrong = play.crash("converge_serving", retried=False)
     assert but_for_a_configuration(wrong) == []
     assert len(wrong) <= 1
@@ -51,7 +58,7 @@ def test_what_a_newer_version_replaced_goes_away_and_at_every_moment_the_newest_
     newest: list[str] = []
 
     def replace(_: bool) -> bool:
-        done = story.converge()
+        done = look(story)
         left = standing(ready=True)
         assert set(newest) <= set(left), "the newest version's endpoint does not stand any more"
         newest[:] = newest or left
@@ -79,7 +86,7 @@ def test_a_deletion_that_dies_hinders_no_failover(story: Story) -> None:
         nothing_partial(story)
         taken = catalog().takeover(MODEL)
         assert taken, str(cut)
-        story.converge()
+        look(story)
         nothing_partial(story)
         assert standing() == [taken.endpoint], str(cut)
 
@@ -95,19 +102,21 @@ def test_what_took_over_is_not_deleted_whenever_a_look_dies(story: Story) -> Non
     assert play.ending["takeover"][1] in play.ending["endpoints"]
 
 
-def test_a_failover_within_a_look_that_is_about_to_delete_keeps_what_it_took(story: Story) -> None:
-    """Whatever call it comes before, until the claim is looked for once more; behind that lies the deletion itself."""
+def test_a_whole_failover_between_any_two_calls_of_a_deletion_keeps_what_it_took(story: Story) -> None:
+    """It claims, proves and flips while the look stands still: with what stood, or with its own if that is leaving."""
     play = Play(story, "colder", lambda _: story.converge())
     play.rehearse()
-    first = next(call.number for call in play.calls if call.operation in DELETES)
-    asked = [call.number for call in play.calls if call.service == "dynamodb" and call.number < first]
-    for number in range(1, max(asked) + 1):
+    stood = set()
+    for number in range(1, len(play.calls) + 1):
         story.begin("colder")
+        [before] = standing()
         meanwhile(story, number, story.recover)
         assert story.converge()
         taken = catalog().takeover(MODEL)
         assert taken
         assert standing(ready=True) == [taken.endpoint], play.calls[number - 1]
+        stood.add(taken.endpoint == before)
+    assert stood == {True, False}, "the failover never came before the mark, or never after it"
 
 
 def meanwhile(story: Story, number: int, act: Callable[[], bool]) -> None:

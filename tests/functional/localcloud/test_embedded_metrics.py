@@ -57,4 +57,7 @@ def test_put_metric_data_is_read_back(cloud: SmallCloud) -> None:
 
 @pytest.mark.parametrize("line", ['{"_aws": {}}', '{"_aws": 3', '"_aws"'])
 def test_a_broken_line_is_only_log(cloud: SmallCloud, line: str) -> None:
-    publish(cloudwatch_backends[ACCOUNT][HERE], line)
+    backend = cloudwatch_backends[ACCOUNT][HERE]
+    before = list(backend.metric_data)
+    publish(backend, line)
+    assert backend.metric_data == before

@@ -28,9 +28,12 @@ from localcloud.moto_repairs.sagemaker_endpoints import SageMakerEndpointRepairs
 from localcloud.moto_repairs.sagemaker_serving import SageMakerServingRepairs
 from localcloud.outage import Outage
 from localcloud.server import Server, moto_application
+from mldr.aws.clock import SystemClock
+from mldr.aws.late_answers import SageMakerLateAnswers
 from mldr.aws.serving import SageMakerServing
 from mldr.domain.endpoint_status import answers
 from mldr.domain.identity import ModelKey
+from mldr.domain.late_answers import Sent
 from mldr.errors import EndpointFailed, RequestRefused
 from mldr.steps.deep_health import DeepHealth
 from tests.fakes.world import FakeWorld
@@ -472,10 +475,12 @@ def test_what_the_local_cloud_refuses_means_what_it_means_on_aws(cloud: Cloud) -
         cloud.settled(name)
     with pytest.raises(EndpointFailed, match="server error"):
         serving(cloud).invoke("strict", b"explode", "text/csv")
-    with pytest.raises(RequestRefused, match=r"client error \(415\)"):
+    with pytest.raises(RequestRefused, match=r"client error \(415\)") as told:
         serving(cloud).invoke("narrow", b"\xff", "image/png")
-    with pytest.raises(RequestRefused, match="not found"):
+    assert (told.value.status, "image/png" in told.value.said, "account" in told.value.said) == (415, True, False)
+    with pytest.raises(RequestRefused, match="not found") as told:
         serving(cloud).invoke("nobody", b"x", "text/csv")
+    assert (told.value.status, told.value.said) == (0, "")
 
 
 HOSTS = {"VariantName": "one", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
@@ -485,11 +490,6 @@ HOSTS = {"VariantName": "one", "InstanceType": "ml.m5.large", "InitialInstanceCo
     ("name", "config", "reason"),
     [
         ("shadowed", {"ShadowProductionVariants": [of_model("shadowed", "two")]}, "shadow variants"),
-        (
-            "delayed",
-            {"AsyncInferenceConfig": {"OutputConfig": {"S3OutputPath": "s3://answers/"}}},
-            "asynchronous endpoints",
-        ),
     ],
 )
 def test_what_does_not_run_here_is_refused_by_name(
@@ -500,7 +500,39 @@ def test_what_does_not_run_here_is_refused_by_name(
     assert reason in described["FailureReason"]
 
 
-def component(cloud: Cloud, endpoint: str, name: str, copies: int = 1, **specification: Any) -> dict[str, Any]:
+def late(cloud: Cloud) -> SageMakerLateAnswers:
+    """What proves an asynchronous endpoint, its questions in the bucket of the models."""
+    clients = (lambda service=one: cloud.client(service) for one in ("sagemaker", "sagemaker-runtime", "s3"))
+    return SageMakerLateAnswers(*clients, SystemClock(), bucket=f"models-{HERE}")
+
+
+def later(cloud: Cloud, sent: Sent) -> bytes:
+    return bytes(until(lambda: late(cloud).answer(sent)))
+
+
+def test_an_asynchronous_endpoint_answers_into_its_bucket_and_in_no_other_way(cloud: Cloud) -> None:
+    places = {"S3OutputPath": f"s3://models-{HERE}/answers", "S3FailurePath": f"s3://models-{HERE}/failures/"}
+    served(cloud, "delayed", [of_model("delayed", "one")], AsyncInferenceConfig={"OutputConfig": places})
+    asked = late(cloud)
+    assert (asked.asynchronous("delayed"), asked.asynchronous("nobody")) == (True, False)
+    sent = asked.ask("delayed", b"x", "text/csv")
+    assert sent.output.startswith(f"s3://models-{HERE}/answers/")
+    assert later(cloud, sent) == b"one:x"
+    with pytest.raises(EndpointFailed, match=r"failures/.* says: .*cannot read this"):
+        later(cloud, asked.ask("delayed", b"explode", "text/csv"))
+    with pytest.raises(RequestRefused, match="asynchronous"):
+        serving(cloud).invoke("delayed", b"x", "text/csv")
+
+
+def test_an_endpoint_that_waits_takes_no_request_for_later(cloud: Cloud) -> None:
+    cloud.endpoint("prompt", ModelDataUrl=MODEL)
+    cloud.settled("prompt")
+    assert not late(cloud).asynchronous("prompt")
+    with pytest.raises(RequestRefused, match="not asynchronous"):
+        late(cloud).ask("prompt", b"x", "text/csv")
+
+
+def component(cloud: Cloud, endpoint: str, name: str, **specification: Any) -> dict[str, Any]:
     """An inference component once it is in service or has failed."""
     sagemaker = cloud.client("sagemaker")
     container = {"Container": {"Image": image(HERE), "ArtifactUrl": MODEL}}
@@ -509,7 +541,7 @@ def component(cloud: Cloud, endpoint: str, name: str, copies: int = 1, **specifi
         EndpointName=endpoint,
         VariantName="one",
         Specification=specification or container,
-        RuntimeConfig={"CopyCount": copies},
+        RuntimeConfig={"CopyCount": 1},
     )
 
     def settled() -> dict[str, Any] | None:
@@ -520,7 +552,7 @@ def component(cloud: Cloud, endpoint: str, name: str, copies: int = 1, **specifi
 
 
 def test_a_component_answers_by_its_name_alone_and_goes_before_its_endpoint(cloud: Cloud) -> None:
-    assert served(cloud, "composed", [HOSTS])["EndpointStatus"] == "InService"
+    assert served(cloud, "composed", [HOSTS], ExecutionRoleArn=ROLE)["EndpointStatus"] == "InService"
     with pytest.raises(ClientError, match="Inference Component Name header is required"):
         cloud.ask("composed", "x", ContentType="text/csv")
     assert component(cloud, "composed", "composed-c0")["InferenceComponentStatus"] == "InService"
@@ -539,7 +571,7 @@ def test_a_component_answers_by_its_name_alone_and_goes_before_its_endpoint(clou
 
 
 def test_of_several_components_mldr_guesses_none(cloud: Cloud) -> None:
-    served(cloud, "several", [HOSTS])
+    served(cloud, "several", [HOSTS], ExecutionRoleArn=ROLE)
     for name in ("several-c0", "several-c1"):
         component(cloud, "several", name)
     with pytest.raises(RequestRefused, match=r"has several-c0, several-c1; write the one .*serving.component"):
@@ -548,7 +580,7 @@ def test_of_several_components_mldr_guesses_none(cloud: Cloud) -> None:
 
 
 def test_an_adapter_needs_its_base_and_does_not_run_here(cloud: Cloud) -> None:
-    served(cloud, "adapted", [HOSTS])
+    served(cloud, "adapted", [HOSTS], ExecutionRoleArn=ROLE)
     adapter = {"BaseInferenceComponentName": "adapted-base", "Container": {"ArtifactUrl": MODEL}}
     with pytest.raises(ClientError, match="Could not find inference component"):
         component(cloud, "adapted", "adapted-a", **adapter)
@@ -558,8 +590,11 @@ def test_an_adapter_needs_its_base_and_does_not_run_here(cloud: Cloud) -> None:
 
 
 def test_a_component_without_copies_has_no_capacity_to_answer(cloud: Cloud) -> None:
-    served(cloud, "empty", [HOSTS])
-    component(cloud, "empty", "empty-c0", copies=0)
+    served(cloud, "empty", [HOSTS], ExecutionRoleArn=ROLE)
+    component(cloud, "empty", "empty-c0")
+    cloud.client("sagemaker").update_inference_component_runtime_config(
+        InferenceComponentName="empty-c0", DesiredRuntimeConfig={"CopyCount": 0}
+    )
     with pytest.raises(ClientError, match="no capacity"):
         cloud.ask("empty", "x", ContentType="text/csv", InferenceComponentName="empty-c0")
 

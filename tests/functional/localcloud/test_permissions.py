@@ -151,6 +151,7 @@ def test_every_protocol_raises_the_sdk_s_own_denial(endpoint: OneEndpoint) -> No
         ("route53", "list_hosted_zones", {}),
         ("lambda", "invoke", {"FunctionName": "f"}),
         ("sagemaker-runtime", "invoke_endpoint", {"EndpointName": "e", "Body": b""}),
+        ("sagemaker-runtime", "invoke_endpoint_async", {"EndpointName": "e", "InputLocation": "s3://b/k"}),
         ("events", "put_events", {"Entries": [{"Source": "s", "DetailType": "d", "Detail": "{}"}]}),
         ("secretsmanager", "get_secret_value", {"SecretId": "s"}),
         ("cloudwatch", "put_metric_data", {"Namespace": "n", "MetricData": [{"MetricName": "m"}]}),

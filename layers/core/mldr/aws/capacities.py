@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from mldr.domain.components import base_of, copies_key, counted_component, managed
 from mldr.domain.warming import Count
-from mldr.sdk import code
+from mldr.sdk import code, is_absent
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
@@ -31,7 +31,7 @@ def copies(client: SageMakerClient, components: list[str]) -> dict[str, Count]:
         try:
             described: Any = client.describe_inference_component(InferenceComponentName=name)
         except ClientError as error:
-            if code(error) not in ("ValidationException", "ResourceNotFound"):
+            if not is_absent(error):
                 raise
             continue  # it was deleted meanwhile
         runs = described.get("RuntimeConfig", {})

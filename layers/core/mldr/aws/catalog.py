@@ -3,11 +3,12 @@
 pk                     sk                what
 MODELS                 <model>           one item per model that was ever captured
 MODEL#<model>          POINT#<id>        a recovery point (a Record)
-MODEL#<model>          EPOCH             the current epoch
+MODEL#<model>          EPOCH             the current epoch; a claim that is open is listed by the index `open-claims`
 MODEL#<model>          SWITCH            the takeover switch, once flipped; `off` once this region stood down
 MODEL#<model>          SWITCH#PEER       what the peer was last seen to announce
 MODEL#<model>          SWITCH#BESIDE     what answers here beside the home; `off` once it is withdrawn
 STANDINGS              <model>           one item per model of which the peer announced something
+MODEL#<model>          LEAVING#<name>    an endpoint that is being deleted; `off` once it is gone. Expires
 MODEL#<model>          ROUTE             the onboarded Route 53 graph and its check ids
 MODEL#<model>          HEALTH            what the last health round left
 REGION                 CAPACITY          what this region was last read to be able to carry
@@ -34,17 +35,26 @@ from mldr.domain.identity import Frozen, ModelKey
 from mldr.domain.leadership import Beside, Leadership, Standing
 from mldr.domain.recovery_point import Phase, Record
 from mldr.domain.routing import Route
+from mldr.domain.tiers import Leaving
 from mldr.domain.transfers import Transfer, WorkItem
 from mldr.errors import EpochTaken, LostRace, Throttled
 from mldr.sdk import code, translated
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, TransactWriteItemTypeDef, WriteRequestTypeDef
+    from mypy_boto3_dynamodb.type_defs import (
+        AttributeValueTypeDef,
+        PutTypeDef,
+        TransactWriteItemTypeDef,
+        WriteRequestTypeDef,
+    )
 
 _POINT = "POINT#"
 _SWITCH, _PEER, _BESIDE = "SWITCH", "SWITCH#PEER", "SWITCH#BESIDE"  # one query reads all
+_LEAVING = "LEAVING#"
+_CLAIM: AttributeValueTypeDef = {"S": "claim"}
 _DONE = "#DONE"
+LEFT = dt.timedelta(days=1)  # for so long a row about an endpoint that leaves is kept
 KEPT = dt.timedelta(days=90)  # how long the progress of a transfer can be looked at
 BATCH = 25  # items of one BatchWriteItem
 TRIES = 8  # of one batch, while the table leaves items of it unprocessed
@@ -52,7 +62,10 @@ T = TypeVar("T", bound=Frozen)
 
 
 class DynamoCatalog:
-    """Needs dynamodb:GetItem, Query, PutItem, BatchWriteItem, UpdateItem and ConditionCheckItem on the table."""
+    """Needs dynamodb:GetItem, Query, PutItem, BatchWriteItem, UpdateItem and ConditionCheckItem on the table.
+
+    Whoever lists open claims also needs Query on the index.
+    """
 
     def __init__(self, dynamodb: DynamoDBClient, *, table: str) -> None:
         self._dynamodb, self._table = dynamodb, table
@@ -131,11 +144,26 @@ class DynamoCatalog:
     def models(self) -> list[ModelKey]:
         return [ModelKey.parse(item["sk"]["S"]) for item in self._query("MODELS", "")]
 
+    def known_models(self) -> list[ModelKey]:
+        named = {item["sk"]["S"] for pk in ("MODELS", "STANDINGS") for item in self._query(pk, "")}
+        return [ModelKey.parse(name) for name in sorted(named)]
+
     # who serves
 
     def epoch(self, model: ModelKey) -> Epoch | None:
         item = self._get(_pk(model), "EPOCH")
         return Epoch.model_validate_json(item["body"]["S"]) if item else None
+
+    def open_claims(self) -> list[ModelKey]:
+        with translated("list open claims"):
+            pages = self._dynamodb.get_paginator("query").paginate(
+                TableName=self._table,
+                IndexName="open-claims",
+                KeyConditionExpression="#open = :claim",
+                ExpressionAttributeNames={"#open": "open"},
+                ExpressionAttributeValues={":claim": _CLAIM},
+            )
+            return sorted((_model(item["pk"]["S"]) for page in pages for item in page["Items"]), key=str)
 
     def claim(self, model: ModelKey, epoch: Epoch, previous: Epoch | None) -> None:
         lost = LostRace(f"{model}: another failover claimed epoch {epoch.number} first")
@@ -214,12 +242,8 @@ class DynamoCatalog:
     def standing(self, model: ModelKey) -> Standing | None:
         return self._body(model, _PEER, Standing)
 
-    def standings(self) -> list[tuple[ModelKey, Standing]]:
-        named = [ModelKey.parse(item["sk"]["S"]) for item in self._query("STANDINGS", "")]
-        return [(model, standing) for model in named if (standing := self.standing(model))]
-
     def learn(self, model: ModelKey, standing: Standing) -> None:
-        """Name the model first: one that is named without a standing is left out, the other way round it is lost."""
+        """Name the model first: one that is named without a standing is harmless, the other way round it is lost."""
         with translated("name a model of the peer"):
             self._put("STANDINGS", str(model), {})
         older = LostRace(f"{model}: a higher epoch than {standing.epoch} is known")
@@ -262,14 +286,45 @@ class DynamoCatalog:
         self, model: ModelKey, beside: Beside, previous: Beside | None, more: dict[str, AttributeValueTypeDef]
     ) -> None:
         fields = {"mark": {"S": beside.mark}, "body": {"S": beside.model_dump_json()}, **more}
-        condition = "attribute_not_exists(pk) OR attribute_exists(#off)"
-        names, values = {"#off": "off"}, {}
-        if previous:
-            condition = "#mark = :mark AND attribute_not_exists(#off)"
-            names, values = {**names, "#mark": "mark"}, {":mark": {"S": previous.mark}}
+        condition, names, values = _still(previous)
         lost = LostRace(f"{model}: what answers beside the home was changed by another at the same time")
         with translated("write what answers beside the home", ConditionalCheckFailedException=lost):
             self._put(_pk(model), _BESIDE, fields, condition, values, names)
+
+    # what is being deleted
+
+    def leaving(self, model: ModelKey, endpoint: str) -> Leaving | None:
+        item = self._get(_pk(model), _LEAVING + endpoint)
+        return Leaving.model_validate_json(item["body"]["S"]) if item and "off" not in item else None
+
+    def leave(self, model: ModelKey, leaving: Leaving, previous: Leaving | None, epoch: Epoch | None) -> None:
+        condition, names, values = _still(previous)
+        put: PutTypeDef = {
+            "TableName": self._table,
+            "Item": _item(_pk(model), _LEAVING + leaving.endpoint, _leaving_fields(leaving)),
+            "ConditionExpression": condition,
+            "ExpressionAttributeNames": names,
+        }
+        if values:
+            put["ExpressionAttributeValues"] = values
+        lost = LostRace(f"{leaving.endpoint}: a failover of {model} began, or another look deletes it")
+        with translated("say that an endpoint leaves", TransactionCanceledException=lost):
+            self._dynamodb.transact_write_items(TransactItems=[self._unclaimed(model, epoch), {"Put": put}])
+
+    def _unclaimed(self, model: ModelKey, epoch: Epoch | None) -> TransactWriteItemTypeDef:
+        if epoch:
+            held = {":number": {"N": str(epoch.number)}, ":holder": {"S": epoch.failover_id}}
+            return self._check(model, "EPOCH", "#n = :number AND failover_id = :holder", held)
+        key, never = _key(_pk(model), "EPOCH"), "attribute_not_exists(pk)"
+        return {"ConditionCheck": {"TableName": self._table, "Key": key, "ConditionExpression": never}}
+
+    def left(self, model: ModelKey, leaving: Leaving, *, gone: bool) -> None:
+        condition, names, values = _still(leaving)
+        fields = _leaving_fields(leaving.model_copy(update={"open": False}))
+        off: dict[str, AttributeValueTypeDef] = {"off": {"BOOL": True}} if gone else {}
+        lost = LostRace(f"{leaving.endpoint} of {model} is deleted by another look by now")
+        with translated("say how far a deletion came", ConditionalCheckFailedException=lost):
+            self._put(_pk(model), _LEAVING + leaving.endpoint, {**fields, **off}, condition, values, names)
 
     # routes and health
 
@@ -387,6 +442,10 @@ def _pk(model: ModelKey) -> str:
     return f"MODEL#{model}"
 
 
+def _model(pk: str) -> ModelKey:
+    return ModelKey.parse(pk.removeprefix("MODEL#"))
+
+
 def _transfer_pk(owner: str, name: str) -> str:
     return f"TRANSFER#{owner}#{name}"
 
@@ -412,6 +471,23 @@ def _numbered(number: int, body: Frozen) -> dict[str, Any]:
     return {"number": {"N": str(number)}, "body": {"S": body.model_dump_json()}}
 
 
+def _still(previous: Beside | Leaving | None) -> tuple[str, dict[str, str], dict[str, Any]]:
+    """Return the condition that a row is as it was read, with its names and values; what is off is as if not there."""
+    if previous is None:
+        return "attribute_not_exists(pk) OR attribute_exists(#off)", {"#off": "off"}, {}
+    names = {"#off": "off", "#mark": "mark"}
+    return "#mark = :mark AND attribute_not_exists(#off)", names, {":mark": {"S": previous.mark}}
+
+
+def _leaving_fields(leaving: Leaving) -> dict[str, Any]:
+    expires = int((leaving.since + LEFT).timestamp())
+    return {
+        "mark": {"S": leaving.mark},
+        "body": {"S": leaving.model_dump_json()},
+        "expires": {"N": str(expires)},
+    }
+
+
 def _refused(model: ModelKey, epoch: Epoch, error: ClientError) -> Exception:
     """Return why a flip was cancelled: its epoch is over, or another write of the same items was under way."""
     reasons: list[Any] = error.response.get("CancellationReasons", [])
@@ -428,6 +504,7 @@ def _epoch_fields(epoch: Epoch) -> dict[str, Any]:
         "failover_id": {"S": epoch.failover_id},
         "concluded": {"BOOL": epoch.concluded},
         "body": {"S": epoch.model_dump_json()},
+        **({} if epoch.concluded else {"open": _CLAIM}),
     }
 
 

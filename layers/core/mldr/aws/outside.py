@@ -28,9 +28,9 @@ LONGEST = 16 * 1024  # bytes that are read of an answer
 class PublicNetwork:
     """Needs nothing but the network. `resolver` is ip:port, or empty for the system's; `transport` is scheme:port.
 
-    Of `zone`, where canaries are made, they are read from its own name servers: a resolver that is asked for a name
-    before Route 53 has spread it remembers for 15 minutes that there is none (RFC 2308; the SOA record's minimum and
-    TTL: Route53/latest/DeveloperGuide/SOA-NSrecords). Empty: any resolver will do.
+    The canaries of `zone` are read from its own name servers, where nothing is cached: a resolver that is asked for a
+    name before Route 53 has spread it remembers for 15 minutes that there is none (RFC 2308; the SOA record's TTL and
+    minimum: Route53/latest/DeveloperGuide/SOA-NSrecords). A given resolver answers for the zone itself.
     """
 
     def __init__(self, *, resolver: str, transport: str, zone: str = "") -> None:

@@ -10,14 +10,12 @@ from botocore.exceptions import ClientError
 
 from mldr.aws.capacities import component_names
 from mldr.domain.components import sole, specifications
+from mldr.domain.endpoint_status import IN_SERVICE, MISSING
 from mldr.domain.prediction_cache import Look
-from mldr.domain.serving_state import IN_SERVICE
-from mldr.sdk import code, translated
+from mldr.sdk import is_absent, translated
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
-
-MISSING = "Missing"
 
 
 class SageMakerOwnEndpoints:
@@ -34,7 +32,7 @@ class SageMakerOwnEndpoints:
             with translated(f"look into endpoint {endpoint}"):
                 return frozenset(self._contents(endpoint, component))
         except ClientError as error:
-            if code(error) not in ("ValidationException", "ResourceNotFound"):
+            if not is_absent(error):
                 raise
             return frozenset()
 
@@ -46,7 +44,7 @@ class SageMakerOwnEndpoints:
                     self._look_inside(found, endpoint, component) if found.models > 1 and not found.contents else found
                 )
         except ClientError as error:
-            if code(error) not in ("ValidationException", "ResourceNotFound"):
+            if not is_absent(error):
                 raise
             return Look(status=MISSING)
 

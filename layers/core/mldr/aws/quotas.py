@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from mldr.domain.capacity import instance_type
-from mldr.sdk import code, translated
+from mldr.sdk import is_absent, translated
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
     from mypy_boto3_service_quotas import ServiceQuotasClient
 
-_GONE = ("ValidationException", "ResourceNotFound")
 _VARIANTS = ("ProductionVariants", "ShadowProductionVariants")
 
 
@@ -55,7 +54,7 @@ class ServiceQuotas:
                 described: Any = sagemaker.describe_endpoint(EndpointName=endpoint)
                 config: Any = sagemaker.describe_endpoint_config(EndpointConfigName=described["EndpointConfigName"])
         except ClientError as error:
-            if code(error) not in _GONE:
+            if not is_absent(error):
                 raise
             return {}
         held: Counter[str] = Counter()

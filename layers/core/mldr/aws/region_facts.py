@@ -8,10 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 from mldr.domain.evacuation import EARLIER
 from mldr.domain.identity import ModelKey
-from mldr.domain.leadership import Leadership
+from mldr.domain.leadership import Leadership, home_of
 from mldr.domain.recovery_point import Manifest, Record, manifest_key, newest_restorable
-from mldr.domain.region_plan import Direction, ModelFacts, leaving, retired
+from mldr.domain.region_plan import Direction, ModelFacts, leaving, retired, taken_since
 from mldr.domain.routing import Route
+from mldr.domain.serving import claimed_name
 from mldr.domain.serving_state import ServingState
 from mldr.errors import MldrError, Permanent
 from mldr.ports.catalog import Catalog
@@ -29,25 +30,29 @@ class CatalogFacts:
         self._catalog, self._vault, self._evidence, self._captures = catalog, vault, evidence, captures
 
     def gather(self, direction: Direction, now: dt.datetime) -> list[ModelFacts]:
-        known = {str(model): model for model in self._catalog.models()}
-        known |= {str(model): model for model, _ in self._catalog.standings()}
+        capacity = self._catalog.capacity()
+        read_at = capacity.read_at if capacity else None
         with ThreadPoolExecutor(THREADS) as pool:
-            found = pool.map(lambda model: self._readable(model, direction, now), known.values())
+            found = pool.map(lambda model: self._readable(model, direction, now, read_at), self._catalog.known_models())
             return [one for one in found if one]
 
-    def _readable(self, model: ModelKey, direction: Direction, now: dt.datetime) -> ModelFacts | None:
+    def _readable(
+        self, model: ModelKey, direction: Direction, now: dt.datetime, read_at: dt.datetime | None
+    ) -> ModelFacts | None:
         """What cannot be read of one model keeps no other from being planned; its own failover will tell."""
         try:
-            return self._of(model, direction, now)
+            return self._of(model, direction, now, read_at)
         except (MldrError, ValueError) as error:  # a record that is no record is a ValueError of pydantic
             why = f"{type(error).__name__}: {error}" if isinstance(error, MldrError) else "what is stored is damaged"
             return ModelFacts(model=model, unread=f"{why}; look at `mldr status {model.name}`")
 
-    def _of(self, model: ModelKey, direction: Direction, now: dt.datetime) -> ModelFacts | None:
+    def _of(
+        self, model: ModelKey, direction: Direction, now: dt.datetime, read_at: dt.datetime | None
+    ) -> ModelFacts | None:
         knowledge = self._catalog.leadership(model)
         route = self._route(model, knowledge)
-        home = leaving(direction, knowledge, route, now)
-        if home is None:
+        home, moved = leaving(direction, knowledge, route, now), taken_since(knowledge, read_at)
+        if home is None and not moved:
             return None
         records = self._catalog.records(model)
         if retired(records):
@@ -56,7 +61,9 @@ class CatalogFacts:
         state = self._state(model)
         return ModelFacts(
             model=model,
-            home=home,
+            home=home if home is not None else home_of(direction.here, knowledge, route),
+            begun=moved or self._under_way(model),
+            moved=home is None,
             point=point,
             sealed=self._sealed(point) if point else None,
             earlier=tuple(self._evidence.newest(model, LOOKED_AT)),
@@ -65,6 +72,11 @@ class CatalogFacts:
             route=route,
             beside=knowledge.beside is not None,
         )
+
+    def _under_way(self, model: ModelKey) -> str:
+        """Return the endpoint that a failover would make which works now, as far as is known."""
+        epoch = self._catalog.epoch(model)
+        return claimed_name(model, epoch.recovery_point, epoch.number) if epoch and not epoch.concluded else ""
 
     def _route(self, model: ModelKey, knowledge: Leadership) -> Route | None:
         return self._catalog.route(model) or (knowledge.standing.route if knowledge.standing else None)

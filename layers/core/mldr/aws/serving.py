@@ -5,19 +5,20 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from mldr.aws.capacities import ask, component_names, copies, instances
 from mldr.aws.scaling_alarms import put_policy
-from mldr.domain.components import NAME, base_of
+from mldr.domain.components import NAME, base_of, from_zero
+from mldr.domain.endpoint_status import IN_SERVICE, MISSING
 from mldr.domain.serving import OWNER, PlannedModel, ServingPlan
-from mldr.domain.serving_state import IN_SERVICE
 from mldr.domain.warming import Count
 from mldr.errors import EndpointFailed, MldrError, NotAllowed, RequestRefused, Throttled
 from mldr.ports.serving import Finished
-from mldr.sdk import code, translated
+from mldr.sdk import code, is_absent, translated
 
 if TYPE_CHECKING:
     from mypy_boto3_application_autoscaling import ApplicationAutoScalingClient
@@ -25,8 +26,12 @@ if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
     from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
 
-MISSING = "Missing"
 _UNNAMED = "Inference Component Name header is required"  # InvokeEndpoint's 400 where a request names none
+_MEND = "mend it and request the failover again"
+_FROM_ZERO = (
+    "where SageMaker takes no minimum of 0 in this region, write serving.floor: 1 into the policy (an instance stands, "
+    "and costs), or tier: cold-standby; until then a failover makes an endpoint of its own"
+)
 GLANCE = 3.0  # seconds for which a gateway answers its many health checkers from one look
 
 
@@ -61,6 +66,7 @@ class SageMakerServing:
                 EndpointConfigName=plan.name, Tags=_tagged(plan.config_tags), **plan.config
             ),
             f"endpoint configuration {plan.name}",
+            _FROM_ZERO if any(from_zero(one) for one in plan.config["ProductionVariants"]) else _MEND,
         )
         self._ensure(
             lambda: client.describe_endpoint(EndpointName=plan.name),
@@ -153,12 +159,14 @@ class SageMakerServing:
                 found = client.describe_endpoint(EndpointName=endpoint)
                 counted = copies(client, component_names(client, endpoint))
         except ClientError as error:
-            if code(error) not in ("ValidationException", "ResourceNotFound"):
+            if not is_absent(error):
                 raise
             return {}
         return instances(found) | counted
 
-    def _ensure(self, describe: Callable[[], object], create: Callable[[], object], what: str) -> None:
+    def _ensure(
+        self, describe: Callable[[], object], create: Callable[[], object], what: str, mend: str = _MEND
+    ) -> None:
         """Create what is missing. SageMaker has one code for "not there" and "there already": ask twice."""
         if self._there(describe, what):
             return
@@ -167,16 +175,14 @@ class SageMakerServing:
                 create()
         except ClientError as error:
             if not self._there(describe, what):
-                raise EndpointFailed(
-                    f"{what} cannot be created: {error}; mend it and request the failover again"
-                ) from error
+                raise EndpointFailed(f"{what} cannot be created: {error}; {mend}") from error
 
     def _there(self, describe: Callable[[], object], what: str) -> bool:
         try:
             with translated(f"describe {what}"):
                 describe()
         except ClientError as error:
-            if code(error) not in ("ValidationException", "ResourceNotFound"):
+            if not is_absent(error):
                 raise
             return False
         return True
@@ -193,7 +199,7 @@ class SageMakerServing:
             with translated(f"describe endpoint {endpoint}"):
                 found = self._sagemaker().describe_endpoint(EndpointName=endpoint)
         except ClientError as error:
-            if code(error) not in ("ValidationException", "ResourceNotFound"):
+            if not is_absent(error):
                 raise
             return MISSING, f"there is no endpoint {endpoint} in this region"
         return found["EndpointStatus"], found.get("FailureReason", "")
@@ -232,17 +238,23 @@ def _unanswered(endpoint: str, error: ClientError) -> MldrError:
     """Return what an error of InvokeEndpoint says: that the container failed, or nothing about the endpoint's health.
 
     docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html: ModelError (424) has what the
-    container said in OriginalStatusCode, 4xx or 5xx; ModelNotReadyException (429) is a serverless variant or a model
-    of several that is still being loaded; ValidationError (400) is about the request. So answer asynchronous endpoints
-    (github.com/strands-agents/harness-sdk/issues/1969), components without capacity, and endpoints that are not there.
+    container said in OriginalStatusCode, 4xx or 5xx, and in OriginalMessage; ModelNotReadyException (429) is a
+    serverless variant or a model of several that is still being loaded; ValidationError (400) is about the request. So
+    answer asynchronous endpoints (github.com/strands-agents/harness-sdk/issues/1969), components without capacity, and
+    endpoints that are not there: it is no word of the model's.
     """
-    said: Any = error.response
     if code(error) == "ModelNotReadyException":
         return Throttled(f"endpoint {endpoint} is not loaded yet: {error}; it is asked again")
     told = f"endpoint {endpoint} did not answer: {error}"
-    if code(error) == "ModelError" and not 400 <= said.get("OriginalStatusCode", 400) < 500:
-        return EndpointFailed(told)
-    return RequestRefused(told)
+    said: Any = error.response
+    status = said.get("OriginalStatusCode")  # only a ModelError has one
+    if status is None:
+        return RequestRefused(told)
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return Throttled(f"{told}; it is asked again, more slowly")
+    if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return RequestRefused(told, status=status, said=said.get("OriginalMessage") or "")
+    return EndpointFailed(told)
 
 
 def _tagged(captured: Iterable[dict[str, str]]) -> Any:

@@ -11,17 +11,17 @@ from botocore.model import ListShape, MapShape, Shape, StructureShape
 
 from mldr.aws.scaling_alarms import ALARMS, alarms_of
 from mldr.domain.components import base_of, models_of, specifications
-from mldr.domain.serving_state import IN_SERVICE, Live, Observed
+from mldr.domain.endpoint_status import IN_SERVICE, MISSING
+from mldr.domain.serving_state import Live, Observed
 from mldr.domain.warming import Latency
 from mldr.errors import LostRace
-from mldr.sdk import code, translated
+from mldr.sdk import is_absent, translated
 
 if TYPE_CHECKING:
     from mypy_boto3_application_autoscaling import ApplicationAutoScalingClient
     from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_sagemaker import SageMakerClient
 
-MISSING = "Missing"
 NAMESPACE: Literal["sagemaker"] = "sagemaker"
 RESOURCES = 50  # that DescribeScalableTargets takes in one call
 WINDOW = dt.timedelta(hours=3)  # of the latencies that are captured; one figure covers all of it
@@ -29,7 +29,6 @@ _LATENCIES = (
     *((metric, stat) for metric in ("ModelLatency", "OverheadLatency") for stat in ("p50", "p95")),
     ("ModelLatency", "SampleCount"),
 )
-_ABSENT = ("ValidationException", "ResourceNotFound")
 
 
 class SageMakerServingSource:
@@ -86,7 +85,7 @@ class SageMakerServingSource:
             with translated(f"describe endpoint {endpoint} of the active region"):
                 return self._sagemaker.describe_endpoint(EndpointName=endpoint)
         except ClientError as error:
-            if code(error) not in _ABSENT:
+            if not is_absent(error):
                 raise
             return None
 
@@ -152,7 +151,7 @@ class SageMakerServingSource:
         try:
             return self._sagemaker.describe_inference_component(InferenceComponentName=component)
         except ClientError as error:
-            if code(error) not in _ABSENT:
+            if not is_absent(error):
                 raise
             raise LostRace(
                 f"inference component {component} went while it was described; all is described again"

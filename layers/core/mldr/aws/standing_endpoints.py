@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,11 +10,12 @@ from botocore.exceptions import ClientError
 
 from mldr.aws.capacities import ask, component_names, copies, instances
 from mldr.aws.scaling_alarms import delete_alarms
+from mldr.aws.serving_source import RESOURCES, batched
 from mldr.domain.components import base_of, counted_component, models_of
 from mldr.domain.serving import MODEL_TAG, OWNER, POINT_TAG
 from mldr.domain.tiers import Held, may_be_ours
 from mldr.errors import EndpointFailed, NotAllowed
-from mldr.sdk import code, translated
+from mldr.sdk import code, is_absent, translated
 
 if TYPE_CHECKING:
     from mypy_boto3_application_autoscaling import ApplicationAutoScalingClient
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
 
 _UNDER_WAY = ("Creating", "Deleting")  # of components: neither is deleted
-_GONE = ("ValidationException", "ResourceNotFound")
 Dimension = Literal["sagemaker:variant:DesiredInstanceCount", "sagemaker:inference-component:DesiredCopyCount"]
 DIMENSION: Dimension = "sagemaker:variant:DesiredInstanceCount"
 COPIES: Dimension = "sagemaker:inference-component:DesiredCopyCount"
@@ -32,8 +32,8 @@ class SageMakerStandingEndpoints:
     """Needs sagemaker:ListEndpoints, ListTags, DescribeEndpoint, DescribeEndpointConfig, DescribeModel,
     ListInferenceComponents, DescribeInferenceComponent, UpdateEndpointWeightsAndCapacities and
     UpdateInferenceComponentRuntimeConfig; DeleteEndpoint, DeleteEndpointConfig, DeleteModel and
-    DeleteInferenceComponent of what is tagged mldr:owner=mldr; application-autoscaling:DeregisterScalableTarget;
-    cloudwatch:DescribeAlarms and DeleteAlarms.
+    DeleteInferenceComponent of what is tagged mldr:owner=mldr; application-autoscaling:DescribeScalableTargets and
+    DeregisterScalableTarget; cloudwatch:DescribeAlarms and DeleteAlarms.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class SageMakerStandingEndpoints:
         try:
             return self._sagemaker.describe_endpoint(EndpointName=name)
         except ClientError as error:
-            if code(error) not in _GONE:
+            if not is_absent(error):
                 raise
             return None
 
@@ -92,6 +92,19 @@ class SageMakerStandingEndpoints:
         except ClientError as error:
             raise EndpointFailed(f"endpoint {endpoint} cannot be changed: {error}; it is tried again") from error
 
+    def settle(self, endpoint: str, names: Sequence[str]) -> None:
+        with translated(f"look at the autoscaling of {endpoint}"):
+            dimensions = dict(scaled_by(endpoint, name) for name in names)
+            for some in batched(list(dimensions), RESOURCES):
+                found = self._clients[1]().describe_scalable_targets(
+                    ServiceNamespace="sagemaker", ResourceIds=list(some)
+                )
+                scaled = [one["ResourceId"] for one in found["ScalableTargets"]]
+                for resource in scaled:
+                    self._unregister(resource, dimensions[resource])
+                if scaled:
+                    delete_alarms(self._cloudwatch(), endpoint)
+
     def _unregister(self, resource: str, dimension: Dimension) -> None:
         try:
             self._clients[1]().deregister_scalable_target(
@@ -102,18 +115,18 @@ class SageMakerStandingEndpoints:
             if code(error) not in ("ObjectNotFoundException", "ValidationException"):
                 raise
 
-    def delete(self, endpoint: str) -> None:
+    def delete(self, endpoint: str) -> bool:
         """The endpoint goes before its configuration, which costs nothing; models first, as only it names them.
 
         SageMaker deletes no endpoint that has inference components, and takes its time for them: the next look goes on.
         """
         described = self._described_to_delete(endpoint)
         if described is None:
-            return
+            return True
         with translated(f"delete endpoint {endpoint}"):
             delete_alarms(self._cloudwatch(), endpoint)
             if self._let_components_go(endpoint):
-                return
+                return False
             name = described["EndpointConfigName"]
             config = self._config(name)
             for model in _models(config) if config else ():
@@ -122,6 +135,7 @@ class SageMakerStandingEndpoints:
                 self._gone(partial(self._sagemaker.delete_endpoint, EndpointName=endpoint))
             if config:
                 self._gone(partial(self._sagemaker.delete_endpoint_config, EndpointConfigName=name))
+            return True
 
     def _delete_model(self, name: str) -> None:
         """A right that rests on a tag refuses to delete what is not there any more: so it is looked for before."""
@@ -165,7 +179,7 @@ class SageMakerStandingEndpoints:
         try:
             return self._sagemaker.describe_endpoint_config(EndpointConfigName=name)
         except ClientError as error:
-            if code(error) not in _GONE:
+            if not is_absent(error):
                 raise
             return None
 
@@ -176,7 +190,7 @@ class SageMakerStandingEndpoints:
         except ClientError as error:
             if _missing(error):
                 return
-            if code(error) in _GONE:
+            if code(error) == "ValidationException":
                 raise EndpointFailed(f"{error}; it is deleted with a later look") from error
             raise
 

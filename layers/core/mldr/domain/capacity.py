@@ -8,13 +8,12 @@ from collections import Counter
 from collections.abc import Mapping
 
 from mldr.domain.identity import Frozen
+from mldr.domain.tiers import may_be_ours
 
 # So Service Quotas names the quotas of hosting, one for each instance type.
 _USAGE = re.compile(r"(ml\.[a-z0-9-]+\.[a-z0-9]+) for endpoint usage")
 ALL_TYPES = "instances of all types"
 _ALL = "Number of instances across active endpoints"  # one quota (L-7A3DF611) for all types together
-# So an endpoint is called that stands for a tier (domain/tiers.py).
-_STANDS = re.compile(r".+-.{8}-s[0-9a-f]{6}")
 STALE = dt.timedelta(hours=2)  # several rounds of the schedule were missed
 
 
@@ -23,7 +22,7 @@ class Capacity(Frozen):
 
     limits: dict[str, int]
     used: dict[str, int]
-    standing: dict[str, dict[str, int]] = {}  # what stands for a tier, by its name: it is among what is used
+    standing: dict[str, dict[str, int]] = {}  # what mldr's own endpoints hold, by name: it is among what is used
     side_by_side: int  # recoveries at once, as the stack says
     read_at: dt.datetime
 
@@ -41,7 +40,7 @@ def capacity_of(
     for counts in held.values():
         used.update(counts)
         used[ALL_TYPES] += sum(counts.values())
-    standing = {name: dict(counts) for name, counts in held.items() if _STANDS.fullmatch(name)}
+    standing = {name: dict(counts) for name, counts in held.items() if may_be_ours(name)}
     return Capacity(limits=limits, used=dict(used), standing=standing, side_by_side=side_by_side, read_at=read_at)
 
 

@@ -14,6 +14,8 @@ from mldr.errors import BadReference
 VARIANTS = "ProductionVariants"
 NAME = "InferenceComponentName"
 BASE = "BaseInferenceComponentName"
+MANAGED = "ManagedInstanceScaling"
+_OF_MODELS = {"InitialVariantWeight", "EnableSSMAccess"}
 _SCALING = ("ScalableTargets", "ScalingPolicies", "ScheduledActions")
 _COPIES = "component/"  # no variant has a slash in its name
 
@@ -30,7 +32,36 @@ def counted_component(key: str) -> str:
 
 def managed(variant: Mapping[str, Any]) -> bool:
     """Return whether SageMaker itself decides how many instances a variant has: as many as its components need."""
-    return bool(variant.get("ManagedInstanceScaling", {}).get("Status") == "ENABLED")
+    return bool(variant.get(MANAGED, {}).get("Status") == "ENABLED")
+
+
+def from_zero(variant: Mapping[str, Any]) -> bool:
+    """Return whether a variant may go down to no instance at all."""
+    return managed(variant) and variant["ManagedInstanceScaling"].get("MinInstanceCount") == 0
+
+
+def as_taken(variant: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return a captured variant as CreateEndpointConfig takes it in any region, and what of it is not as it was.
+
+    One without a model has no traffic of its own: it takes neither weight nor SSM access
+    (github.com/hashicorp/terraform-provider-aws/pull/44977). Managed scaling is taken of no other one
+    (github.com/hashicorp/terraform-provider-aws/pull/45926), and a minimum of zero not in every region
+    (github.com/stdapi-ai/stdapi.ai/issues/43).
+    """
+    name = variant["VariantName"]
+    if variant.get("ModelName"):
+        if not managed(variant):
+            return {key: value for key, value in variant.items() if key != MANAGED}, ()
+        said = f"variant {name} has {MANAGED}, which SageMaker takes only of inference components now; it is left out"
+        return {key: value for key, value in variant.items() if key != MANAGED}, (said,)
+    made = {key: value for key, value in variant.items() if key not in _OF_MODELS}
+    if not from_zero(made):
+        return made, ()
+    said = (
+        f"variant {name} scales to zero instances where it was captured; what a failover makes keeps one, "
+        "because not every region takes a minimum of 0"
+    )
+    return {**made, MANAGED: {**made[MANAGED], "MinInstanceCount": 1}}, (said,)
 
 
 def sole(components: Sequence[str]) -> str:

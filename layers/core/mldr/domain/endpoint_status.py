@@ -5,11 +5,17 @@ Source: docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeEndpoint.h
 
 from __future__ import annotations
 
+IN_SERVICE = "InService"
+MISSING = "Missing"  # mldr's own word: there is no such endpoint
+
 # "Not available to take incoming requests", not there yet, or not there any more. Everything else goes on answering:
 # Updating ("there is no availability loss", API_UpdateEndpoint; autoscaling sets it with every step, by
 # UpdateEndpointWeightsAndCapacities), SystemUpdating (maintenance that changes nothing that a customer set),
 # RollingBack (to the configuration before), UpdateRollbackFailed ("in service with a mix of the old and new").
-_SILENT = frozenset({"OutOfService", "Creating", "Deleting", "Failed", "Missing"})
+_SILENT = frozenset({"OutOfService", "Creating", "Deleting", "Failed", MISSING})
+
+# Serves, or will without anybody's help.
+_STANDS = frozenset({IN_SERVICE, "Creating", "Updating", "SystemUpdating", "RollingBack"})
 
 # What stays so until somebody does something, and what that is.
 _STUCK = {
@@ -23,6 +29,11 @@ _STUCK = {
 def answers(status: str) -> bool:
     """Return whether clients may be answered in this status. A word that nobody knows says nothing against it."""
     return status not in _SILENT
+
+
+def stands(status: str) -> bool:
+    """Return whether an endpoint in this status serves, or will without anybody's help."""
+    return status in _STANDS
 
 
 def stuck(status: str) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pydantic import ConfigDict
 
 from mldr.domain.components import counted_component
-from mldr.domain.health import FIRST_RETRY
+from mldr.domain.health import retry_pause
 from mldr.domain.identity import Frozen
 from mldr.domain.warming import Count
 
@@ -81,7 +81,7 @@ class Growth(Frozen):
         """Return until when nothing is asked for again: longer with every refusal, never longer than told."""
         if self.tried_at is None or not self.refused:
             return None
-        until = self.tried_at + min(longest, FIRST_RETRY * 2 ** min(self.tries - 1, 10))
+        until = self.tried_at + retry_pause(self.tries, longest)
         return until if now < until else None
 
 

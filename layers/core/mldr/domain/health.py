@@ -169,33 +169,6 @@ class Decision(Frozen):
     reason: str
 
 
-def read_canary(name: str, text: str | None) -> Observation:
-    """Return what Route 53's checkers think of the endpoint, from the text of a model's health canary."""
-    match text:
-        case "healthy":
-            return _route53(Sight.HEALTHY, "its checkers reach the endpoint")
-        case "unhealthy":
-            return _route53(Sight.UNHEALTHY, "its checkers do not reach the endpoint")
-    return _route53(Sight.UNKNOWN, f"{name} says {text or 'nothing'}")
-
-
-def read_switch(name: str, text: str | None) -> Observation:
-    """Return what Route 53's checkers think of a region that took over, from the text of a model's switch canary.
-
-    `on` says that its gateway announces the takeover, which is no word about the endpoint behind it.
-    """
-    match text:
-        case "on":
-            return _route53(Sight.UNKNOWN, "its checkers reach the gateway; the switch says nothing of the endpoint")
-        case "off":
-            return _route53(Sight.UNHEALTHY, "its checkers do not reach the takeover that this region knows of")
-    return _route53(Sight.UNKNOWN, f"{name} says {text or 'nothing'}")
-
-
-def _route53(sight: Sight, detail: str) -> Observation:
-    return Observation(vantage="route53", sight=sight, detail=detail)
-
-
 def judge(observations: list[Observation], quorum: int) -> tuple[Sight, str]:
     """Return health as the vantage points agree on it, and who saw what. One that sees it work speaks against down."""
     seen = {sight: [o.vantage for o in observations if o.sight is sight] for sight in Sight}
@@ -346,7 +319,8 @@ def _down(state: HealthState, rules: Rules, standby: Standby, now: dt.datetime) 
         case FailoverMode.MANUAL:
             return page(state, Why.BY_HAND, f"{down}, not failed over: the policy leaves it to a person; {seen}")
         case FailoverMode.APPROVE:
-            return _ask(state, rules, standby, now, f"{down}, waiting for a person to approve the failover; {seen}")
+            known = f"{seen}{_restless(state, rules, now)}"
+            return _ask(state, rules, standby, now, f"{down}, waiting for a person to approve the failover; {known}")
         case FailoverMode.AUTOMATIC:
             return _automatic(state, rules, standby, now, seen)
 
@@ -358,6 +332,14 @@ def _automatic(state: HealthState, rules: Rules, standby: Standby, now: dt.datet
     if until := _cooling(state, rules, now):
         return page(state, Why.COOLING, f"{down}, not failed over before {until:%H:%M:%S} (cool-down); {seen}")
     return _request(state, standby, now, f"{down}: {seen}")
+
+
+def _restless(state: HealthState, rules: Rules, now: dt.datetime) -> str:
+    """Return what would keep a failover from starting by itself: a person decides all the same, and should know it."""
+    until = _cooling(state, rules, now)
+    said = [how_often(state, rules)] if flapping(state, rules) else []
+    said += [f"it moved, or was to, a moment ago (cool-down until {until:%H:%M:%S})"] if until else []
+    return "".join(f"; {one}" for one in said)
 
 
 def _waiting(state: HealthState, request: Request, rules: Rules, standby: Standby, now: dt.datetime) -> Decision | None:
@@ -373,13 +355,17 @@ def _waiting(state: HealthState, request: Request, rules: Rules, standby: Standb
         again = state.model_copy(update={"request": request.model_copy(update={"put_at": now})})
         reason = f"failover {name} was requested and nothing of it is seen: requested again"
         return Decision(action=Action.FAIL_OVER, why=Why.REQUESTED, state=again, reason=reason)
-    pause = rules.cool_down
-    if standby.fate is Fate.REFUSED:
-        pause = min(pause, FIRST_RETRY * 2 ** min(request.tries - 1, 10))
+    pause = retry_pause(request.tries, rules.cool_down) if standby.fate is Fate.REFUSED else rules.cool_down
     if since < pause:
         reason = f"unhealthy; failover {name} is {standby.fate}, the next may follow {pause} after it"
         return rest(state, Why.COOLING, reason)
     return None
+
+
+def retry_pause(tries: int, longest: dt.timedelta) -> dt.timedelta:
+    """Return how long after so many refusals nothing is asked for again."""
+    doubled: dt.timedelta = FIRST_RETRY * 2 ** min(tries - 1, 10)
+    return min(longest, doubled)
 
 
 def _cooling(state: HealthState, rules: Rules, now: dt.datetime) -> dt.datetime | None:

@@ -32,6 +32,7 @@ class Wish(Frozen):
 
     model: ModelKey
     turn: Turn
+    mode: FailoverMode
     criticality: Criticality
     waited: int
     before: HealthState
@@ -39,8 +40,12 @@ class Wish(Frozen):
 
 
 class Sorted(Frozen):
-    """The wishes of a round: what is asked for, what waits in a queue, and what is held, with the reason."""
+    """The wishes of a round: what is asked for, what waits in a queue, and what is held, with the reason.
 
+    What a person confirmed is asked for by itself: their word is about that model alone.
+    """
+
+    confirmed: tuple[Wish, ...]
     asked: tuple[Wish, ...]
     queued: tuple[Wish, ...]
     held: tuple[tuple[Wish, str], ...]
@@ -66,15 +71,18 @@ def turn_of(decision: Decision, standby: Standby, mode: FailoverMode) -> Turn | 
 def sort_out(wishes: Sequence[Wish]) -> Sorted:
     """Return what to do about each; only a model that is decided for the first time waits for others."""
     counting = [one for one in wishes if one.turn is Turn.COUNTING]
-    asked, held = [], []
+    confirmed, asked, held = [], [], []
     for one in sorted((one for one in wishes if one.turn is Turn.ASKED), key=lambda one: str(one.model)):
+        if one.mode is not FailoverMode.AUTOMATIC:
+            confirmed.append(one)
+            continue
         ahead = [other for other in counting if urgency(other.criticality) < urgency(one.criticality)]
         if ahead and one.before.request is None and one.waited < HELD_ROUNDS:
             held.append((one, f"{one.decision.reason}; held for a round: {_named(ahead)} may need its place"))
         else:
             asked.append(one)
     waiting = sorted((one for one in wishes if one.turn is Turn.QUEUED), key=lambda one: str(one.model))
-    return Sorted(asked=tuple(asked), queued=tuple(waiting), held=tuple(held))
+    return Sorted(confirmed=tuple(confirmed), asked=tuple(asked), queued=tuple(waiting), held=tuple(held))
 
 
 def _named(wishes: Sequence[Wish]) -> str:

@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from mldr.domain.endpoint_status import IN_SERVICE, MISSING
 from mldr.domain.identity import Frozen
 from mldr.domain.kserve import RUNTIME_API, SERVICE_API, Document, ready, shares
 from mldr.domain.kserve_rules import Address
@@ -18,7 +19,7 @@ from mldr.errors import EndpointFailed, EpochTaken
 # KServe hands annotations on to what it creates, so a change of these makes a new generation of that.
 OWNER, EPOCH, PLAN, ABOVE = "mldr/owner", "mldr/epoch", "mldr/plan", "mldr/above"
 STAGE, STAGES = "mldr/stage", "mldr/stages"
-IN_SERVICE, CREATING, FAILED, MISSING = "InService", "Creating", "Failed", "Missing"
+CREATING, FAILED = "Creating", "Failed"
 UPDATING, HALF_UPDATED = "Updating", "UpdateRollbackFailed"
 _HOPELESS = {"BlockedByFailedLoad", "InvalidSpec"}
 

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Iterable
 
 from mldr.domain.identity import Frozen, ModelKey
-from mldr.domain.recovery_point import Record, newest_restorable
+from mldr.domain.recovery_point import Record, newest_restorable, promotions
 
 LAG, RATIO, WORST = "RpoLag", "RpoLagRatio", "WorstRpoLagRatio"
 
@@ -26,10 +26,7 @@ def behind_since(records: list[Record]) -> dt.datetime | None:
     A version is behind while none of its points can be restored. A version whose approval was taken back is not.
     """
     newest = newest_restorable(records)
-    promoted: dict[str, dt.datetime] = {}
-    for record in records:
-        first = promoted.get(record.origin.arn, record.origin.promoted_at)
-        promoted[record.origin.arn] = min(first, record.origin.promoted_at)
+    promoted = promotions(records)
     covered = {record.origin.arn for record in records if record.restorable}
     since = promoted[newest.origin.arn] if newest else None
     behind = {record.origin.arn for record in records if not record.withdrawn} - covered

@@ -23,7 +23,9 @@ class Announcement(Frozen):
     """What a region says of a model to its peer: the highest epoch whose flip it knows of, and who holds it.
 
     `holder` and `home` are empty while nobody told the region. `version` is the ARN, in the announcing region's
-    registry, of what it serves by a takeover. What a newer release adds is ignored.
+    registry, of what it serves by a takeover, `recovery_point` what of its own vault that was restored from;
+    `endpoint` is what answers there then, and `component` which of its inference components. What a newer release adds
+    is ignored.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -38,10 +40,18 @@ class Announcement(Frozen):
     route: Route | None
     version: str | None = None
     beside_counts: dict[str, int] | None = None  # instances by variant of what answers here beside the home
+    recovery_point: str = ""
+    endpoint: str = ""
+    component: str = ""
 
 
 class Standing(Frozen):
-    """What the peer was last seen to announce, and when this region learned that epoch. Only grows."""
+    """What the peer was last seen to announce, and when this region learned that epoch. Only grows.
+
+    `endpoint` is empty where nobody took over, and where an older release told of it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     epoch: int
     holder: str
@@ -51,6 +61,9 @@ class Standing(Frozen):
     route: Route | None
     version: str | None
     learned_at: dt.datetime
+    recovery_point: str = ""
+    endpoint: str = ""
+    component: str = ""
 
     @classmethod
     def of(cls, announcement: Announcement, learned_at: dt.datetime) -> Self:
@@ -220,6 +233,7 @@ def _announced(
         return Announcement(
             model=str(model), region=region, epoch=takeover.epoch, holder=region, home=home, kind=takeover.kind,
             since=takeover.flipped_at, route=route, version=version,
+            recovery_point=takeover.recovery_point, endpoint=takeover.endpoint, component=takeover.component,
         )  # fmt: skip
     if standing and standing.epoch:
         told = standing.model_dump(exclude={"learned_at", "route", "home"})

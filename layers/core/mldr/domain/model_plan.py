@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 
-from mldr.domain.identity import Frozen
+from mldr.domain.identity import Frozen, ModelKey
 from mldr.domain.manifests import Entry, ShardRef
 from mldr.domain.recovery_point import Record, Rewrite, prefix
 from mldr.domain.references import Kind, Reference
@@ -79,6 +79,16 @@ def places(references: list[Reference], layout: str) -> list[Place]:
 def layout_of(record: Record, plan: str) -> str:
     """Return the vault prefix under which one plan lays out its objects."""
     return f"{prefix(record.model, record.recovery_point)}/objects/{plan}"
+
+
+def name_in(uri: str, model: ModelKey, recovery_point: str) -> str:
+    """Return how the manifest of a point calls what a URI of its region's vault names, '' for any other URI.
+
+    A copy's record has its references at the paths of the original's: what both points hold is called the same.
+    """
+    scheme, _, place = uri.partition("://")
+    key, layouts = place.partition("/")[2], f"{prefix(model, recovery_point)}/objects/"
+    return key[len(layouts) :].partition("/")[2] if scheme == "s3" and key.startswith(layouts) else ""
 
 
 def plan_id(recovery_point: str, attempt: int, begun_at: dt.datetime) -> str:

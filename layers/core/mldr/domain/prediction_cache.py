@@ -17,15 +17,15 @@ from typing import Any
 
 from pydantic import ConfigDict
 
+from mldr.domain.endpoint_status import IN_SERVICE, MISSING
 from mldr.domain.identity import Frozen, ModelKey
 from mldr.domain.leadership import Leadership, Role
 from mldr.domain.model_rules import CacheRule
 from mldr.domain.recovery_point import Record
-from mldr.domain.serving_state import IN_SERVICE
 
 LARGEST = 128 * 1024  # bytes of an answer that is kept: one event holds it in base64
 LOOKED = dt.timedelta(seconds=5)  # for how long one look at an endpoint counts; SageMaker updates take minutes
-BROKEN = ("Missing", "Failed", "OutOfService", "Deleting")
+BROKEN = (MISSING, "Failed", "OutOfService", "Deleting")
 TOGETHER = 180_000  # characters of the entries that cross to the other region in one event
 
 

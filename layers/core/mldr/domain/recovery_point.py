@@ -153,14 +153,31 @@ class Record(Frozen):
         """Whether recovery would use this point: sealed, its approval not taken back, its bytes not found damaged."""
         return self.phase.restorable and self.withdrawn is None and self.damaged is None
 
+    @property
+    def condition(self) -> str:
+        """Return why recovery would not use this point, else its phase."""
+        return self.damaged or self.withdrawn or self.phase
+
 
 def newest_restorable(records: list[Record]) -> Record | None:
     """Return the restorable point of the version that was promoted last, or None.
 
     The promotion decides, not the sealing: an old version whose copy took longer must not win.
     """
-    promoted = _promotions(records)
-    usable = [record for record in records if record.restorable]
+    return _newest(records, [record for record in records if record.restorable])
+
+
+def newest_damaged(records: list[Record]) -> Record | None:
+    """Return the damaged point that recovery would choose if it were sound, None where the newest one is.
+
+    What was made of it before has its own copy of the weights, and is the version that the other region serves.
+    """
+    newest = _newest(records, [one for one in records if one.phase.restorable and one.withdrawn is None])
+    return newest if newest and newest.damaged else None
+
+
+def _newest(records: list[Record], usable: list[Record]) -> Record | None:
+    promoted = promotions(records)
     return max(
         usable,
         key=lambda record: (promoted[record.origin.arn], record.origin.promoted_at, record.started_at),
@@ -173,13 +190,13 @@ def promoted_since(records: list[Record], recovery_point: str) -> Record | None:
 
     It counts also while it is being made, or could not be: it is what the other region serves by then.
     """
-    promoted = _promotions(records)
+    promoted = promotions(records)
     claimed = next((promoted[one.origin.arn] for one in records if one.recovery_point == recovery_point), None)
     later = [one for one in records if claimed and not one.withdrawn and promoted[one.origin.arn] > claimed]
     return max(later, key=lambda one: promoted[one.origin.arn], default=None)
 
 
-def _promotions(records: list[Record]) -> dict[str, dt.datetime]:
+def promotions(records: list[Record]) -> dict[str, dt.datetime]:
     """Return when each version was promoted, by ARN: a record that was edited later is no other promotion."""
     promoted: dict[str, dt.datetime] = {}
     for record in records:

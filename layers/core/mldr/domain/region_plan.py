@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from mldr.domain.capacity import Capacity
+from mldr.domain.capacity import Capacity, with_total
 from mldr.domain.draining import too_short
 from mldr.domain.evacuation import Candidate, Evacuation, Listed, Refused, arrange_recoveries, expected, instances_of
 from mldr.domain.evidence import Evidence
@@ -34,7 +35,7 @@ class Direction(Frozen):
 
 
 class ModelFacts(Frozen):
-    """What a region knows of a model that it is to take over. `home` is empty where nobody told it.
+    """What a region knows of a model that it is to take over, or just took. `home` is empty where nobody told it.
 
     `unread` says why nothing could be known: the model is tried after all others.
     """
@@ -49,6 +50,8 @@ class ModelFacts(Frozen):
     others: dict[str, Manifest] = {}  # of the points besides `sealed` that the state names
     route: Route | None = None
     beside: bool = False  # what stands here answers clients already
+    begun: str = ""  # the endpoint of a failover that is under way here, or took over since the quotas were read
+    moved: bool = False  # it took over: nothing is left to plan
 
 
 class Draft(Frozen):
@@ -74,6 +77,12 @@ def leaving(direction: Direction, knowledge: Leadership, route: Route | None, no
     return None if direction.kind is Kind.FAILBACK and home != direction.here else home
 
 
+def taken_since(knowledge: Leadership, read_at: dt.datetime | None) -> str:
+    """Return the endpoint of a takeover that is younger than the quotas as they were read, '' for none."""
+    takeover = knowledge.takeover
+    return takeover.endpoint if takeover and read_at and takeover.flipped_at > read_at else ""
+
+
 def retired(records: Sequence[Record]) -> bool:
     """Return whether the approval of every version was taken back: such a model is in production nowhere."""
     return bool(records) and all(one.withdrawn for one in records)
@@ -94,15 +103,39 @@ def draw(
 
     Recovery times count from a model's own first failure, where that is told, else from `began_at`.
     """
+    known = list(facts)
     standing = capacity.standing if capacity else {}
-    wanted = [(one, asked.get(str(one.model)) if asked else None) for one in facts]
+    wanted = [(one, asked.get(str(one.model)) if asked else None) for one in known if not one.moved]
     plan = arrange_recoveries(
         [_candidate(one, direction, policy, own, began_at, standing) for one, own in wanted if own or asked is None],
         now=now,
         side_by_side=side_by_side,
-        free=capacity.free if capacity else {},
+        free=left_by(known, direction, policy, capacity) if capacity else {},
     )
     return Draft(made_at=now, side_by_side=side_by_side, capacity=capacity, plan=plan)
+
+
+def left_by(
+    facts: Iterable[ModelFacts], direction: Direction, policy: Policy | None, capacity: Capacity
+) -> dict[str, int]:
+    """Return what the quotas leave besides what was begun: what of that the reading held already is counted once."""
+    begun = [_missing(one, direction, _rules(one, policy), capacity.standing) for one in facts if one.begun]
+    taken = Counter[str]()
+    for instances in begun:
+        taken.update(with_total(instances))
+    return {kind: max(0, count - taken[kind]) for kind, count in capacity.free.items()}
+
+
+def _missing(
+    facts: ModelFacts, direction: Direction, rules: ModelPolicy, standing: Mapping[str, Mapping[str, int]]
+) -> dict[str, int]:
+    """Return the instances that were still to be started when the quotas were read.
+
+    At home the model's own endpoint serves, which still runs and is counted.
+    """
+    if facts.home == direction.here:
+        return {}
+    return missing(_instances(facts, rules), standing.get(facts.begun) or _standing(facts, rules, standing))
 
 
 def _candidate(
@@ -123,8 +156,7 @@ def _candidate(
         duration=duration,
         measured=measured,
         kind=_kind(direction.kind, at_home=at_home),
-        # At home the model's own endpoint serves, which still runs and is counted.
-        instances={} if at_home else missing(_instances(facts, rules), _standing(facts, rules, standing)),
+        instances={} if facts.begun else _missing(facts, direction, rules, standing),
         unread=facts.unread,
         obstacle="" if facts.unread else _obstacle(facts, rules, direction.kind),
         beside=facts.beside and not at_home,

@@ -74,13 +74,10 @@ class Suspect(Frozen):
     name: str
 
 
-def looks_secret(name: str, value: str) -> bool:
-    """Return whether a value seems to be a secret, or to hold one: by its shape, or by what it is called."""
-    return secret_in(name, value, ()) is not None
-
-
 def secret_in(name: str, value: str, allowed: Collection[str]) -> str | None:
     """Return what a secret is called, None where a value is or holds none, but for those that the policy allows.
+
+    It is known by its shape, or by what it is called.
 
     A value without a name of its own, as arguments are, is called by the name that stands in it.
     """

@@ -8,17 +8,17 @@ from typing import Any
 from mldr.domain.components import (
     BASE,
     NAME,
+    as_taken,
     base_of,
     bases_first,
     copies_key,
     copies_of,
     managed,
     models_of,
-    needed,
     specifications,
 )
 from mldr.domain.execution_roles import ExecutionRoles
-from mldr.domain.identity import Frozen
+from mldr.domain.identity import Frozen, ModelKey
 from mldr.domain.kserve_plan import KServePlan, plan_inference_service
 from mldr.domain.kserve_promotion import promoted
 from mldr.domain.recovery_point import Manifest
@@ -78,8 +78,9 @@ class ServingPlan(Frozen):
 
     @property
     def weights(self) -> dict[str, float]:
-        """Return the traffic weight of each production variant."""
-        return {one["VariantName"]: one.get("InitialVariantWeight", 1.0) for one in self.config["ProductionVariants"]}
+        """Return the traffic weight of each production variant that serves a model of its own."""
+        variants = [one for one in self.config["ProductionVariants"] if one.get("ModelName")]
+        return {one["VariantName"]: one.get("InitialVariantWeight", 1.0) for one in variants}
 
 
 _CREATE_MODEL_FIELDS = {"Image", "ModelDataUrl", "ModelDataSource", "Environment", "ContainerHostname"}
@@ -91,7 +92,17 @@ def endpoint_name(manifest: Manifest, epoch: int) -> str:
     """Return the name of what serves a recovery point in an epoch; an InferenceService keeps its own."""
     if manifest.policy.serving.kserve:
         return str(manifest.policy.serving.kserve.address)
-    return f"{manifest.model.name[:40]}-{manifest.recovery_point[-8:]}-e{epoch}"
+    return claimed_name(manifest.model, manifest.recovery_point, epoch)
+
+
+def claimed_name(model: ModelKey, recovery_point: str, epoch: int) -> str:
+    """Return the name of an endpoint that a failover makes for its epoch."""
+    return f"{model.name[:40]}-{recovery_point[-8:]}-e{epoch}"
+
+
+def named_for(model: ModelKey, endpoint: str) -> bool:
+    """Return whether an endpoint is called like what mldr makes for a model: for an epoch, or to stand by."""
+    return endpoint.startswith(f"{model.name[:40]}-")
 
 
 def containers_of(manifest: Manifest) -> tuple[dict[str, Any], ...]:
@@ -305,7 +316,8 @@ class _Captured:
     def _variant(self, variant: dict[str, Any], place: str, promoted: str | None) -> dict[str, Any]:
         """Return a variant at its live weight and capacity."""
         live = self._live.get((place != _VARIANTS[0], variant["VariantName"]))
-        made = {**variant, **_capacity(variant, live)}
+        made, said = as_taken({**variant, **_capacity(variant, live)})
+        self._warnings += said
         if variant.get("ModelName"):
             takes = place == _VARIANTS[0] and promoted == f"variant/{variant['VariantName']}"
             made["ModelName"] = self._model(variant["ModelName"], takes)
@@ -369,8 +381,8 @@ class _Captured:
             "Tags": list(_tags(captured.get("Tags", []))),
         }
         copies = copies_of(captured)
-        # What scaled to nothing has to answer golden questions, and then clients.
-        if copies is not None and captured[NAME] in needed(self._document, self._state.answers):
+        # What scaled to nothing has to answer golden questions, and then clients; and no component is made with none.
+        if copies is not None:
             component["RuntimeConfig"] = {"CopyCount": max(1, copies)}
         return component
 

@@ -9,15 +9,14 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+from collections.abc import Collection
 from enum import StrEnum
 from typing import Any
 
-from mldr.domain.components import hosts_components
+from mldr.domain.components import copies_key, copies_of, counted_component, hosts_components, sole
 from mldr.domain.identity import Frozen, ModelKey
 from mldr.domain.recovery_point import Retention
 from mldr.domain.warming import Latency
-
-IN_SERVICE = "InService"
 
 
 class Kind(StrEnum):
@@ -91,6 +90,17 @@ class ServingState(Frozen):
     def capacity(self) -> dict[str, int]:
         """Return the live instance count of each production variant that has instances."""
         return {one.variant: one.instances for one in self.live if one.instances is not None and not one.shadow}
+
+    def counts_at(self, there: Collection[str], component: str) -> dict[str, int]:
+        """Return what it serves with, as an endpoint calls it that was not restored from it.
+
+        A variant is called the same wherever it is restored. A component is not: the one whose copies were captured is
+        the one that answers there, `component`, or the only one of what is counted `there`.
+        """
+        copies = [count for one in self.document.get("Components", []) if (count := copies_of(one)) is not None]
+        named = copies_key(component)
+        key = named if named in there else sole([one for one in there if counted_component(one)])
+        return self.capacity | ({key: max(copies)} if key and copies else {})
 
     @property
     def answers(self) -> str:

@@ -9,6 +9,7 @@ from pydantic import ConfigDict
 from mldr.domain.identity import Frozen
 
 PATIENCE = dt.timedelta(minutes=30)  # with what goes away by itself: DNS remembers for 15 that a name was not there
+DAMAGED = "DamagedPoint"  # the kind of what only the vault has: what was made of it goes on
 
 
 class Hindrance(Frozen):

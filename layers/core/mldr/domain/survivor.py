@@ -11,13 +11,11 @@ from collections.abc import Mapping
 from pydantic import ConfigDict
 
 from mldr.domain import health
+from mldr.domain.endpoint_status import IN_SERVICE, MISSING
 from mldr.domain.growth import Growth, Order, from_to, planned, told
 from mldr.domain.health import Action, Decided, Decision, HealthState, Observation, Rules, Sight, Why
 from mldr.domain.identity import Frozen
-from mldr.domain.serving_state import IN_SERVICE
 from mldr.domain.warming import Count
-
-MISSING = "Missing"
 
 
 class Survivor(Frozen):

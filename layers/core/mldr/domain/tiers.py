@@ -7,6 +7,7 @@ finds the one that fits by its name alone.
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 import re
@@ -14,11 +15,11 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
-from mldr.domain.components import copies_key, copies_of, counted_component, specifications
+from mldr.domain.components import copies_key, copies_of, specifications
+from mldr.domain.endpoint_status import IN_SERVICE, MISSING
 from mldr.domain.identity import Frozen, ModelKey
 from mldr.domain.model_rules import Tier
 from mldr.domain.serving import ServingPlan
-from mldr.domain.serving_state import IN_SERVICE
 from mldr.domain.warming import Count
 
 _OURS = re.compile(r".+-.{8}-(e\d+|s[0-9a-f]{6})")  # a claimed one, and one that stands
@@ -27,7 +28,7 @@ VARIANTS = "ProductionVariants"
 # What is changed while it serves, by people and by autoscaling: what stands for it stays the same.
 _LIVE = {"InitialInstanceCount", "InitialVariantWeight", "ModelName", "ProvisionedConcurrency"}
 _SETTLED = {IN_SERVICE, "Failed", "OutOfService", "UpdateRollbackFailed"}  # others cannot be changed or deleted
-_STANDS = {IN_SERVICE, "Creating", "Updating", "SystemUpdating", "RollingBack"}
+DELETES = dt.timedelta(minutes=20)  # longer than any function runs: what has not ended by then is dead
 FROM_ZERO = "serving.floor is 0, but only an endpoint of inference components scales to zero; it stands with 1"
 
 _SIZE = {
@@ -62,6 +63,27 @@ class Held(Frozen):
     status: str
     counts: dict[str, Count] = {}
     components: int = 0  # inference components on it
+
+
+class Leaving(Frozen):
+    """An endpoint that a look deletes, or did not end with. A failover does not take it: it may go any moment."""
+
+    endpoint: str
+    since: dt.datetime  # when the last look at it began
+    open: bool = True  # that look has not ended, as far as is known
+
+    @property
+    def mark(self) -> str:
+        """Return what tells this state of it from any other."""
+        return f"{self.since.isoformat()} {self.open}"
+
+    def going(self, now: dt.datetime) -> bool:
+        """Return whether something may still delete it."""
+        return now - self.since < DELETES
+
+    def held(self, now: dt.datetime) -> bool:
+        """Return whether another look may be at it, which must not find what was made anew under its name."""
+        return self.open and self.going(now)
 
 
 class Wanted(Frozen):
@@ -134,7 +156,7 @@ def at_floor(plan: ServingPlan, floor: int) -> ServingPlan:
 
 def _fewer(component: dict[str, Any], floor: int) -> dict[str, Any]:
     copies = copies_of(component)
-    return component if copies is None else {**component, "RuntimeConfig": {"CopyCount": min(floor, copies)}}
+    return component if copies is None else {**component, "RuntimeConfig": {"CopyCount": max(1, min(floor, copies))}}
 
 
 def _floored(variant: dict[str, Any], floor: int, components: bool) -> dict[str, Any]:
@@ -146,7 +168,8 @@ def _floored(variant: dict[str, Any], floor: int, components: bool) -> dict[str,
         made["ManagedInstanceScaling"] = {**managed, "MinInstanceCount": floor}
     if floor == 0 and components:
         most = managed.get("MaxInstanceCount", variant["InitialInstanceCount"])
-        made["ManagedInstanceScaling"] = {"Status": "ENABLED", "MinInstanceCount": 0, "MaxInstanceCount": most}
+        zero = {"Status": "ENABLED", "MinInstanceCount": 0, "MaxInstanceCount": most}
+        made["ManagedInstanceScaling"] = {**managed, **zero}
     return made
 
 
@@ -167,6 +190,15 @@ def for_both(plan: ServingPlan) -> ServingPlan:
             "schedules": tuple(_rescheduled(one) for one in plan.schedules if one["ResourceId"] in there),
         }
     )
+
+
+def without_shadows(plan: ServingPlan) -> tuple[str, ...]:
+    """Return the warning that what stood by serves without the shadow variants of a plan, if that has any."""
+    names = ", ".join(one["VariantName"] for one in plan.config.get(SHADOWS, []))
+    if not names:
+        return ()
+    said = f"endpoint {plan.name} stood by without the shadow variants of what served ({names})"
+    return (f"{said}: they answer nobody; to have them again, deploy them to it",)
 
 
 def _twice(variant: dict[str, Any]) -> dict[str, Any]:
@@ -208,8 +240,7 @@ def at_rest(plan: ServingPlan, floor: int) -> dict[str, int]:
     """Return how many instances and copies stand at the floor; nothing is counted where all comes from zero."""
     if floor == 0 and plan.components:
         return {}
-    least = {name: 0 if counted_component(name) else 1 for name in plan.capacity}
-    return {name: max(least[name], min(floor, count)) for name, count in plan.capacity.items()}
+    return {name: max(1, min(floor, count)) for name, count in plan.capacity.items()}
 
 
 def wanted_of(plan: ServingPlan, model: ModelKey, recovery_point: str, floor: int) -> Wanted:
@@ -222,11 +253,6 @@ def wanted_of(plan: ServingPlan, model: ModelKey, recovery_point: str, floor: in
         from_zero=zero,
         remark=FROM_ZERO if floor == 0 and not plan.components else "",
     )
-
-
-def stands(status: str) -> bool:
-    """Return whether an endpoint in this status serves, or will without anybody's help."""
-    return status in _STANDS
 
 
 def converge(now: Situation) -> Convergence:
@@ -287,6 +313,6 @@ def _told(now: Situation, held: Sequence[Held], actions: Sequence[Action]) -> st
     if actions:
         return "; ".join(f"{one.verb} {one.endpoint}: {one.reason}" for one in actions)
     if now.wanted:
-        found = next((one.status for one in held if one.name == now.wanted.name), "Missing")
+        found = next((one.status for one in held if one.name == now.wanted.name), MISSING)
         return f"{now.wanted.name} is {found}, as {now.tier} wants it"
     return f"nothing of {now.model} is to stand in {now.region}, and nothing does" if not held else "nothing to do"

@@ -1,4 +1,4 @@
-"""Whether a restored model is warm: with the capacity that was captured, and about as fast as it was.
+"""Whether a restored model is warm: with the counts and weights that were captured, and about as fast as it was.
 
 A cold container answers slowly at first, and a standby's endpoint may be smaller than what served. Both are over before
 traffic moves, but for a bounded time only: an outage is worse than slowness, unless the policy says otherwise.
@@ -34,6 +34,15 @@ class Count(Frozen):
     current: int
     desired: int
     weight: float = 1.0
+
+
+class Capacity(Frozen):
+    """What an endpoint should have, instances and weights by variant, what it has, and why no more was given."""
+
+    wanted: dict[str, int] = {}
+    weights: dict[str, float] = {}
+    there: dict[str, Count] = {}
+    refused: str = ""
 
 
 class Warmth(Frozen):
@@ -86,8 +95,13 @@ def together(captured: Mapping[str, int], beside: Mapping[str, int], sources: Ma
 def reweighed(wanted: Mapping[str, float], there: Mapping[str, Count]) -> dict[str, float]:
     """Return the weights to set, of all variants, or nothing where each has its own already. One alone takes all."""
     known = {name: weight for name, weight in wanted.items() if name in there}
-    differs = any(there[name].weight != weight for name, weight in known.items())
+    differs = any(not _weighs(there[name], weight) for name, weight in known.items())
     return known if len(known) > 1 and differs else {}
+
+
+def _weighs(count: Count, weight: float) -> bool:
+    """SageMaker keeps weights with the precision of a Float: what comes back of 0.1 need not be equal to it."""
+    return math.isclose(count.weight, weight, rel_tol=1e-6)
 
 
 def judge(
@@ -95,16 +109,14 @@ def judge(
     samples: Sequence[float],
     baseline: Latency | None,
     *,
-    wanted: Mapping[str, int],
-    there: Mapping[str, Count],
-    refused: str,
+    capacity: Capacity,
     waited: dt.timedelta,
 ) -> Warmth:
     """Return whether the model is warm; `samples` are milliseconds in the order of the requests.
 
     Without a baseline it is warm once its answers get no faster any more.
     """
-    cold = [text for text in (_capacity(wanted, there, refused), _speed(rule, samples, baseline)) if text]
+    cold = [text for text in (_lacking(capacity), _speed(rule, samples, baseline)) if text]
     if not cold:
         return Warmth(warm=True, more=False, reason=_told(samples, baseline))
     reason = "; ".join(cold)
@@ -114,10 +126,17 @@ def judge(
     return Warmth(warm=False, more=False, reason=told, warning=told)
 
 
-def _capacity(wanted: Mapping[str, int], there: Mapping[str, Count], refused: str) -> str:
-    short = {name: one for name, one in wanted.items() if name in there and there[name].current < one}
-    said = ", ".join(_short(name, there[name].current, one) for name, one in short.items())
-    return f"{said} ({refused})" if said and refused else said
+def _lacking(capacity: Capacity) -> str:
+    there = capacity.there
+    short = {name: one for name, one in capacity.wanted.items() if name in there and there[name].current < one}
+    said = [_short(name, there[name].current, one) for name, one in short.items()]
+    said += [
+        f"variant {name} has the weight {there[name].weight:g} instead of {one:g}"
+        for name, one in reweighed(capacity.weights, there).items()
+        if not _weighs(there[name], one)
+    ]
+    told = ", ".join(said)
+    return f"{told} ({capacity.refused})" if told and capacity.refused else told
 
 
 def _short(name: str, has: int, wanted: int) -> str:

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from mldr.domain.evidence import Evidence, PhaseTime
 from mldr.domain.failover import Kind
+from mldr.domain.late_answers import Sent
 from mldr.events.message import Message, Model, TaskError
 
 
@@ -150,9 +151,10 @@ class WarmTask(ClaimedTask):
 
 
 class VerifyTold(Message):
-    """How many golden questions were answered right when the last call ran out of time."""
+    """How many golden questions were answered right when the last call ran out of time, and which one was sent."""
 
     cursor: int = 0
+    sent: Sent | None = None
 
 
 class VerifyTask(ClaimedTask):
@@ -196,6 +198,18 @@ class Mark(Message):
     status: str = "InService"
 
 
+class RestoreMark(Mark):
+    """When the endpoint stood, and what of it is not as it was."""
+
+    warnings: tuple[str, ...] = ()
+
+
+class VerifyMark(Mark):
+    """When the answers were compared, and whether there was nothing to compare them with."""
+
+    warning: str = ""
+
+
 class WarmMark(Mark):
     """When warming ended, and what traffic moved in spite of."""
 
@@ -221,9 +235,9 @@ class FailoverConclusion(FailoverTask):
 
     gate: GateMark | None = None
     claim: Claimed | None = None
-    serving: Mark | None = None
+    serving: RestoreMark | None = None
     warm: WarmMark | None = None
-    verify: Mark | None = None
+    verify: VerifyMark | None = None
     switch: SwitchMark | None = None
     confirm: Mark | None = None
     error: TaskError | None = None

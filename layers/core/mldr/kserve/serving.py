@@ -19,6 +19,7 @@ from mldr.ports.serving import Clusters, Finished, InferenceServices
 TIMEOUT = 60.0  # seconds, as a SageMaker endpoint has for an answer
 ATTEMPTS = 5
 LOOK = 60.0  # seconds for which a service's URL is believed to be what it was
+_TO_MLDR = (401, 403, 404, 405, 407)
 
 
 class KServeServing:
@@ -85,8 +86,7 @@ class KServeServing:
         headers = {"Host": urlsplit(url).netloc, "Content-Type": content_type, "Accept": accept or "*/*"}
         status, answer, answered_type = _post(ingress, inference_path(service), body, headers, self._timeout)
         if status >= http.HTTPStatus.BAD_REQUEST:
-            said = answer[:200].decode("utf-8", errors="replace")
-            raise _unanswered(status, f"{endpoint} did not answer: {status} {said}")
+            raise _unanswered(endpoint, status, answer.decode("utf-8", errors="replace"))
         return answer, answered_type
 
     def _look(self, endpoint: str, fresh: float) -> Document | None:
@@ -99,11 +99,17 @@ class KServeServing:
         return seen
 
 
-def _unanswered(status: int, told: str) -> MldrError:
-    """Return what an answer says: only 5xx is the model's own failure, as in SageMaker's ModelError."""
+def _unanswered(endpoint: str, status: int, said: str) -> MldrError:
+    """Return what an answer says: only 5xx is the model's own failure, as in SageMaker's ModelError.
+
+    What is said of path and credentials, by the ingress or by the model server, is said to mldr, which chose them.
+    """
+    told = f"{endpoint} did not answer: {status} {said[:200]}"
     if status == http.HTTPStatus.TOO_MANY_REQUESTS:
         return Throttled(f"{told}; it is asked again, more slowly")
-    return EndpointFailed(told) if status >= http.HTTPStatus.INTERNAL_SERVER_ERROR else RequestRefused(told)
+    if status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
+        return EndpointFailed(told)
+    return RequestRefused(told) if status in _TO_MLDR else RequestRefused(told, status=status, said=said)
 
 
 def _undisturbed(endpoint: str, act: Callable[[], None]) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 
+from mldr.domain.endpoint_status import IN_SERVICE, MISSING
 from mldr.domain.kserve import Document, kept, live, shares, split, unsettled
-from mldr.domain.kserve_plan import IN_SERVICE, MISSING
 from mldr.domain.kserve_references import find_needs
 from mldr.domain.kserve_revisions import older_component
 from mldr.domain.kserve_rules import Address

@@ -14,6 +14,7 @@ from mldr.domain.leadership import Beside, Leadership, Standing
 from mldr.domain.recovery_point import Record
 from mldr.domain.region_plan import Direction, ModelFacts
 from mldr.domain.routing import Route
+from mldr.domain.tiers import Leaving
 from mldr.domain.transfers import Transfer, WorkItem
 
 
@@ -44,8 +45,14 @@ class Catalog(Protocol):
     def models(self) -> list[ModelKey]:
         """Return every model that has a record."""
 
+    def known_models(self) -> list[ModelKey]:
+        """Return every model that has a record, or of which the peer announced something, by name."""
+
     def epoch(self, model: ModelKey) -> Epoch | None:
         """Return the current epoch, or None."""
+
+    def open_claims(self) -> list[ModelKey]:
+        """Return the models whose claim is open, by name. It may be a moment late: what is acted on is read again."""
 
     def claim(self, model: ModelKey, epoch: Epoch, previous: Epoch | None) -> None:
         """Write the epoch if `previous` is still current. Raises LostRace."""
@@ -68,9 +75,6 @@ class Catalog(Protocol):
     def standing(self, model: ModelKey) -> Standing | None:
         """Return what the peer was last seen to announce, or None."""
 
-    def standings(self) -> list[tuple[ModelKey, Standing]]:
-        """Return the standing of every model that has one."""
-
     def learn(self, model: ModelKey, standing: Standing) -> None:
         """Remember what the peer announced. One of an older epoch than what is known is ignored."""
 
@@ -82,6 +86,18 @@ class Catalog(Protocol):
 
     def withdraw_beside(self, model: ModelKey, beside: Beside) -> None:
         """Say that nothing answers beside the home any more. Raises LostRace when it is another by now."""
+
+    def leaving(self, model: ModelKey, endpoint: str) -> Leaving | None:
+        """Return what is known of an endpoint that is being deleted, None when it is not, or gone."""
+
+    def leave(self, model: ModelKey, leaving: Leaving, previous: Leaving | None, epoch: Epoch | None) -> None:
+        """Say that an endpoint is deleted from now on, while `epoch`, which is not open, is still the current one.
+
+        Raises LostRace, also when `previous` is not what is known of it any more.
+        """
+
+    def left(self, model: ModelKey, leaving: Leaving, *, gone: bool) -> None:
+        """Say that a look has ended its deletion, and whether nothing is left of it. Raises LostRace."""
 
     def capacity(self) -> Capacity | None:
         """Return what this region was last read to be able to carry, or None."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from mldr.domain.identity import Frozen, ModelKey
+from mldr.domain.late_answers import Sent
 from mldr.domain.prediction_cache import Cached, Look, Sighting
 from mldr.domain.serving import ServingPlan
 from mldr.domain.serving_state import Observed, Refusal, ServingState
@@ -63,8 +64,22 @@ class Serving(Protocol):
     ) -> tuple[bytes, str]:
         """Return (answer, content type). Raises EndpointFailed when the container failed, no sooner.
 
-        Raises RequestRefused when the request was not taken, also for want of an endpoint; Throttled while it loads.
+        Raises RequestRefused when the request was not taken, also for want of an endpoint, with the model's own words
+        if it was the model; Throttled while it loads, or asks for fewer requests.
         """
+
+
+class LateAnswers(Protocol):
+    """Endpoints of this region that take a request and answer later, into a bucket."""
+
+    def asynchronous(self, endpoint: str) -> bool:
+        """Return whether an endpoint answers in no other way; no when there is none."""
+
+    def ask(self, endpoint: str, body: bytes, content_type: str) -> Sent:
+        """Send a request. Raises RequestRefused when it was not taken."""
+
+    def answer(self, sent: Sent) -> bytes | None:
+        """Return the answer, None while it is waited for. Raises EndpointFailed when it failed, or is too late."""
 
 
 class StandingEndpoints(Protocol):
@@ -76,10 +91,14 @@ class StandingEndpoints(Protocol):
     def resize(self, endpoint: str, counts: dict[str, int]) -> None:
         """Take autoscaling away and ask for these counts. Raises EndpointFailed when it is refused."""
 
-    def delete(self, endpoint: str) -> None:
+    def settle(self, endpoint: str, names: Sequence[str]) -> None:
+        """Take autoscaling away from these counts where there is any; the counts stay."""
+
+    def delete(self, endpoint: str) -> bool:
         """Delete an endpoint with its configuration, models and components; what is gone already is no matter.
 
-        Raises NotAllowed for one that is not mldr's.
+        Return whether it goes: one that has components takes more than one call. Raises NotAllowed for one that is not
+        mldr's.
         """
 
 

@@ -12,7 +12,7 @@ from botocore.model import ListShape, MapShape, Shape, StructureShape
 from mldr.domain.identity import ModelKey
 from mldr.domain.registry import RegistryEntry
 from mldr.errors import MissingArtifact, RegistryRefused
-from mldr.sdk import code, translated
+from mldr.sdk import is_absent, translated
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
@@ -144,7 +144,7 @@ class SageMakerRegistry:
             with translated(f"describe group {group}"):
                 self._standby.describe_model_package_group(ModelPackageGroupName=group)
         except ClientError as error:
-            if code(error) not in ("ValidationException", "ResourceNotFound"):
+            if not is_absent(error):
                 raise
             return False
         return True

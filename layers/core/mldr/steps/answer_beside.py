@@ -10,14 +10,14 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 
 from mldr.domain.draining import least_drain
+from mldr.domain.endpoint_status import IN_SERVICE, stands
 from mldr.domain.identity import Frozen, ModelKey
 from mldr.domain.leadership import Beside, Leadership, Role
 from mldr.domain.policy import ModelPolicy
 from mldr.domain.recovery_point import Manifest
 from mldr.domain.routing import Route
 from mldr.domain.serving import ServingPlan
-from mldr.domain.serving_state import IN_SERVICE
-from mldr.domain.tiers import Held, stands
+from mldr.domain.tiers import Held
 from mldr.ports.catalog import Catalog
 from mldr.ports.serving import Serving
 from mldr.ports.stack import Clock

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from mldr.domain.components import answering, models_of, only
-from mldr.domain.endpoint_status import stuck
+from mldr.domain.endpoint_status import IN_SERVICE, stuck
 from mldr.domain.execution_roles import ExecutionRoles
 from mldr.domain.identity import Frozen, ModelKey
 from mldr.domain.images import parse_image
-from mldr.domain.leadership import Role, role
-from mldr.domain.model_rules import ServingRule
+from mldr.domain.late_answers import PARAMETER, unread
+from mldr.domain.leadership import Leadership, Role, role
+from mldr.domain.model_plan import name_in
+from mldr.domain.model_rules import ServingRule, Tier
 from mldr.domain.policy import ModelPolicy
 from mldr.domain.recovery_point import Phase, Record, Retention, newest_restorable
 from mldr.domain.region_words import mapped
+from mldr.domain.serving import named_for
 from mldr.domain.serving_references import (
     Grounds,
     Held,
@@ -26,7 +29,8 @@ from mldr.domain.serving_references import (
     find_references,
     find_secrets,
 )
-from mldr.domain.serving_state import IN_SERVICE, Carried, Kind, Observed, Refusal, ServingState
+from mldr.domain.serving_state import Carried, Kind, Observed, Refusal, ServingState
+from mldr.domain.undescribed import find_undescribed
 from mldr.domain.warming import drifted
 from mldr.errors import BadEvent, BadReference, LostRace, NotCapturable, Permanent, RegionUnreachable
 from mldr.events.detail_types import TIERS_DUE
@@ -42,6 +46,7 @@ from mldr.steps.seal_recovery_point import read_manifest
 from mldr.steps.standby_images import standby_image
 
 LOOKS = 3  # at an endpoint that changes while it is described
+_ANSWERS = tuple(f"Config.AsyncInferenceConfig.OutputConfig.{one}" for one in ("S3OutputPath", "S3FailurePath"))
 _BEING_MADE = (Phase.CAPTURING, Phase.COPYING, Phase.VERIFYING)
 
 
@@ -60,6 +65,7 @@ class Capturing:
     region: str
     peer_region: str
     roles: ExecutionRoles
+    answer_places: str
     catalog: Catalog
     vault: Vault
     policies: PolicyStore
@@ -78,14 +84,20 @@ class Capturing:
             raise BadEvent(
                 f"region: the endpoint is in {wish.region}, but this region stands by for {self.peer_region}"
             )
+        return [self._look(meant, wish) for meant in self._meant(wish)]
+
+    def _meant(self, wish: ServingWish) -> Iterator[Look]:
+        """Yield a look at each model that is served by the endpoint of an event, or that is asked for otherwise."""
         policy, _ = self.policies.load()
-        models = [wish.model] if wish.model else self.catalog.models()
-        meant = [(model, policy.for_model(model.registry, model.name, {})) for model in models]
-        return [
-            self._look(Look(model=model, policy=rules, begun=self.clock.now()), wish)
-            for model, rules in meant
-            if wish.endpoint in ("", rules.serving.endpoint)
-        ]
+        for model in [wish.model] if wish.model else self.catalog.models():
+            rules = policy.for_model(model.registry, model.name, {})
+            if wish.endpoint and wish.endpoint != rules.serving.endpoint and not named_for(model, wish.endpoint):
+                continue  # nobody asks the catalog about each model for each endpoint of a region
+            knowledge = self.catalog.leadership(model)
+            look = Look(model=model, policy=rules, knowledge=knowledge, begun=self.clock.now())
+            look = look.as_held_by(self.peer_region)
+            if wish.endpoint in ("", look.endpoint):
+                yield look
 
     def _look(self, look: Look, wish: ServingWish) -> Outcome:
         """What stands by is of the shape that was captured: another state is told, and need not wait for the schedule.
@@ -113,7 +125,7 @@ class Capturing:
             return _skipped(look.model, "there is no sealed recovery point yet; it is captured when one is sealed")
         try:
             self._check_role(look.policy.serving)
-            observed = _observed(look.policy.serving.endpoint, self.source)
+            observed = _observed(look.endpoint, self.source)
             where = f"endpoint {observed.endpoint} of {self.peer_region} is {observed.status}"
             if why := stuck(observed.status):
                 raise NotCapturable(f"{where}: {why}; what was captured stays")
@@ -131,9 +143,8 @@ class Capturing:
 
     def _role(self, look: Look) -> Role:
         """Return what this region is to the model: while it serves, its peer has nothing to tell (law 7)."""
-        knowledge = self.catalog.leadership(look.model)
-        home = home_known(self.region, look.model, knowledge, self.catalog) or self.peer_region
-        return role(self.region, home, knowledge, now=self.clock.now(), drain=look.policy.failover.drain)
+        home = home_known(self.region, look.model, look.knowledge, self.catalog) or self.peer_region
+        return role(self.region, home, look.knowledge, now=self.clock.now(), drain=look.policy.failover.drain)
 
     def _check_role(self, rules: ServingRule) -> None:
         """The policy's role serves also where no endpoint was captured: whether it may is told before it has to."""
@@ -145,11 +156,11 @@ class Capturing:
         rules = look.policy.serving
         component = "" if rules.kserve else answering(observed.document, rules.component)
         observed = observed.model_copy(update={"document": only(observed.document, component)})
-        found = self._counterparts(rules, observed, records)
+        found = self._counterparts(look, observed, records)
         missing = [one for one in found.serious if one.kind in (Kind.MODEL_DATA, Kind.MODEL_PACKAGE)]
         if missing and any(record.phase in _BEING_MADE for record in records):
             return None
-        serious = (*found.serious, *self._unprovable(look, observed, records))
+        serious = (*found.serious, *self._unprovable(look, observed, records, found.carried))
         if serious:
             raise BadReference(_told(observed.endpoint, serious))
         epoch = self.catalog.epoch(look.model)
@@ -171,8 +182,10 @@ class Capturing:
             latency=observed.latency,
         )
 
-    def _unprovable(self, look: Look, observed: Observed, records: list[Record]) -> list[Problem]:
-        """An asynchronous endpoint takes no InvokeEndpoint, so no golden check would pass: told now, not at a failover.
+    def _unprovable(
+        self, look: Look, observed: Observed, records: list[Record], carried: Iterable[Carried]
+    ) -> list[Problem]:
+        """An asynchronous endpoint is proven by what it writes into a bucket: what hinders that is told by day.
 
         Source: docs.aws.amazon.com/sagemaker/latest/dg/async-inference-invoke-endpoint.html.
         """
@@ -182,14 +195,20 @@ class Capturing:
         sealed = read_manifest(self.vault, point).golden if point else None
         if not (look.policy.golden or sealed):
             return []
-        text = (
-            "an asynchronous endpoint takes no request that waits for its answer, so golden inferences prove nothing "
-            "of it, and no failover would pass them; take `golden` out of the policy. A sealed point keeps its own: "
-            "approve a version anew"
+        without = "or take `golden` out of the policy; a sealed point keeps its own: approve a version anew"
+        if look.policy.tier is Tier.ACTIVE_ACTIVE:
+            text = f"no gateway asks an asynchronous endpoint, so none answers beside: choose another tier, {without}"
+            return [Problem(path="Config.AsyncInferenceConfig", text=text)]
+        written = {one.path: str(one.target) for one in carried if one.path in _ANSWERS}
+        hidden = unread(written.values(), self.answer_places)
+        told = (
+            f"its golden answers could not be read from {{}}: name the place in {PARAMETER} of {self.region}'s stack, "
+            f"{without}"
         )
-        return [Problem(path="Config.AsyncInferenceConfig", text=text)]
+        return [Problem(path=path, text=told.format(uri)) for path, uri in written.items() if uri in hidden]
 
-    def _counterparts(self, rules: ServingRule, observed: Observed, records: list[Record]) -> Counterparts:
+    def _counterparts(self, look: Look, observed: Observed, records: list[Record]) -> Counterparts:
+        rules = look.policy.serving
         if rules.kserve:
             carried, problems = carry_inference_service(
                 observed,
@@ -204,14 +223,13 @@ class Capturing:
         secrets = find_secrets(observed.document, rules.not_secret)
         secret = {one.path for one in secrets}  # nothing else is said of these: it would say what stands there
         references = [one for one in find_references(observed.document, self.peer_region) if one.path not in secret]
-        grounds = self._grounds(rules, observed, references, records)
+        grounds = self._grounds(look, observed, references, records)
         carried, problems = carry(references, grounds)
-        left_out, serious = _shadows(observed.document, problems)
+        left_out, serious = _shadows(observed.document, (*problems, *find_undescribed(observed.document)))
         return Counterparts(carried=carried, left_out=left_out, serious=(*secrets, *serious))
 
-    def _grounds(
-        self, rules: ServingRule, observed: Observed, references: list[Reference], records: list[Record]
-    ) -> Grounds:
+    def _grounds(self, look: Look, observed: Observed, references: list[Reference], records: list[Record]) -> Grounds:
+        rules = look.policy.serving
         open_ones = [
             one for one in references if isinstance(one.value, str) and mapped(one.value, rules.references) is None
         ]
@@ -220,7 +238,7 @@ class Capturing:
             roles=self.roles,
             standby=self.region,
             images=self._twins(open_ones, observed),
-            held=_held(open_ones, records, self.vault),
+            held=_held(open_ones, look, records, self.vault),
         )
 
     def _twins(self, references: list[Reference], observed: Observed) -> dict[str, str]:
@@ -235,11 +253,28 @@ class Capturing:
 
 
 class Look(Frozen):
-    """One look at one model, by the rules in force when it began."""
+    """One look at one model, by the rules in force, and by what was known of who serves it, when it began."""
 
     model: ModelKey
     policy: ModelPolicy
+    knowledge: Leadership
     begun: dt.datetime
+
+    @property
+    def endpoint(self) -> str:
+        """Return the endpoint that answers in the peer."""
+        return self.policy.serving.endpoint
+
+    def as_held_by(self, peer: str) -> Self:
+        """Return the look at what serves: the policy names the model's own endpoint, a takeover another one.
+
+        An InferenceService keeps its name. What an older release announced names nothing.
+        """
+        standing, rules = self.knowledge.standing, self.policy.serving
+        if standing is None or standing.holder != peer or rules.kserve or standing.endpoint in ("", rules.endpoint):
+            return self
+        answers = rules.model_copy(update={"endpoint": standing.endpoint, "component": standing.component})
+        return self.model_copy(update={"policy": self.policy.model_copy(update={"serving": answers})})
 
 
 class Counterparts(Frozen):
@@ -290,9 +325,14 @@ def _told(endpoint: str, problems: tuple[Problem, ...]) -> str:
     return head + ": " + "; ".join(str(one) for one in problems)
 
 
-def _held(references: list[Reference], records: list[Record], vault: Vault) -> dict[str, Held]:
-    """Return the vault's copy of each source that a reference names; of several, that of the newest point."""
+def _held(references: list[Reference], look: Look, records: list[Record], vault: Vault) -> dict[str, Held]:
+    """Return the vault's copy of each source that a reference names; of several, that of the newest point.
+
+    A home that was restored serves from its own vault, which nobody copies back: it is the copy of a point here.
+    """
     wanted = {str(one.value) for one in references if one.kind in (Kind.MODEL_DATA, Kind.MODEL_PACKAGE)}
+    holder = look.knowledge.standing
+    copies = {name_in(uri, look.model, holder.recovery_point): uri for uri in wanted} if holder else {}
     held: dict[str, Held] = {}
     for record in _newest_first(records):
         if wanted <= set(held):
@@ -300,8 +340,12 @@ def _held(references: list[Reference], records: list[Record], vault: Vault) -> d
         point = record.recovery_point
         held.setdefault(record.origin.arn, Held(target=point, point=point))
         for one in read_manifest(vault, record).rewrites:
-            if one.kind in ("s3-object", "s3-prefix"):
-                held.setdefault(one.source, Held(target=one.target, point=point))
+            if one.kind not in ("s3-object", "s3-prefix"):
+                continue
+            held.setdefault(one.source, Held(target=one.target, point=point))
+            name = name_in(one.target, look.model, point)
+            if holder and record.origin.arn == holder.version and name and name in copies:
+                held.setdefault(copies[name], Held(target=one.target, point=point))
     return held
 
 

@@ -142,10 +142,7 @@ def _point(asked: _Asked, catalog: Catalog) -> Record:
     held = held or (task.gate.recovery_point if task.gate else None)
     point = next((one for one in records if one.recovery_point == held), None) or newest_restorable(records)
     if point is None:
-        states = (
-            ", ".join(f"{one.recovery_point} is {one.damaged or one.withdrawn or one.phase}" for one in records)
-            or "it was never captured"
-        )
+        states = ", ".join(f"{one.recovery_point} is {one.condition}" for one in records) or "it was never captured"
         raise NotRestorable(
             f"{task.model} has no sealed recovery point in this region ({states}); "
             f"look at `mldr status {task.model.name}`"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from mldr.domain.endpoint_status import IN_SERVICE
 from mldr.domain.evidence import GENESIS, Evidence, phase_times
 from mldr.domain.failover import Kind
 from mldr.events import detail_types
@@ -12,7 +13,6 @@ from mldr.events.message import detail
 from mldr.ports.catalog import Catalog
 from mldr.ports.stack import Bus, Clock, Pager
 from mldr.ports.vault import EvidenceStore
-from mldr.steps.restore_serving import IN_SERVICE
 
 _REFUSALS = {
     "NotRestorable",
@@ -54,10 +54,10 @@ def conclude_failover(
         return record  # a page for each of a thousand models would be read by nobody: its region's page names it
     if record.outcome != "completed":
         pager.page(f"mldr: {task.kind} of {task.model} {record.outcome}", record.reason)
-    elif task.switch and task.switch.note:
-        pager.page(f"mldr: {task.kind} of {task.model} completed, but not everybody was told", task.switch.note)
     elif record.warnings:
-        pager.page(f"mldr: {task.kind} of {task.model} completed, with a warning", "; ".join(record.warnings))
+        untold = task.switch is not None and task.switch.note
+        but = "but not everybody was told" if untold else "with a warning"
+        pager.page(f"mldr: {task.kind} of {task.model} completed, {but}", _warned(task, record))
     elif task.first_failure_at:
         pager.page(f"mldr: {task.kind} of {task.model} completed by itself", _served(record))
     return record
@@ -65,11 +65,17 @@ def conclude_failover(
 
 def _served(record: Evidence) -> str:
     took = round(sum(phase.seconds for phase in record.phases))
+    calm = "" if record.warnings else ", and nothing has to be done now"
     return (
         f"{record.region} serves {record.model} by epoch {record.epoch}, from {record.recovery_point}, {took} s after "
-        "the first failure that was seen. Its clients are there, and nothing has to be done now. "
+        f"the first failure that was seen. Its clients are there{calm}. "
         f"When its home is well again: `mldr failback {record.model.name} --plan`"
     )
+
+
+def _warned(task: FailoverConclusion, record: Evidence) -> str:
+    said = "; ".join(record.warnings)
+    return f"{said}\n\n{_served(record)}" if task.first_failure_at else said
 
 
 def _evidence(task: FailoverConclusion, region: str, clock: Clock) -> Evidence:
@@ -100,8 +106,10 @@ def _evidence(task: FailoverConclusion, region: str, clock: Clock) -> Evidence:
 
 
 def _warnings(task: FailoverConclusion) -> tuple[str, ...]:
-    told = (task.switch.note if task.switch else "", task.warm.warning if task.warm else "")
-    return tuple(one for one in told if one)
+    """What the traffic moved in spite of, in the order in which it came up."""
+    restored = task.serving.warnings if task.serving else ()
+    later = [mark.warning for mark in (task.warm, task.verify) if mark]
+    return tuple(one for one in (*restored, *later, task.switch.note if task.switch else "") if one)
 
 
 def _reason(task: FailoverConclusion) -> str:

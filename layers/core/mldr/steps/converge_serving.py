@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable
 
+from mldr.domain.endpoint_status import IN_SERVICE, stands
 from mldr.domain.execution_roles import ExecutionRoles
 from mldr.domain.failover import Epoch
 from mldr.domain.health import Sight
@@ -13,15 +14,16 @@ from mldr.domain.leadership import Beside, Leadership, Role, home_of, role
 from mldr.domain.model_rules import Tier
 from mldr.domain.owed import owed
 from mldr.domain.policy import ModelPolicy, Policy
-from mldr.domain.recovery_point import Manifest, newest_restorable
+from mldr.domain.recovery_point import Manifest, Record, newest_damaged, newest_restorable
 from mldr.domain.routing import Route
 from mldr.domain.serving import ServingPlan, plan_serving, refused_roles
-from mldr.domain.serving_state import IN_SERVICE, ServingState
-from mldr.domain.setbacks import Hindrance
+from mldr.domain.serving_state import ServingState
+from mldr.domain.setbacks import DAMAGED, Hindrance
 from mldr.domain.tiers import (
     Action,
     Convergence,
     Held,
+    Leaving,
     Situation,
     Verb,
     Wanted,
@@ -33,7 +35,7 @@ from mldr.domain.tiers import (
     may_be_ours,
     wanted_of,
 )
-from mldr.errors import ChecksNotReported, MldrError, NotAllowed, Permanent
+from mldr.errors import ChecksNotReported, LostRace, MldrError, NotAllowed, Permanent
 from mldr.events.serving import TiersWish
 from mldr.ports.catalog import Catalog
 from mldr.ports.health import Survivors
@@ -130,9 +132,11 @@ class Tiers:
     def _looked(
         self, model: ModelKey, policy: Policy, held: tuple[Held, ...], remaining: Callable[[], int]
     ) -> Converged:
-        point = newest_restorable(self._catalog.records(model))
+        records = self._catalog.records(model)
+        damaged = newest_damaged(records)
+        point = damaged or newest_restorable(records)
         try:
-            return self._one(model, owed(policy, model, point), held, remaining)
+            return self._one(model, owed(policy, model, point), damaged, held, remaining)
         except (ChecksNotReported, Permanent) as error:
             kind, passing = type(error).__name__, isinstance(error, ChecksNotReported)
             version = point.recovery_point if point else ""
@@ -151,7 +155,12 @@ class Tiers:
             forget_setback(model, self._setbacks)
 
     def _one(
-        self, model: ModelKey, rules: ModelPolicy, held: tuple[Held, ...], remaining: Callable[[], int]
+        self,
+        model: ModelKey,
+        rules: ModelPolicy,
+        damaged: Record | None,
+        held: tuple[Held, ...],
+        remaining: Callable[[], int],
     ) -> Converged:
         epoch, knowledge = self._catalog.epoch(model), self._catalog.leadership(model)
         route = known_route(model, knowledge, self._catalog)
@@ -159,10 +168,11 @@ class Tiers:
         if not home:
             return Converged(model=str(model), actions=(), reason="it is not onboarded yet")
         now = role(self._region, home, knowledge, now=self._clock.now(), drain=rules.failover.drain)
-        ready = self._ready(model, rules) if _stands_by(rules, now, self._region, home) else None
-        both, busy = ready is not None and rules.spread is not None, _busy(epoch)
+        bad = damaged if _stands_by(rules, now, self._region, home) else None
+        ready = self._ready(model, rules, bad) if _stands_by(rules, now, self._region, home) else None
+        both, busy = (ready or bad) is not None and rules.spread is not None, _busy(epoch)
         at, alone = self._clock.now(), knowledge.beside is not None and self._alone(model)
-        seen = _Seen(knowledge=knowledge, role=now, route=route, rules=rules, at=at, alone=alone)
+        seen = _Seen(knowledge=knowledge, role=now, route=route, rules=rules, at=at, alone=alone, damaged=bad)
         if not busy and not now.serving and home != self._region:
             seen = seen.after(self._beside(model, seen, both=both))
         wanted = _sized(ready, seen, held) if ready and both else ready.wanted if ready else None
@@ -176,15 +186,25 @@ class Tiers:
             held=held,
         )
         found = converge(situation)
-        met = self._came_to_nothing(found, wanted, held)
+        met = self._came_to_nothing(found, wanted, held) or _hindered(seen, model, held)
         done = self._act(model, epoch, found, ready, remaining).model_copy(update={"met": met})
         if busy or done.actions or ready is None:
             return done.model_copy(update={"stands": not busy and ready is None})
         if both:
             return self._let(model, epoch, ready, seen, held, done)
+        return self._at_rest(model, epoch, ready, situation, done)
+
+    def _at_rest(
+        self, model: ModelKey, epoch: Epoch | None, ready: Ready, situation: Situation, done: Converged
+    ) -> Converged:
+        """What stands by has its components, and does not scale by itself, also where its counts are right already."""
+        name, held = ready.wanted.name, situation.held
         if ready.plan.components:
             self._finish(ready.plan)
-        return done.model_copy(update={"stands": _in_service(ready.wanted.name, held)})
+        counts = next((one.counts for one in held if one.name == name and one.status == IN_SERVICE), None)
+        if counts and name not in situation.used and self._catalog.epoch(model) == epoch:
+            self._endpoints.settle(name, tuple(counts))
+        return done.model_copy(update={"stands": counts is not None})
 
     def _came_to_nothing(self, found: Convergence, wanted: Wanted | None, held: tuple[Held, ...]) -> Hindrance | None:
         """Return why what is to stand is made anew: once it is deleted, nobody can tell."""
@@ -226,10 +246,13 @@ class Tiers:
         if self._serving.status(plan.name)[0] == IN_SERVICE:
             self._serving.finish(plan)
 
-    def _ready(self, model: ModelKey, rules: ModelPolicy) -> Ready | None:
-        """Return what should stand: the newest version that is sealed, as the active region serves, at the floor."""
+    def _ready(self, model: ModelKey, rules: ModelPolicy, damaged: Record | None) -> Ready | None:
+        """Return what should stand: the newest version that is sealed, as the active region serves, at the floor.
+
+        While that one is damaged, an older one may stand by, for recovery chooses it; but it answers beside no newer.
+        """
         point = newest_restorable(self._catalog.records(model))
-        if point is None:
+        if point is None or (damaged and rules.spread):
             return None
         state, manifest = self._captures.newest(model), read_manifest(self._vault, point)
         others = others_of(model, manifest.recovery_point, state, self._catalog, self._vault)
@@ -252,17 +275,35 @@ class Tiers:
         remaining: Callable[[], int],
     ) -> Converged:
         for action in found.actions:
-            if self._catalog.epoch(model) != before:
+            if action.verb is Verb.DELETE:
+                if not self._delete(model, action.endpoint, before):
+                    why = f"a failover began, or another look deletes {action.endpoint}; nothing more is done"
+                    return Converged(model=str(model), actions=(), reason=why)
+            elif self._catalog.epoch(model) != before:
                 return Converged(
                     model=str(model), actions=(), reason="a failover began meanwhile; nothing more is done"
                 )
-            if action.verb is Verb.DELETE:
-                self._endpoints.delete(action.endpoint)
             elif action.verb is Verb.SCALE:
                 self._endpoints.resize(action.endpoint, action.counts)
             elif ready and not self._create(ready, remaining):
                 return Converged(model=str(model), actions=(), reason="its objects are being laid out; it goes on")
         return Converged(model=str(model), actions=found.actions, reason=found.reason)
+
+    def _delete(self, model: ModelKey, endpoint: str, before: Epoch | None) -> bool:
+        """Return whether it was this look's to delete: a failover that claims later is told that it leaves."""
+        known, now = self._catalog.leaving(model, endpoint), self._clock.now()
+        if known and known.held(now):
+            return False
+        leaving, gone = Leaving(endpoint=endpoint, since=now), False
+        try:
+            self._catalog.leave(model, leaving, known, before)
+        except LostRace:
+            return False
+        try:
+            gone = self._endpoints.delete(endpoint)
+        finally:
+            self._catalog.left(model, leaving, gone=gone)
+        return True
 
     def _create(self, ready: Ready, remaining: Callable[[], int]) -> bool:
         """Raises NotAllowed: there is time to allow a role, and what would stand as another one would stay so."""
@@ -295,6 +336,7 @@ class _Seen(Frozen):
     route: Route | None
     rules: ModelPolicy
     at: dt.datetime
+    damaged: Record | None = None  # the newest point, while its bytes in the vault are bad
     alone: bool = False  # the home is not seen well, or what answers beside it was scaled because of that
 
     @property
@@ -313,6 +355,23 @@ class _Seen(Frozen):
     def grown(self) -> bool:
         """Whether what answers has, or soon will have, the instances of both regions, or did a moment ago."""
         return self.alone or self.settling
+
+
+def _made_of(damaged: Record | None, model: ModelKey, held: tuple[Held, ...]) -> frozenset[str]:
+    """Return what stands of a damaged point: it was made of sound bytes, or was proven."""
+    point = damaged.recovery_point if damaged else None
+    mine = (one for one in held if one.model == str(model) and one.recovery_point == point)
+    return frozenset(one.name for one in mine if stands(one.status))
+
+
+def _hindered(seen: _Seen, model: ModelKey, held: tuple[Held, ...]) -> Hindrance | None:
+    """Return that the newest point is damaged, and what becomes of its endpoint meanwhile."""
+    if seen.damaged is None:
+        return None
+    names = ", ".join(sorted(_made_of(seen.damaged, model, held)))
+    left = f"{names} has its own copy of the weights and is left as it is" if names else "nothing of it stands here"
+    reason = f"{seen.damaged.recovery_point} is {seen.damaged.damaged}; {left}. Mend it: docs/runbooks/bad-object.md"
+    return Hindrance(kind=DAMAGED, version=seen.damaged.recovery_point, reason=reason)
 
 
 def _in_service(name: str, held: tuple[Held, ...]) -> bool:
@@ -340,13 +399,14 @@ def _stands_by(rules: ModelPolicy, now: Role, region: str, home: str) -> bool:
 
 
 def _used(seen: _Seen, model: ModelKey, wanted: Wanted | None, held: tuple[Held, ...]) -> frozenset[str]:
-    """Return the endpoints that may answer a client.
+    """Return the endpoints that may answer a client, or that could not be made again.
 
     The one that took over, and the old one after a planned move or beside the home; what answers there, and what did
     until a moment ago. What is wanted and answers beside the home may be made larger or anew.
     """
     takeover, former, beside = seen.knowledge.takeover, seen.knowledge.former, seen.beside
     found = {takeover.endpoint} if takeover else set()
+    found |= _made_of(seen.damaged, model, held)
     if former and (seen.role.draining or seen.settling):
         found.add(former.endpoint)
     if beside:

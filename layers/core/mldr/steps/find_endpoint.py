@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from mldr.domain.endpoint_status import stands
 from mldr.domain.serving import plan_serving
-from mldr.domain.tiers import stands
 from mldr.errors import Permanent
 from mldr.events.failover import Claimed, ClaimedTask
 from mldr.ports.catalog import Catalog
 from mldr.ports.registry import Registry
 from mldr.ports.serving import OwnEndpoints, Serving, ServingCaptures
+from mldr.ports.stack import Clock
 from mldr.ports.vault import Vault
 from mldr.steps.restore_serving import claimed_manifest, claimed_state, held_epoch, other_manifests
 from mldr.steps.standing_name import name_of_standing
@@ -26,6 +27,7 @@ def find_endpoint(
     endpoints: OwnEndpoints,
     captures: ServingCaptures,
     serving: Serving,
+    clock: Clock,
 ) -> Claimed:
     """Return the claim, with the endpoint that is there already: it has the very version, as the peer serves it.
 
@@ -36,7 +38,7 @@ def find_endpoint(
     if task.claim.at_home:
         found = _own(task, catalog, vault, registry(), endpoints)
     else:
-        found = _standing(task, catalog, vault, captures, serving)
+        found = _standing(task, catalog, vault, captures, serving, clock)
     return found if found.reuse else _asked_by_name(found, task, catalog, vault, captures)
 
 
@@ -51,16 +53,22 @@ def _asked_by_name(
 
 
 def _standing(
-    task: ClaimedTask, catalog: Catalog, vault: Vault, captures: ServingCaptures, serving: Serving
+    task: ClaimedTask, catalog: Catalog, vault: Vault, captures: ServingCaptures, serving: Serving, clock: Clock
 ) -> Claimed:
-    """Nothing is asked of a policy or of a tier: what stands is used, whoever let it stand, and why."""
+    """Nothing is asked of a policy or of a tier: what stands is used, whoever let it stand, and why.
+
+    But not what leaves: that is only begun while no claim is open, so it is known here, or it is not begun any more.
+    """
     manifest, state = claimed_manifest(task, catalog, vault), claimed_state(task, captures)
     if manifest.policy.serving.kserve:
         return task.claim
     others = other_manifests(task, state, catalog, vault)
     name = name_of_standing(manifest, state, others)
+    leaving = catalog.leaving(task.model, name)  # before its status: what is gone is not marked any more
     status, _ = serving.status(name)
-    return task.claim.model_copy(update={"endpoint": name, "stands": True}) if stands(status) else task.claim
+    if not stands(status) or (leaving and leaving.going(clock.now())):
+        return task.claim
+    return task.claim.model_copy(update={"endpoint": name, "stands": True})
 
 
 def _own(task: ClaimedTask, catalog: Catalog, vault: Vault, registry: Registry, endpoints: OwnEndpoints) -> Claimed:

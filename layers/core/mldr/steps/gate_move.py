@@ -160,9 +160,7 @@ def _served(task: MoveTask, said: Announcement, registry: Registry) -> str:
 def _state(record: Record | None) -> str:
     if record is None:
         return "its protection has not begun"
-    return f"{record.recovery_point} is {record.damaged or record.withdrawn or record.phase}" + (
-        f" ({record.reason})" if record.reason else ""
-    )
+    return f"{record.recovery_point} is {record.condition}" + (f" ({record.reason})" if record.reason else "")
 
 
 def _lag(time: dt.timedelta) -> str:

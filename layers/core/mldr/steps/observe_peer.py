@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from mldr.domain.health import Observation, Sight, read_canary, read_switch
+from mldr.domain.canaries import read_canary, read_switch
+from mldr.domain.health import Observation, Sight
 from mldr.domain.identity import Frozen, ModelKey
 from mldr.errors import MldrError
 from mldr.steps.watching import Ports, Watch

@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 
 from mldr.domain.golden import GoldenInference, Verdict, judge, parse_golden
 from mldr.domain.identity import Frozen
+from mldr.domain.late_answers import Sent
 from mldr.domain.recovery_point import Manifest
 from mldr.domain.repairs import standing
 from mldr.errors import MissingArtifact, WrongAnswers
 from mldr.events.failover import VerifyTask
 from mldr.ports.catalog import Catalog
-from mldr.ports.serving import Serving
+from mldr.ports.serving import LateAnswers, Serving
 from mldr.ports.vault import Vault
 from mldr.steps.repairs import load_repairs
 from mldr.steps.restore_serving import claimed_manifest
@@ -21,15 +22,27 @@ UNPROVEN = Verdict(equal=0, asked=0, reason="the policy names no golden inferenc
 
 
 class Verified(Frozen):
-    """How far the proof is: how many questions were answered right, and whether there are more."""
+    """How far the proof is: how many questions were answered right, whether there are more, and which one was sent.
+
+    `warning` is what a person is told where there is nothing to ask.
+    """
 
     more: bool
     cursor: int
     reason: str
+    warning: str = ""
+    sent: Sent | None = None
+    waits: bool = False
 
 
 def verify_serving(
-    task: VerifyTask, *, catalog: Catalog, vault: Vault, serving: Serving, remaining: Callable[[], int]
+    task: VerifyTask,
+    *,
+    catalog: Catalog,
+    vault: Vault,
+    serving: Serving,
+    late: LateAnswers,
+    remaining: Callable[[], int],
 ) -> Verified:
     """Return how far the proof is; a slow model, or many questions, take more than one call.
 
@@ -38,12 +51,35 @@ def verify_serving(
     claim, done = task.claim, task.verify.cursor
     manifest = claimed_manifest(task, catalog, vault)
     golden = _to_prove(manifest, vault)
+    if not golden:
+        return Verified(more=False, cursor=0, reason=UNPROVEN.reason, warning=UNPROVEN.reason)
+    if late.asynchronous(claim.endpoint):
+        return _verified_late(task, manifest, golden, late)
     asked = _asked(claim.endpoint, claim.component, golden[done:], serving, lambda: remaining() > RESERVE)
     verdict = judge(golden[done : done + len(asked)], asked, first=done + 1)
     _check(manifest, verdict)
     cursor = done + len(asked)
-    reason = f"{cursor} of {len(golden)} golden answers reproduced" if golden else UNPROVEN.reason
+    reason = f"{cursor} of {len(golden)} golden answers reproduced"
     return Verified(more=cursor < len(golden), cursor=cursor, reason=reason)
+
+
+def _verified_late(
+    task: VerifyTask, manifest: Manifest, golden: Sequence[GoldenInference], late: LateAnswers
+) -> Verified:
+    """Look for the answer to the question that was sent, and send the next one: whoever calls waits in between."""
+    done, sent = task.verify.cursor, task.verify.sent
+    if sent:
+        answer = late.answer(sent)
+        if answer is None:
+            reason = f"golden question {done + 1} of {len(golden)} waits for its answer"
+            return Verified(more=True, cursor=done, reason=reason, sent=sent, waits=True)
+        _check(manifest, judge(golden[done : done + 1], [answer], first=done + 1))
+        done += 1
+    reason = f"{done} of {len(golden)} golden answers reproduced"
+    if done == len(golden):
+        return Verified(more=False, cursor=done, reason=reason)
+    asked = late.ask(task.claim.endpoint, golden[done].body(), golden[done].content_type)
+    return Verified(more=True, cursor=done, reason=reason, sent=asked, waits=True)
 
 
 def prove(endpoint: str, component: str, manifest: Manifest, *, vault: Vault, serving: Serving) -> Verdict:

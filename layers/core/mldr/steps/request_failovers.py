@@ -27,12 +27,13 @@ def request_failovers(wishes: Sequence[Wish], watch: Watch, ports: Ports) -> Non
     found = sort_out(wishes)
     now = ports.clock.now()
     errors = [_remembered(one, held(one.before, one.decision, why, now), ports) for one, why in found.held]
-    if found.joint:
-        errors += _together([*found.asked, *found.queued], watch, ports)
-    else:
-        for one in found.asked:
-            ports.bus.put(detail_types.FAILOVER_REQUESTED, _alone(one))
-        errors += [_remembered(one, one.decision, ports) for one in (*found.asked, *found.queued)]
+    together = (*found.asked, *found.queued) if found.joint else ()
+    singly = found.confirmed if found.joint else (*found.confirmed, *found.asked)
+    if together:
+        errors += _together(together, watch, ports)
+    for one in singly:
+        ports.bus.put(detail_types.FAILOVER_REQUESTED, _alone(one))
+    errors += [_remembered(one, one.decision, ports) for one in (*singly, *(() if together else found.queued))]
     for error in errors:
         if error:
             raise error

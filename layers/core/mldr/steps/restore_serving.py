@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 
+from mldr.domain.endpoint_status import IN_SERVICE, stands
 from mldr.domain.execution_roles import ExecutionRoles
 from mldr.domain.failover import RESTORE_LOOKS, Epoch, looking
 from mldr.domain.identity import Frozen
 from mldr.domain.recovery_point import Manifest
 from mldr.domain.serving import ServingPlan, as_allowed, plan_serving
-from mldr.domain.serving_state import IN_SERVICE as SERVES
 from mldr.domain.serving_state import ServingState
-from mldr.domain.tiers import for_both
+from mldr.domain.tiers import for_both, without_shadows
 from mldr.errors import EndpointFailed, EpochTaken, NotRestorable, StaleEpoch
 from mldr.events.failover import ClaimedTask, RestoreTask
 from mldr.ports.catalog import Catalog
@@ -21,8 +21,6 @@ from mldr.ports.vault import Vault
 from mldr.steps.seal_recovery_point import read_manifest
 from mldr.steps.standing_name import others_of
 
-IN_SERVICE = SERVES
-_COMING = {"Creating", "Updating", "SystemUpdating", "RollingBack"}
 PATIENCE = dt.timedelta(hours=1)  # SageMaker gives a container's download and its health check an hour each
 
 
@@ -56,10 +54,11 @@ def restore_serving(
         others=other_manifests(task, state, catalog, vault),
         name=task.claim.endpoint,
     )
+    shadowless = without_shadows(plan) if task.claim.stands else ()
     plan = as_allowed(_as_it_answers(plan, task, catalog), roles, region)
     serving.restore(plan)
     status, reason = serving.status(plan.name)
-    warnings = plan.warnings
+    warnings = (*plan.warnings, *shadowless)
     if status == IN_SERVICE:
         finished = serving.finish(plan)
         status, reason, warnings = finished.status, finished.reason, (*warnings, *finished.warnings)
@@ -75,7 +74,7 @@ def _as_it_answers(plan: ServingPlan, task: ClaimedTask, catalog: Catalog) -> Se
 
 def _check(task: RestoreTask, plan: ServingPlan, status: str, reason: str, clock: Clock) -> None:
     name = plan.name
-    if status != IN_SERVICE and status not in _COMING:
+    if not stands(status):
         said = "; ".join((reason or "SageMaker gives no reason", *plan.warnings))
         raise EndpointFailed(f"endpoint {name} is {status}: {said}; mend it and request the failover again")
     patience = min(PATIENCE, looking(RESTORE_LOOKS, task.poll_seconds))

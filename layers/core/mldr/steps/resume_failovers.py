@@ -25,7 +25,7 @@ class Resumed(Frozen):
 
 
 def resume_failovers(*, catalog: Catalog, workflows: Workflows, pager: Pager, clock: Clock) -> list[Resumed]:
-    """Return what was started. Raises the first error, once all models were looked at.
+    """Return what was started. Raises the first error, once all open claims were looked at.
 
     A lost execution is started again with what it was given, under its own claim: nothing is done twice. One that was
     lost three times, or an hour after a claim that switched nothing, is not: another one only tells that it failed. A
@@ -33,7 +33,7 @@ def resume_failovers(*, catalog: Catalog, workflows: Workflows, pager: Pager, cl
     """
     done: list[Resumed] = []
     failed: list[MldrError] = []
-    for model in sorted({*catalog.models(), *(one for one, _ in catalog.standings())}, key=str):
+    for model in catalog.open_claims():
         try:
             epoch = catalog.epoch(model)
             if epoch and not epoch.concluded:

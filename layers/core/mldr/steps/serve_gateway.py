@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mldr.domain.identity import Frozen, ModelKey
 from mldr.domain.leadership import Leadership, Role, announce, overruled
 from mldr.domain.prediction_cache import Cached, Grade
-from mldr.errors import BadPolicy, MldrError, RegionUnreachable
+from mldr.errors import BadPolicy, MldrError, RegionUnreachable, RequestRefused, Throttled
 from mldr.ports.catalog import Catalog
 from mldr.ports.outside import Tokens
 from mldr.ports.serving import Offers, Serving
@@ -16,6 +16,10 @@ from mldr.ports.stack import PolicyStore
 from mldr.steps.cache_predictions import Asked, Predictions, Question, Served
 from mldr.steps.deep_health import DeepHealth
 from mldr.steps.know_leader import Leaders, known_route
+
+LONGEST_REFUSAL = 2048  # characters of a model's own refusal; SageMaker hands on no more
+LONGEST_HEADER = 1024  # InvokeEndpoint takes no longer ContentType or Accept
+PAUSE = "1"  # seconds after which a client that was too many may ask again
 
 
 class Answer(Frozen):
@@ -42,14 +46,22 @@ class Front:
     def predict(self, model: ModelKey, question: Question, *, token: str) -> Answer:
         """Return the endpoint's answer, 401 without the right token, 503 while this region does not serve the model.
 
-        The peer is never asked here. After a planned move away the old endpoint still answers, until DNS is forgotten.
+        What the model itself refuses (4xx) is the client's to hear, in its words; a throttle is 429. The peer is never
+        asked here. After a planned move away the old endpoint still answers, until DNS is forgotten.
         A cached answer says so, by `x-mldr-cache` and `age`; a stale one only stands in for an endpoint that is down.
         A warm request is answered 200 whoever serves the model, and without what the endpoint said.
         """
-        if not self.tokens.valid(token):
+        try:
+            known = self.tokens.valid(token)
+        except MldrError as error:  # whoever asks is nobody yet, so it is told to the log alone
+            return _error(503, "the gateway's token cannot be read; ask again", note=f"{type(error).__name__}: {error}")
+        if not known:
             return _error(401, "send the gateway token of Secrets Manager as `Authorization: Bearer …`")
-        if question.warm:
-            return self._warmed(model, question)
+        if not all(one.isascii() and len(one) <= LONGEST_HEADER for one in (question.content_type, question.accept)):
+            return refused(f"content-type and accept are ASCII, of at most {LONGEST_HEADER} characters")
+        return self._warmed(model, question) if question.warm else self._predicted(model, question)
+
+    def _predicted(self, model: ModelKey, question: Question) -> Answer:
         region = self.leaders.region
         headers = {"x-mldr-region": region}
         asked: Asked | None = None
@@ -64,9 +76,7 @@ class Front:
                 return _cached("hit", found, asked, headers)
             answer, answered_type = self._invoked(served, question)
         except MldrError as error:
-            note = asked.note if asked else ""
-            unserved = _error(503, f"{model} is not served in {region}: {error}", headers, note=note)
-            return _bridged(asked, headers) or unserved
+            return _hindered(f"{model} is not served in {region}", error, headers, asked)
         asked.offer(answer, answered_type, self.offers)
         marked = {**headers, "x-mldr-cache": "miss"} if asked.used else headers
         return Answer(status=200, body=answer, content_type=answered_type, headers=marked, note=asked.note)
@@ -150,6 +160,30 @@ def refused(message: str) -> Answer:
 def _cached(how: str, entry: Cached, asked: Asked, headers: dict[str, str]) -> Answer:
     marked = {**headers, "x-mldr-cache": how, "age": str(asked.age)}
     return Answer(status=200, body=entry.content, content_type=entry.content_type, headers=marked, note=asked.note)
+
+
+def _hindered(what: str, error: MldrError, headers: dict[str, str], asked: Asked | None) -> Answer:
+    """Return what a client gets in place of an answer. Nothing stands in for what the model itself refused."""
+    if isinstance(error, RequestRefused) and error.status:
+        return _refusal(error, headers, asked.note if asked else "")
+    if bridged := _bridged(asked, headers):
+        return bridged
+    note = asked.note if asked else ""
+    if isinstance(error, Throttled):
+        return _error(429, f"{what}: {error}", {**headers, "retry-after": PAUSE}, note=note)
+    return _error(503, f"{what}: {error}", headers, note=note)
+
+
+def _refusal(error: RequestRefused, headers: dict[str, str], note: str) -> Answer:
+    """Return what the model said of a request that it does not take, and nothing of what else the error knows."""
+    said = error.said[:LONGEST_REFUSAL]
+    try:
+        json.loads(said)
+        content_type = "application/json"
+    except (ValueError, RecursionError):
+        content_type = "text/plain; charset=utf-8"
+    body = said.encode(errors="replace")  # half of a pair of surrogates may stand in a model's JSON
+    return Answer(status=error.status, body=body, content_type=content_type, headers=headers, note=note)
 
 
 def _bridged(asked: Asked | None, headers: dict[str, str]) -> Answer | None:

@@ -26,8 +26,6 @@ def show_switches(
 
     It asks the peer who serves, as the gateway does when a checker asks it: nobody else does where none may.
     """
-    models = {str(model): model for model in catalog.models()}
-    models |= {str(model): model for model, _ in catalog.standings()}
 
     def one(model: ModelKey) -> list[Measured]:
         switch = takeover(model, leaders=leaders).status
@@ -40,7 +38,7 @@ def show_switches(
     made: list[Measured] = []
     shown = 0
     with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-        looks = as_completed([pool.submit(one, model) for model in models.values()])
+        looks = as_completed([pool.submit(one, model) for model in catalog.known_models()])
         while batch := list(islice(looks, BATCH)):
             found = [figures for look in batch if (figures := look.result())]
             shown += len(found)

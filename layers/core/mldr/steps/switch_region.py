@@ -44,10 +44,10 @@ def switch_region(
     """
     request = _request(call, peer)
     where = Direction(here=region, there=peer, kind=request.kind)
-    known = {str(model): model for model in catalog.models()} | {str(model): model for model, _ in catalog.standings()}
-    waiting = [name for name, model in sorted(known.items()) if _is_elsewhere(model, where, catalog, clock)]
+    known = catalog.known_models()
+    waiting = [str(model) for model in known if _is_elsewhere(model, where, catalog, clock)]
     if not waiting:
-        return Activated(region=region, models=tuple(sorted(known)))
+        return Activated(region=region, models=tuple(map(str, known)))
     told = next((one for one in evidence.newest(region_key(peer), LOOKED_AT) if one.id == request.failover_id), None)
     missing, count = ", ".join(waiting[:20]), f"{len(waiting)} of {len(known)}"
     if told:

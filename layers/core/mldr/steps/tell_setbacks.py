@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from mldr.domain.identity import ModelKey
-from mldr.domain.setbacks import Hindrance, after
+from mldr.domain.setbacks import DAMAGED, Hindrance, after
 from mldr.ports.serving import Setbacks
 from mldr.ports.stack import Clock, Pager
+
+FROM_THE_VAULT = (
+    "Nobody is sent to what does not stand: a failover makes it from the vault, as for a cold standby, and of two "
+    "regions that answer the home answers alone."
+)
+GOES_ON = (
+    "What stands of it, or answers, goes on. A failover restores the newest sound point, if there is one: an older "
+    "version, or nothing."
+)
 
 
 def tell_setback(
@@ -17,9 +26,8 @@ def tell_setback(
     if tell:
         pager.page(
             f"mldr: {model} does not stand in {region}",
-            f"{met.kind}: {met.reason}\n\nNobody is sent to what does not stand: a failover makes it from the vault, "
-            "as for a cold standby, and of two regions that answer the home answers alone. It is tried again every "
-            f"five minutes; you are told of this once. What is the matter now: mldr status {model.name}. "
+            f"{met.kind}: {met.reason}\n\n{GOES_ON if met.kind == DAMAGED else FROM_THE_VAULT} It is tried again "
+            f"every five minutes; you are told of this once. What is the matter now: mldr status {model.name}. "
             "What to do: the section 'What is to stand does not' of the operator's guide",
         )
     if found != before:

@@ -9,17 +9,18 @@ import datetime as dt
 from collections.abc import Sequence
 from itertools import cycle, islice
 
+from mldr.domain.endpoint_status import IN_SERVICE
 from mldr.domain.failover import WARM_LOOKS, looking
 from mldr.domain.golden import GoldenInference
 from mldr.domain.identity import Frozen
 from mldr.domain.recovery_point import Manifest
 from mldr.domain.serving import ServingPlan, plan_serving
-from mldr.domain.serving_state import IN_SERVICE, ServingState
-from mldr.domain.warming import Count, Warmth, judge, missing, recorded, reweighed, together
+from mldr.domain.serving_state import ServingState
+from mldr.domain.warming import Capacity, Count, Warmth, judge, missing, recorded, reweighed, together
 from mldr.errors import EndpointFailed, NotAllowed, NotWarm
 from mldr.events.failover import WarmTask
 from mldr.ports.catalog import Catalog
-from mldr.ports.serving import Serving, ServingCaptures
+from mldr.ports.serving import LateAnswers, Serving, ServingCaptures
 from mldr.ports.stack import Clock
 from mldr.ports.vault import Vault
 from mldr.steps.prove_answers import golden_of
@@ -36,36 +37,34 @@ class Round(Frozen):
     requests: int
 
 
-class Capacity(Frozen):
-    """How many instances there should be, how many there are, and why no more were given."""
-
-    wanted: dict[str, int] = {}
-    there: dict[str, Count] = {}
-    refused: str = ""
-
-
 def warm_serving(
-    task: WarmTask, *, catalog: Catalog, vault: Vault, serving: Serving, captures: ServingCaptures, clock: Clock
+    task: WarmTask,
+    *,
+    catalog: Catalog,
+    vault: Vault,
+    serving: Serving,
+    late: LateAnswers,
+    captures: ServingCaptures,
+    clock: Clock,
 ) -> Round:
     """Return how warm the endpoint is. Raises NotWarm when it did not become so in time and its policy insists on it.
 
-    What is asked here is no client's: it is answered by the endpoint itself, and no answer is kept.
+    What is asked here is no client's: it is answered by the endpoint itself, and no answer is kept. One that answers
+    late is asked nothing: nobody waits for its answers, so how fast they are is not judged.
     """
     manifest, state = claimed_manifest(task, catalog, vault), claimed_state(task, captures)
     held_epoch(task, catalog)
     began = task.warm.began if task.warm else clock.now()
     capacity = _scaled(task, manifest, state, catalog, vault, serving)
-    golden = golden_of(manifest, vault)
     claim = task.claim
+    golden = () if late.asynchronous(claim.endpoint) else golden_of(manifest, vault)
     samples = replay(claim.endpoint, claim.component, golden, manifest.policy.warm.requests, serving, clock)
     within = min(manifest.policy.warm.within, looking(WARM_LOOKS, task.poll_seconds))
     warmth = judge(
         manifest.policy.warm.model_copy(update={"within": within}),
         samples,
         recorded(golden, state.latency if state else None),
-        wanted=capacity.wanted,
-        there=capacity.there,
-        refused=capacity.refused,
+        capacity=capacity,
         waited=clock.now() - began,
     )
     if warmth.warning and manifest.policy.warm.required:
@@ -81,17 +80,29 @@ def _scaled(
     vault: Vault,
     serving: Serving,
 ) -> Capacity:
-    """Ask for the instances that are missing. The model's own endpoint is not mldr's, and stays as it is."""
+    """Ask for what is missing. The model's own endpoint only grows: the weights of its variants are its owner's."""
+    endpoint, there = task.claim.endpoint, serving.capacity(task.claim.endpoint)
     if task.claim.reuse:
-        return Capacity()
-    endpoint, others = task.claim.endpoint, other_manifests(task, state, catalog, vault)
-    plan = plan_serving(manifest, epoch=task.claim.epoch, state=state, others=others, name=endpoint)
-    wanted, there = _wanted(task, plan, catalog), serving.capacity(endpoint)
-    short, weights, refused = missing(wanted, there), reweighed(plan.weights, there), ""
-    if (short or weights) and serving.status(endpoint)[0] == IN_SERVICE:
-        refused = _ask(endpoint, short, weights, serving)
-        there = serving.capacity(endpoint)
-    return Capacity(wanted=wanted, there=there, refused=refused)
+        capacity = Capacity(wanted=_held(task, state, there, catalog), there=there)
+    else:
+        others = other_manifests(task, state, catalog, vault)
+        plan = plan_serving(manifest, epoch=task.claim.epoch, state=state, others=others, name=endpoint)
+        capacity = Capacity(wanted=_wanted(task, plan, catalog), weights=plan.weights, there=there)
+    short, weights = missing(capacity.wanted, there), reweighed(capacity.weights, there)
+    if not (short or weights) or serving.status(endpoint)[0] != IN_SERVICE:
+        return capacity
+    refused = _ask(endpoint, short, weights, serving)
+    return capacity.model_copy(update={"there": serving.capacity(endpoint), "refused": refused})
+
+
+def _held(task: WarmTask, state: ServingState | None, there: dict[str, Count], catalog: Catalog) -> dict[str, int]:
+    """Return what the peer serves with. While it did, nobody asked the model's own endpoint, whose autoscaling may have
+    made it small. What was captured before the peer took over says nothing of that.
+    """
+    standing = catalog.standing(task.model)
+    if state is None or standing is None or state.endpoint != standing.endpoint:
+        return {}
+    return state.counts_at(there, task.claim.component)
 
 
 def _wanted(task: WarmTask, plan: ServingPlan, catalog: Catalog) -> dict[str, int]:

@@ -29,12 +29,9 @@ AT_ONCE = dt.timedelta(0)
 
 def watch_models(watch: Watch, ports: Ports) -> list[Watched]:
     """Return every decision, also the ones not to act. A model without a route cannot be switched: not watched."""
-    known = {str(model): model for model in ports.catalog.models()}
-    known |= {str(model): model for model, _ in ports.catalog.standings()}
-
     # An error about one model must not cancel the looks at others, as the pool's own `map` would.
     with ThreadPoolExecutor(THREADS) as pool:
-        looks = [pool.submit(_one, model, watch, ports) for model in known.values()]
+        looks = [pool.submit(_one, model, watch, ports) for model in ports.catalog.known_models()]
         found, errors = _gathered(looks, watch, ports)
     for error in errors:
         raise error

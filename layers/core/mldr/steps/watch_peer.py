@@ -77,6 +77,7 @@ def _wish(
     return Wish(
         model=model,
         turn=turn,
+        mode=rules.mode,
         criticality=policy.criticality if policy else Criticality.NON_CRITICAL,
         waited=decision.state.unhealthy_rounds - rules.consecutive,
         before=before,
@@ -90,15 +91,16 @@ def _readiness(stance: Stance, ports: Ports, *, troubled: bool) -> tuple[ModelPo
     What cannot be told is no readiness: a lost permission pages and moves nothing. While all is well nobody asks.
     """
     try:
-        policy = policy_of(stance.model, ports)
-        found = readiness(_known(stance, policy, ports), ports.clock.now()) if troubled else Readiness(ready=False)
+        point = newest_restorable(ports.catalog.records(stance.model)) if troubled else None
+        policy = policy_of(stance.model, ports, point)
+        known = _known(stance, policy, point, ports) if troubled else None
+        found = readiness(known, ports.clock.now()) if known else Readiness(ready=False)
     except MldrError as error:
         return None, False, f"its readiness cannot be told: {type(error).__name__}: {error}"
     return policy, found.ready, found.reason
 
 
-def _known(stance: Stance, policy: ModelPolicy | None, ports: Ports) -> Known:
-    point = newest_restorable(ports.catalog.records(stance.model))
+def _known(stance: Stance, policy: ModelPolicy | None, point: Record | None, ports: Ports) -> Known:
     if point is None or stance.home or policy is None:
         return Known(point=point, own=True)
     state, capacity = ports.captures.newest(stance.model), ports.catalog.capacity()

@@ -10,8 +10,9 @@ from mldr.domain.health import Action, Rules
 from mldr.domain.identity import Frozen, ModelKey
 from mldr.domain.joint_failovers import Wish
 from mldr.domain.model_rules import FailoverMode
+from mldr.domain.owed import owed
 from mldr.domain.policy import ModelPolicy
-from mldr.domain.recovery_point import newest_restorable
+from mldr.domain.recovery_point import Record, newest_restorable
 from mldr.errors import BadPolicy
 from mldr.ports.catalog import Catalog
 from mldr.ports.health import Decisions, Survivors
@@ -63,14 +64,17 @@ class Ports:
     silent: SilentHosts
 
 
-def policy_of(model: ModelKey, ports: Ports) -> ModelPolicy | None:
-    """Return the policy in force, or the newest sealed one while that has mistakes. Raises what its stores raise."""
+def policy_of(model: ModelKey, ports: Ports, point: Record | None = None) -> ModelPolicy | None:
+    """Return the policy in force, or the newest sealed one while that has mistakes. Raises what its stores raise.
+
+    Tags say nothing about when to act, but who goes first: they are those of `point`, which is read only in trouble.
+    """
     try:
         policy, _ = ports.policies.load()
     except BadPolicy:
-        point = newest_restorable(ports.catalog.records(model))
-        return read_manifest(ports.vault, point).policy if point else None
-    return policy.for_model(model.registry, model.name, {})
+        sealed = point or newest_restorable(ports.catalog.records(model))
+        return read_manifest(ports.vault, sealed).policy if sealed else None
+    return owed(policy, model, point)
 
 
 def rules_of(policy: ModelPolicy | None) -> Rules:

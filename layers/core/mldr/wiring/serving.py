@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mldr.ports.catalog import RegionFacts
     from mldr.ports.serving import (
         Clusters,
+        LateAnswers,
         OwnEndpoints,
         Quotas,
         Serving,
@@ -49,6 +50,18 @@ class Targets(Vaults, Records):
             return KServeServing(self.clusters, region=self.env.aws_region, **more)
 
         return ServingTargets(sagemaker, kserve)
+
+    @cached_property
+    def late_answers(self) -> LateAnswers:
+        from mldr.aws.late_answers import SageMakerLateAnswers
+
+        return SageMakerLateAnswers(
+            lambda: self._client("sagemaker"),
+            lambda: self._client("sagemaker-runtime"),
+            lambda: self._client("s3"),
+            self.clock,
+            bucket=self.env.vault_bucket,
+        )
 
     @cached_property
     def clusters(self) -> Clusters:
