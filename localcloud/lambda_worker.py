@@ -3,6 +3,7 @@
 import json
 import os
 import queue
+import select
 import threading
 import time
 import uuid
@@ -13,7 +14,7 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socketserver import TCPServer, ThreadingMixIn
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from localcloud.fork_server import Order
 from localcloud.principals import access_key
@@ -161,10 +162,12 @@ class Worker:
         self._init_error: bytes | None = None
         self._task: _Task | None = None
         self._lines: deque[str] = deque(maxlen=400)
+        self._copying = threading.Lock()
         log_file.parent.mkdir(parents=True, exist_ok=True)
         self._log = log_file.open("a", buffering=1, encoding="utf-8")
         self._server = _Server(self)
         self._process = self._spawn(forks)
+        self._output = cast("IO[bytes]", self._process.stdout)
         self._start(self._server.serve_forever)
         self._pump = self._start(self._copy_output)
         self._start(self._await_exit)
@@ -190,6 +193,7 @@ class Worker:
             message = f"RequestId: {task.request_id} Error: Task timed out after {timeout:.2f} seconds"
             task.finish(error_document("Sandbox.Timedout", message), error=True)
             self.stop("timed out")
+        self._await_output()
         self.idle_since = time.monotonic()
         return Invocation(task.answer, task.error, "\n".join(list(self._lines)))
 
@@ -246,9 +250,29 @@ class Worker:
         return thread
 
     def _copy_output(self) -> None:
-        output: IO[bytes] | None = self._process.stdout
-        for raw in output or ():
-            self._write(raw.decode(errors="replace").rstrip("\n"))
+        rest, written = b"", self._written_to()
+        while written.poll():
+            with self._copying:
+                read = os.read(self._output.fileno(), 1 << 16)
+                *lines, rest = (rest + read).split(b"\n")
+                for raw in lines if read or not rest else [rest]:
+                    self._write(raw.decode(errors="replace"))
+            if not read:
+                return
+
+    def _await_output(self) -> None:
+        """Wait until what the function wrote before it answered is copied: the answer takes another way."""
+        written = self._written_to()
+        while self._pump.is_alive() and written.poll(0):
+            time.sleep(0.001)
+        with self._copying:
+            pass
+
+    def _written_to(self) -> select.poll:
+        """A poll of the function's output; `select` itself knows no more than 1,024 files."""
+        found = select.poll()
+        found.register(self._output, select.POLLIN)
+        return found
 
     def _write(self, line: str) -> None:
         self._lines.append(line)

@@ -130,6 +130,14 @@ def test_a_function_whose_process_ends_reports_it(cloud: SmallCloud) -> None:
     assert "exit status 3" in ended["errorMessage"]
 
 
+def test_an_answer_comes_with_all_that_was_written_before_it(cloud: SmallCloud) -> None:
+    """Metrics are lines of the log; the answer takes another way, and must not overtake them."""
+    cloud.function("talks", "def handler(event, context):\n    for line in range(200):\n        print(event, line)\n")
+    for number in range(60):
+        outcome = cloud.runtime.invoke(HERE, "talks", str(number).encode())
+        assert outcome.log.splitlines() == [f"{number} {line}" for line in range(200)]
+
+
 def test_the_invoke_api_answers_like_lambda(cloud: SmallCloud) -> None:
     cloud.function("by-api", PROBE)
     client = cloud.client("lambda")
