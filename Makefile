@@ -86,7 +86,7 @@ crash: $(READY) ## A crash after each AWS call of protect and failover, then red
 	$(BIN)/pytest --numprocesses auto --timeout 600 tests/functional/crash
 
 .PHONY: chaos
-chaos: $(READY) ## Random schedules of faults over two regions; `CHAOS_FLAGS="--from 10000 --minutes 30"` or `--replay SEED`
+chaos: $(READY) ## Random schedules of faults over two regions; `CHAOS_FLAGS="--from 10000 --minutes 30"`, `--replay SEED` or `--many`
 	PYTHONPATH=layers/core:. $(BIN)/python -m tests.chaos $(CHAOS_FLAGS)
 
 .PHONY: cloud

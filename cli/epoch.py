@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, replace
-from itertools import count
 from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 
+from cli.executions import newest_execution
 from cli.failover import ask, check_reason, conclude
 from cli.options import ModelName, Timeout, Wait
 from cli.outcomes import Ended, Exit, bad_input, unreachable
 from cli.output import AsJson, out, print_json, print_table, table
 from cli.regions import Bus, Environment, Place, Region, look, places, route_in, silence
-from mldr.aws.workflows import StepFunctions
+from mldr.aws.workflows import status_of
 from mldr.domain.failover import Epoch, Kind
 from mldr.domain.identity import ModelKey
 from mldr.domain.leadership import Leadership, Role, home_of, role
@@ -124,16 +124,9 @@ def _known(model: ModelKey, place: Place) -> Known:
 
 
 def _work(place: Place, failover_id: str) -> Status | None:
-    """Return how the newest execution for a claim stands: one that is lost is started again as `<id>-2`, and so on."""
-    machine = place.execution("failover", "").replace(":execution:", ":stateMachine:").rstrip(":")
-    states = StepFunctions(place.client("stepfunctions"), state_machine_arn=machine)
-    status, name = None, failover_id
-    for number in count(2):
-        found = states.status(name)
-        if found is None:
-            break
-        status, name = found, f"{failover_id}-{number}"
-    return status
+    """Return how the newest execution for a claim stands."""
+    _, found = newest_execution(place.client("stepfunctions"), place.execution("failover", failover_id))
+    return status_of(found) if found else None
 
 
 def _show(model: ModelKey, found: dict[str, Known], silent: dict[str, str], as_json: bool) -> None:

@@ -10,12 +10,14 @@ from typing import Any
 
 from rich.markup import escape
 
-from cli.failover import describe_execution, find_evidence, given, who
+from cli.executions import Watched, newest_execution
+from cli.failover import find_evidence, given, who
 from cli.outcomes import Ended, Exit, bad_input
 from cli.output import err, out, print_json, print_table, seconds, table
 from cli.regions import Place, places
 from mldr.aws.evidence import VaultEvidence
 from mldr.aws.region_facts import CatalogFacts
+from mldr.aws.workflows import status_of
 from mldr.domain.capacity import STALE, Capacity
 from mldr.domain.evacuation import Planned, Refused, recovery_id, region_key, work_key
 from mldr.domain.evidence import Evidence, ModelOutcome
@@ -26,9 +28,17 @@ from mldr.domain.regions import REGIONS
 from mldr.errors import BadPolicy
 from mldr.events.detail_types import FAILBACK_REQUESTED, FAILOVER_REQUESTED
 from mldr.events.evacuation import RegionRequest
+from mldr.ports.stack import Status
 
 POLL = 2.0  # seconds
 LOST = "look into the queues mldr-<env>-failover and mldr-<env>-failover-dlq"
+ENDED = (Status.SUCCEEDED, Status.FAILED)
+WORDS = {
+    Status.RUNNING: "[cyan]recovering[/]",
+    Status.SUCCEEDED: "[green]recovered[/]",
+    Status.FAILED: "[red]failed[/]",
+    Status.LOST: "[yellow]died, and is to go on[/]",
+}
 FOLLOWED = 64  # executions that are looked at in one round, in the order of the plan
 
 
@@ -207,17 +217,18 @@ def _told(asked: Asked, as_json: bool) -> None:
 
 def _follow(asked: Asked, deadline: float, *, quiet: bool) -> None:
     """Show each model's beginning and end once, until the region's execution has ended."""
-    states, shown = asked.target.client("stepfunctions"), dict[str, str]()
+    states, shown = asked.target.client("stepfunctions"), dict[str, Status]()
+    watched = Watched(states, asked.target.execution("evacuate", asked.failover_id), quiet=quiet)
     lines: list[Planned | Refused] = []
     while True:
-        found = describe_execution(states, asked.target.execution("evacuate", asked.failover_id))
+        watched.look()
         lines = lines or _lines(asked)
         if not quiet:
             _progress(asked, states, lines, shown)
-        if found and found["status"] != "RUNNING":
+        if watched.over(lambda: _evidence(asked) is not None):
             return
         if time.monotonic() > deadline:
-            so_far = f"{sum(one != 'RUNNING' for one in shown.values())} of {len(lines)} models have ended"
+            so_far = f"{sum(one in ENDED for one in shown.values())} of {len(lines)} models have ended"
             raise Ended(Exit.DOES_NOT_HOLD, f"{asked.failover_id} has not completed in time; {so_far}", LOST)
         time.sleep(POLL)
 
@@ -228,21 +239,24 @@ def _lines(asked: Asked) -> list[Planned | Refused]:
     return [*made.plan.planned, *made.rest] if made else []
 
 
-def _progress(asked: Asked, states: Any, lines: Sequence[Planned | Refused], shown: dict[str, str]) -> None:
-    open_ = [one for one in lines if shown.get(str(one.model), "RUNNING") == "RUNNING"]
+def _progress(asked: Asked, states: Any, lines: Sequence[Planned | Refused], shown: dict[str, Status]) -> None:
+    open_ = [one for one in lines if shown.get(str(one.model)) not in ENDED]
     for one in open_[:FOLLOWED]:
         name = str(one.model)
         execution = asked.target.execution("failover", recovery_id(asked.failover_id, one.model))
-        found = describe_execution(states, execution)
-        status = str(found["status"]) if found else ""
+        _, found = newest_execution(states, execution)
+        status = status_of(found) if found else None
         if status and status != shown.get(name):
             shown[name] = status
-            words = {"RUNNING": "[cyan]recovering[/]", "SUCCEEDED": "[green]recovered[/]"}
-            err.print(f"{words.get(status, f'[red]{status.lower()}[/]')} {name}")
+            err.print(f"{WORDS[status]} {name}")
+
+
+def _evidence(asked: Asked) -> Evidence | None:
+    return find_evidence(asked.target, region_key(asked.region), asked.failover_id)
 
 
 def _finish(asked: Asked, as_json: bool) -> None:
-    evidence = find_evidence(asked.target, region_key(asked.region), asked.failover_id)
+    evidence = _evidence(asked)
     if evidence is None:
         raise Ended(Exit.DOES_NOT_HOLD, f"{asked.failover_id} ended without evidence", LOST)
     if as_json:

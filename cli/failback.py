@@ -17,6 +17,7 @@ from cli.options import ModelName, Timeout, Wait
 from cli.outcomes import Ended, Exit, bad_input, unreachable
 from cli.output import AsJson, out, print_json
 from cli.regions import Bus, Environment, Looked, Place, Region, look, places, route_in, silence
+from cli.standing import foreseen
 from mldr.aws.capacities import component_names, copies, instances
 from mldr.domain.draining import too_short
 from mldr.domain.failover import Kind, Takeover
@@ -63,6 +64,7 @@ class Move:
     here: Record | None
     refused: str = ""  # why the gate would refuse it, however long it waits
     held: Held | None = None  # how it is served now, where that was captured
+    foreseen: tuple[str, ...] = ()  # what will not be as it is, where it is restored
 
     @property
     def ready(self) -> bool:
@@ -90,6 +92,7 @@ class Move:
             "recovery_point": self.here.recovery_point if self.here and self.sealed else None,
             "lag": None if self.sealed else self.lag, "refused": self.refused or None,
             "serves_with": self.held.counts if self.held else None, "grows": self.held.grows if self.held else {},
+            "foreseen": list(self.foreseen),
         }  # fmt: skip
 
 
@@ -201,7 +204,8 @@ def planned(model: ModelKey, kind: Kind, source: Place, target: Place, now: Role
     best = max(records, key=lambda one: (one.restorable, one.started_at), default=None)
     return Move(model=model, kind=kind, source=source, target=target, now=now, version=version, here=best,
                 refused=_refused(model, source, target),
-                held=_held(model, kind, target, takeover))  # fmt: skip
+                held=_held(model, kind, target, takeover),
+                foreseen=foreseen(target, best if best and best.restorable else None))  # fmt: skip
 
 
 def _held(model: ModelKey, kind: Kind, target: Place, takeover: Takeover | None) -> Held | None:
@@ -287,6 +291,8 @@ def _show(move: Move, as_json: bool) -> None:
         sealed = f"sealed as {move.here.recovery_point}" if move.here and move.sealed else move.lag
         out.print(escape(f"  in {move.target.region}: {sealed}"))
         out.print(escape(f"  {_capacity(move)}"))
+        for one in move.foreseen:
+            out.print(escape(f"  known by now: {one}"))
         out.print(f"  then: claim an epoch above {move.now.epoch}, golden check, switch; the old side drains")
     if move.refused:
         raise Ended(Exit.DOES_NOT_HOLD, move.refused, "then ask again")

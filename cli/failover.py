@@ -7,15 +7,15 @@ import getpass
 import json
 import time
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from botocore.exceptions import ClientError
 from rich.markup import escape
 
+from cli.executions import PHASES, Watched, entered
 from cli.options import Timeout, Wait
 from cli.outcomes import Ended, Exit, bad_input
-from cli.output import AsJson, err, out, print_json, print_table, seconds, table
+from cli.output import AsJson, out, print_json, print_table, seconds, table
 from cli.regions import Bus, Environment, Place, places, standby_of
 from mldr.domain.evidence import Evidence, evidence_key
 from mldr.domain.failover import Kind
@@ -23,7 +23,7 @@ from mldr.domain.identity import ModelKey
 from mldr.events.detail_types import FAILBACK_REQUESTED, FAILOVER_REQUESTED
 from mldr.events.failover import FailbackRequest, FailoverRequest
 from mldr.events.message import TaskError
-from mldr.sdk import code
+from mldr.ports.stack import Status
 
 POLL = 1.0  # seconds
 OptionalModel = Annotated[
@@ -40,19 +40,6 @@ EitherRegion = Annotated[
     typer.Option("--region", help="Of a model: the standby region, to choose it. Alone: the region that is left."),
 ]
 LOST = "look into the queues mldr-<env>-failover and mldr-<env>-failover-dlq"
-PHASES = {
-    "GateMove": "asking the other region, and looking whether all that it serves is protected here",
-    "WaitForProtection": "waiting until it is",
-    "ClaimEpoch": "claiming the epoch",
-    "FindEndpoint": "looking whether the model's own endpoint serves that version",
-    "RestoreServing": "restoring the endpoint",
-    "WarmServing": "warming it",
-    "VerifyServing": "comparing its answers with the golden ones",
-    "FlipSwitch": "flipping the takeover switch",
-    "ConfirmTakeover": "waiting for clients outside to see it",
-    "Conclude": "writing the evidence",
-    "RecordFailure": "writing the evidence",
-}
 
 
 @dataclass(frozen=True)
@@ -163,51 +150,40 @@ def _asked(followed: Followed, as_json: bool) -> None:
     out.print(f"  [dim]→ follow it with `mldr status {followed.model.name}`[/]")
 
 
-def _follow(followed: Followed, deadline: float, *, quiet: bool) -> dict[str, Any]:
-    """Show each state once, until the execution has ended; returns its description."""
-    states, shown = followed.standby.client("stepfunctions"), 0
+def _follow(followed: Followed, deadline: float, *, quiet: bool) -> Watched:
+    """Show each state once, until the failover has ended or nothing goes on with it; returns its last execution."""
+    states = followed.standby.client("stepfunctions")
+    watched, shown = Watched(states, followed.execution, quiet=quiet), dict[str, int]()
     while True:
-        found = describe_execution(states, followed.execution)
-        names = entered(states, followed.execution) if found else []
-        for name in () if quiet else names[shown:]:
-            err.print(f"[cyan]{dt.datetime.now():%H:%M:%S}[/] {PHASES[name]}")  # noqa: DTZ005 - the operator's own clock
-        shown = len(names)
-        if found and found["status"] != "RUNNING":
-            return found
+        watched.look()
+        names = entered(states, watched.arn) if watched.newest else []
+        for name in names[shown.get(watched.arn, 0) :]:
+            watched.say(PHASES[name])
+        shown[watched.arn] = len(names)
+        if watched.over(lambda: _concluded(followed)):
+            return watched
         if time.monotonic() > deadline:
-            so_far = f"it is {PHASES[names[-1]]}" if names else "it has not started"
-            raise Ended(Exit.DOES_NOT_HOLD, f"{followed.failover_id} has not completed in time; {so_far}", LOST)
+            late = f"{followed.failover_id} has not completed in time; {_so_far(watched, names)}"
+            raise Ended(Exit.DOES_NOT_HOLD, late, LOST)
         time.sleep(POLL)
 
 
-def describe_execution(states: Any, arn: str) -> dict[str, Any] | None:
-    """Return the execution; None while it has not started."""
-    try:
-        found: dict[str, Any] = states.describe_execution(executionArn=arn)
-    except ClientError as error:
-        if code(error) != "ExecutionDoesNotExist":
-            raise
-        return None
-    return found
+def _so_far(watched: Watched, names: list[str]) -> str:
+    if watched.status is Status.LOST:
+        return "its execution died, and no other one goes on yet"
+    return f"it is {PHASES[names[-1]]}" if names else "it has not started"
 
 
-def entered(states: Any, arn: str) -> list[str]:
-    """Return the phases in the order in which they were entered, each once; none while it has not started."""
-    pages = states.get_paginator("get_execution_history").paginate(executionArn=arn)
-    try:
-        history = [event for page in pages for event in page["events"]]
-    except ClientError as error:
-        if code(error) != "ExecutionDoesNotExist":
-            raise
-        return []
-    names = [event.get("stateEnteredEventDetails", {}).get("name") for event in history]
-    return list(dict.fromkeys(name for name in names if name in PHASES))
+def _concluded(followed: Followed) -> bool:
+    """Return whether its claim is over, so that nobody goes on with it."""
+    claim = followed.standby.catalog.epoch(followed.model)
+    return claim is not None and claim.concluded and claim.failover_id == followed.failover_id
 
 
-def _finish(followed: Followed, execution: dict[str, Any], as_json: bool) -> None:
+def _finish(followed: Followed, watched: Watched, as_json: bool) -> None:
     evidence = find_evidence(followed.standby, followed.model, followed.failover_id)
-    outcome = evidence.outcome if evidence else "completed" if execution["status"] == "SUCCEEDED" else "failed"
-    why = evidence.reason if evidence else _cause(execution)
+    outcome = evidence.outcome if evidence else "completed" if watched.status is Status.SUCCEEDED else "failed"
+    why = evidence.reason if evidence else _cause(watched)
     if as_json:
         shown = evidence.model_dump(mode="json") if evidence else {"outcome": outcome, "reason": why}
         print_json({**shown, "model": str(followed.model), "failover_id": followed.failover_id})
@@ -223,15 +199,17 @@ def find_evidence(place: Place, model: ModelKey, failover_id: str) -> Evidence |
     prefix = evidence_key(model, 0).rpartition("/")[0] + "/"
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=place.vault, Prefix=prefix)
     for key in reversed([item["Key"] for page in pages for item in page.get("Contents", [])]):
-        record = Evidence.model_validate_json(s3.get_object(Bucket=place.vault, Key=key)["Body"].read())
+        record = Evidence.stored(s3.get_object(Bucket=place.vault, Key=key)["Body"].read())
         if record.id == failover_id:
             return record
     return None
 
 
-def _cause(execution: dict[str, Any]) -> str:
+def _cause(watched: Watched) -> str:
+    execution = watched.newest or {"status": "unknown"}
     error = {"Error": execution.get("error", execution["status"]), "Cause": execution.get("cause", "")}
-    return TaskError.parse(json.dumps(error)).sentence
+    sentence = TaskError.parse(json.dumps(error)).sentence
+    return f"{sentence}; nothing goes on with it" if watched.status is Status.LOST else sentence
 
 
 def _show(evidence: Evidence) -> None:

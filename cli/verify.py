@@ -12,7 +12,8 @@ import typer
 from botocore.exceptions import ClientError
 from rich.markup import escape
 
-from cli.failover import describe_execution, who
+from cli.executions import describe_execution
+from cli.failover import who
 from cli.options import Timeout, Wait
 from cli.outcomes import Ended, Exit, bad_input
 from cli.output import AsJson, err, out, print_json, print_table, size, table

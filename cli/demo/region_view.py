@@ -9,7 +9,8 @@ from typing import Any
 import boto3
 
 from cli.demo.scene import ENVIRONMENT, TOKEN
-from cli.failover import PHASES, describe_execution, entered, find_evidence
+from cli.executions import PHASES, entered, newest_execution
+from cli.failover import find_evidence
 from cli.regions import Place
 from cli.standing import manifest_of, standing_for
 from mldr.domain.endpoint_status import IN_SERVICE
@@ -84,7 +85,8 @@ class RegionView:
 
     def phase(self, failover_id: str) -> str:
         """Return what the failover does now, as a person says it."""
-        names = entered(self._states, self.place.execution("failover", failover_id))
+        found = self._execution(failover_id)
+        names = entered(self._states, found["executionArn"]) if found else []
         return PHASES[names[-1]] if names else "starting"
 
     def failure(self, failover_id: str) -> str | None:
@@ -102,7 +104,7 @@ class RegionView:
         return find_evidence(self.place, model, failover_id)
 
     def _execution(self, failover_id: str) -> dict[str, Any]:
-        return describe_execution(self._states, self.place.execution("failover", failover_id)) or {}
+        return newest_execution(self._states, self.place.execution("failover", failover_id))[1] or {}
 
 
 _FAILED = ("FAILED", "TIMED_OUT", "ABORTED")

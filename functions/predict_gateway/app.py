@@ -19,7 +19,7 @@ app = APIGatewayHttpResolver()
 # Lambda lends a whole processor while an environment starts: the clients are made then, and ask nobody yet.
 wiring.at_start(
     "tokens", "leaders", "policies", "front_serving", "predictions", "deep_health",
-    clients=("sagemaker", "sagemaker-runtime"),
+    clients=("sagemaker",),
 )  # fmt: skip
 
 

@@ -23,7 +23,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         captures=world.serving_captures,
         clock=world.clock,
     )
-    for warning in restored.warnings:
+    for warning in (*restored.foreseen, *restored.warnings):
         logger.warning(warning)
     logger.info("endpoint", status=restored.status, captured_at=str(restored.captured_at))
-    return {"status": restored.status, "warnings": restored.warnings, "at": world.clock.now().isoformat()}
+    return {**restored.model_dump(mode="json"), "at": world.clock.now().isoformat()}

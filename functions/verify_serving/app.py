@@ -19,6 +19,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         vault=world.vault,
         serving=world.serving,
         late=world.late_answers,
+        clock=world.clock,
         remaining=context.get_remaining_time_in_millis,
     )
     logger.info(verified.reason, more=verified.more)

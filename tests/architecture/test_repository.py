@@ -184,3 +184,11 @@ def test_every_make_target_is_explained_and_documented():
 def test_no_folder_is_a_drawer_for_everything():
     drawers = {"utils", "helpers", "common", "misc"}
     assert [str(path.relative_to(ROOT)) for path in files() if drawers & {*path.parts, path.stem}] == []
+
+
+def test_what_a_package_of_tests_keeps_ends_with_that_package():
+    """pytest keeps it for the whole session where the folder has no `__init__.py`, and in a module of its own."""
+    told = re.compile(r"^@pytest\.fixture\(.*scope=\"package\"", re.MULTILINE)
+    keeping = [path for path in modules() if ROOT / "tests" in path.parents and told.search(path.read_text())]
+    in_place = [one for one in keeping if one.name == "conftest.py" and one.with_name("__init__.py").is_file()]
+    assert keeping == in_place != []

@@ -1,13 +1,15 @@
 """Every Catalog keeps the same promises, on memory and on DynamoDB: conditions above all."""
 
 import datetime as dt
+import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from mldr.aws.catalog import DynamoCatalog
+from mldr.domain.capacity import Capacity
 from mldr.domain.failover import Epoch, Kind, Takeover
-from mldr.domain.health import HealthState, Sight
+from mldr.domain.health import Ask, HealthState, Sight
 from mldr.domain.identity import ModelKey
 from mldr.domain.leadership import Beside, Leadership, Standing
 from mldr.domain.manifests import ShardRef
@@ -576,6 +578,48 @@ def test_a_region_that_does_not_answer_is_unreachable(cloud, monkeypatch):
     monkeypatch.setattr(cloud.client("dynamodb"), "get_item", cut_off)
     with pytest.raises(RegionUnreachable, match="tried again"):
         catalog.epoch(CHURN)
+
+
+def newer(value):
+    """The same as a newer release might write it, with one field more at each depth."""
+    if isinstance(value, list):
+        return [newer(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    numbers = all(isinstance(one, int) for one in value.values())  # a mapping of names, and no row
+    return value if numbers else {**{name: newer(one) for name, one in value.items()}, "of_a_newer_release": {"a": []}}
+
+
+def everything(catalog):
+    """Every kind of row, read back."""
+    return [
+        catalog.records(CHURN), catalog.epoch(CHURN), catalog.leadership(CHURN), catalog.takeover(CHURN),
+        catalog.leaving(CHURN, GOES.endpoint), catalog.route(CHURN), catalog.health(CHURN), catalog.capacity(),
+        catalog.transfer(TRANSFER.owner, TRANSFER.id), catalog.items(TRANSFER),
+    ]  # fmt: skip
+
+
+def test_every_row_of_a_newer_release_is_read(cloud):
+    catalog = table(cloud)
+    catalog.begin(RECORD)
+    catalog.claim(CHURN, FIRST, None)
+    catalog.flip(CHURN, SWITCH, FIRST)
+    catalog.learn(CHURN, standing(0, route=ROUTE))
+    catalog.put_beside(CHURN, ASIDE, None)
+    catalog.leave(CHURN, GOES, None, FIRST)
+    catalog.put_route(CHURN, ROUTE, {})
+    catalog.put_health(CHURN, HealthState(ask=Ask(id="a", tries=1, until=NOW)))
+    catalog.put_capacity(Capacity(limits={"ml.m5.large": 4}, used={}, side_by_side=10, read_at=NOW))
+    catalog.open_transfer(TRANSFER, [done(one) for one in SHARDS])
+    before = everything(catalog)
+    dynamodb, changed = cloud.client("dynamodb"), 0
+    for item in dynamodb.scan(TableName="catalog")["Items"]:
+        if "body" in item:
+            item["body"]["S"] = json.dumps(newer(json.loads(item["body"]["S"])))
+            dynamodb.put_item(TableName="catalog", Item=item)
+            changed += 1
+    assert changed == 13
+    assert everything(catalog) == before
 
 
 # transfers

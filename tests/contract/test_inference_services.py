@@ -1,6 +1,7 @@
 """What InferenceServices promises: the fake in memory, and the REST adapter on an API server with the real CRDs."""
 
 import copy
+import ssl
 
 import pytest
 
@@ -45,6 +46,25 @@ def changed(document, **spec):
     edited = copy.deepcopy(document)
     edited["spec"]["predictor"] |= spec
     return edited
+
+
+def test_a_ca_that_names_no_key_identifiers_is_trusted_also_where_python_is_strict_by_default(server, monkeypatch):
+    """As EKS makes it, and as Python does since 3.13; the server's own certificate is such a one."""
+    made = ssl.create_default_context
+
+    def strict(**given):
+        context = made(**given)
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        return context
+
+    monkeypatch.setattr(ssl, "create_default_context", strict)
+    assert on(server).get("InferenceService", "models", "fraud") is None
+
+
+def test_chain_and_host_name_are_checked(server):
+    context = on(server)._tls
+    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
+    assert not context.verify_flags & ssl.VERIFY_X509_STRICT
 
 
 def test_what_nobody_made_is_none(services):

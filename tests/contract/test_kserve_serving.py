@@ -29,6 +29,7 @@ from mldr.kserve.clusters import PolicyClusters
 from mldr.kserve.serving import KServeServing
 from mldr.kserve.source import KServeSource
 from mldr.kserve.targets import ServingSources, ServingTargets
+from tests.contract.test_serving import PATHS
 from tests.fakes.clusters import FakeClusters
 from tests.fakes.policies import FakePolicies
 from tests.fakes.serving import FakeServing
@@ -332,7 +333,7 @@ def test_only_an_error_of_the_model_itself_is_a_failed_endpoint(regions, monkeyp
 
 @pytest.mark.parametrize(
     ("status", "heard"),
-    [(400, (400, "no")), (422, (422, "no")), (401, (0, "")), (403, (0, "")), (404, (0, "")), (405, (0, ""))],
+    [(400, (400, "no")), (422, (422, "no")), *[(one, (0, "")) for one in PATHS]],
 )
 def test_what_is_said_of_the_way_to_the_model_is_no_word_to_the_client(regions, monkeypatch, status, heard):
     """Path and credentials are mldr's own; the ingress answers 404 and 403 in the place of any service."""

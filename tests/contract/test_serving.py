@@ -18,6 +18,7 @@ CONTAINER = {
     "Image": f"{ACCOUNT}.dkr.ecr.{STANDBY}.amazonaws.com/churn:1",
     "ModelDataUrl": "s3://vault/churn/model.tar.gz",
 }
+PATHS = (401, 403, 404, 405, 407)  # said of the way to a model, not of a question
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/serve"
 NAME = "churn-12345678-e1"
 VARIANT = {"VariantName": "AllTraffic", "ModelName": NAME, "InstanceType": "ml.m5.large", "InitialInstanceCount": 2}
@@ -563,6 +564,7 @@ def test_only_an_error_of_the_container_itself_is_a_failed_endpoint(moto, monkey
     [
         ("ModelError", {"OriginalStatusCode": 400, "OriginalMessage": "no such feature"}, (400, "no such feature")),
         ("ModelError", {"OriginalStatusCode": 422}, (422, "")),
+        *[("ModelError", {"OriginalStatusCode": one, "OriginalMessage": "no"}, (0, "")) for one in PATHS],
         ("ModelError", {"OriginalMessage": "no status"}, (0, "")),
         ("ValidationError", {}, (0, "")),  # so answers an endpoint that is not there: no word of the model's
     ],

@@ -291,10 +291,28 @@ def test_golden_answers_that_could_not_be_read_are_told_by_day(sealed, context, 
     assert "1 of its values" in told
 
 
+def test_golden_answers_that_are_written_nowhere_are_told_by_day(sealed, context):
+    answers_late(sealed)
+    sealed.serving_source.endpoints["churn"] = served(role=TEAM_ROLE, AsyncInferenceConfig={"OutputConfig": {}})
+    look(sealed, context, expected=["0"])
+    told = sealed.serving_captures.refusal(CHURN).reason
+    assert "Config.AsyncInferenceConfig.OutputConfig.S3OutputPath: its golden answers are written nowhere" in told
+
+
 def test_an_asynchronous_endpoint_stands_beside_no_other(sealed, context):
     answers_late(sealed, tier="active-active")
     look(sealed, context, expected=["0"])
     assert "no gateway asks an asynchronous endpoint" in sealed.serving_captures.refusal(CHURN).reason
+
+
+@pytest.mark.parametrize(("rule", "tag"), [("active-active", "warm-standby"), ("warm-standby", "active-active")])
+def test_the_tag_of_its_newest_point_decides_whether_it_is_to_answer_beside(sealed, context, rule, tag):
+    sealed.catalog.annotate(CHURN, point(sealed).recovery_point, tier_tag=tag)
+    answers_late(sealed, tier=rule)
+    refused = tag == "active-active"
+    look(sealed, context, expected=["0"] if refused else [])
+    refusal = sealed.serving_captures.refusal(CHURN)
+    assert bool(refusal and "no gateway asks an asynchronous endpoint" in refusal.reason) is refused
 
 
 def test_without_golden_inferences_nobody_reads_what_an_asynchronous_endpoint_writes(world, context):

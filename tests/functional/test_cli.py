@@ -6,7 +6,7 @@ import boto3
 import pytest
 
 from cli import protect
-from cli.failover import entered
+from cli.executions import entered
 from cli.regions import Place
 from mldr.domain.failover import Epoch, Takeover
 from mldr.domain.growth import Growth

@@ -8,6 +8,7 @@ import pytest
 
 from cli.regions import Place
 from mldr.domain.failover import Epoch, Kind, Takeover
+from mldr.domain.golden import UNPROVEN
 from mldr.domain.leadership import Beside, Standing
 from mldr.domain.recovery_point import Retention
 from mldr.domain.routing import CheckTimes, Front, plan_route
@@ -27,6 +28,7 @@ from tests.functional.cli_stage import (
     run,
     told,
 )
+from tests.unit.test_serving_plan import manifest, state
 
 ROUTE = plan_route(
     MODEL,
@@ -165,6 +167,18 @@ def test_a_plan_says_with_what_it_is_served_and_what_the_own_endpoint_is_asked_f
     assert (asked in said) is bool(grows)
     found = json.loads(run("failback", "churn", "--plan", "--json").stdout)
     assert (found["serves_with"], found["grows"]) == ({"main": 4}, grows)
+
+
+def test_a_plan_says_what_no_page_of_the_move_will_tell(abroad, monkeypatch):
+    keep(point("v1-back", arn=abroad, manifest_version="v"), region=ACTIVE)
+    captures = FakeServingCaptures()
+    captures.put(state(("1",), left_out={"shadow": "it answers nobody"}))
+    monkeypatch.setattr(Place, "captures", captures)
+    monkeypatch.setattr("cli.standing.manifest_of", lambda *_: manifest())
+    expected = ["variant shadow is not restored: it answers nobody", UNPROVEN.reason]
+    assert json.loads(run("failback", "churn", "--plan", "--json").stdout)["foreseen"] == expected
+    said = " ".join(run("failback", "churn", "--plan").stdout.split())
+    assert all(f"known by now: {one}" in said for one in expected)
 
 
 @pytest.mark.parametrize("endpoint", [None, "churn-earlier-e1"])

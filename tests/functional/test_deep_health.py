@@ -150,18 +150,29 @@ def test_a_request_that_is_not_taken_is_told_and_never_counts(health, world):
     assert "client error (400)" in golden["reason"]
 
 
-def test_a_request_that_is_not_taken_ends_a_row_of_failures(health, world):
-    answering(world, EndpointFailed("its container answers 500"))
-    rounds(health, world, FAILURES)
-    answering(world, RequestRefused("Received client error (400) from primary"))
-    assert health()[0] == 200
-
-
-@pytest.mark.parametrize("error", [Throttled("slow down"), NotAllowed("forbidden")])
-def test_failures_are_forgotten_while_nobody_can_ask_again(health, world, error):
+@pytest.mark.parametrize("error", [RequestRefused("Received client error (400) from primary"), Throttled("429")])
+def test_a_request_that_is_not_taken_ends_a_row_of_failures(health, world, error):
+    """Nor is a model down that is overloaded: three failures, and then throttles, must not move it."""
     answering(world, EndpointFailed("its container answers 500"))
     rounds(health, world, FAILURES)
     answering(world, error)
+    status, body = health()
+    assert (status, body["golden"]["outcome"], body["golden"]["failed_in_a_row"]) == (200, "refused", 0)
+
+
+def test_a_model_that_asks_for_fewer_requests_is_asked_less_often(health, world):
+    answering(world, EndpointFailed("its container answers 500"))
+    rounds(health, world, 2)
+    answering(world, Throttled("429"))
+    world.serving.asked.clear()
+    rounds(health, world, round(EVERY / AGAIN))
+    assert len(world.serving.asked) == 1
+
+
+def test_failures_are_forgotten_while_nobody_can_ask_again(health, world):
+    answering(world, EndpointFailed("its container answers 500"))
+    rounds(health, world, FAILURES)
+    answering(world, NotAllowed("forbidden"))
     times = round(STALE / AGAIN) + 2
     found = rounds(health, world, times)
     assert found[-1][0] == 200
@@ -226,7 +237,7 @@ def raising(error):
         ("proofs", "newest", RegionUnreachable("no answer")),
         ("proofs", "put", NotAllowed("forbidden")),
         ("goldens", "first", NotAllowed("forbidden")),
-        ("serving", "invoke", Throttled("slow down")),
+        ("serving", "invoke", NotAllowed("forbidden")),
     ],
 )
 def test_what_hinders_a_golden_request_makes_nothing_look_down(health, world, monkeypatch, port, name, error):

@@ -11,12 +11,14 @@ import pytest
 
 from mldr.domain.capacity import Capacity
 from mldr.domain.evacuation import recovery_id, work_key
-from mldr.domain.failover import FOLLOW_LOOKS, RESTORE_LOOKS, WARM_LOOKS, looking
+from mldr.domain.failover import FOLLOW_LOOKS, RESTORE_LOOKS, VERIFY_LOOKS, WARM_LOOKS, looking
+from mldr.domain.golden import UNPROVEN
 from mldr.domain.region_plan import Draft
 from mldr.domain.warming import Warmth
 from mldr.ports.stack import Status
 from mldr.steps import warm_serving
 from mldr.steps.executions import newest_status
+from mldr.steps.prove_answers import PATIENCE
 from tests.fakes.workflows import FakeWorkflows
 from tests.fakes.world import ACTIVE
 from tests.functional.region_story import (
@@ -248,15 +250,36 @@ def test_a_region_that_failed_pages_once_however_many_models_did_not_move(protec
     assert all(f"sagemaker/{name}: EndpointFailed: " in message for name in NAMES)
 
 
-@pytest.mark.parametrize(("seen", "word"), [(False, "completed, with warnings"), (True, "completed by itself")])
-def test_a_warning_of_a_model_is_in_the_page_of_its_region(protected, context, monkeypatch, seen, word):
+@pytest.mark.parametrize("seen", [False, True])
+def test_a_warning_of_a_model_is_in_the_page_of_its_region(protected, context, monkeypatch, seen):
     cold = Warmth(warm=False, more=False, reason="1 of 3 instances", warning="1 of 3 instances")
     monkeypatch.setattr(warm_serving, "judge", lambda *_, **__: cold)
     evacuate(protected, context, **({"first_failure_at": protected.clock.now().isoformat()} if seen else {}))
     assert of_region(protected).outcome == "completed"
     [(subject, message)] = protected.pager.pages
-    assert subject == f"mldr: failover of {ACTIVE} {word}"
+    assert subject == f"mldr: failover of {ACTIVE} completed, with a warning"
     assert "sagemaker/urgent-c moved, with a warning: 1 of 3 instances" in message
+    assert ("Their clients are in" in message) is seen, "nobody asked for it: it is told what happened"
+    assert "nothing has to be done" not in message
+
+
+def test_a_region_that_moved_without_a_warning_has_nothing_left_to_be_done(protected, context):
+    evacuate(protected, context, first_failure_at=protected.clock.now().isoformat())
+    [(subject, message)] = protected.pager.pages
+    assert subject == f"mldr: failover of {ACTIVE} completed by itself"
+    assert "nothing has to be done now" in message
+
+
+def test_unproven_models_are_counted_and_crowd_out_no_other_warning(protected, context, monkeypatch):
+    monkeypatch.setattr("mldr.steps.prove_answers._to_prove", lambda *_: ())
+    cold = Warmth(warm=False, more=False, reason="1 of 3 instances", warning="1 of 3 instances")
+    monkeypatch.setattr(warm_serving, "judge", lambda *_, **__: cold)
+    monkeypatch.setattr("mldr.steps.conclude_evacuation.NAMED", 3)
+    evacuate(protected, context)
+    [(_, message)] = protected.pager.pages
+    assert message.count("moved, with a warning: 1 of 3 instances") == 3
+    assert message.endswith(f"\n3 of 3 moved unproven: {UNPROVEN.reason}")
+    assert message.count(UNPROVEN.reason) == 1
 
 
 # lost executions
@@ -296,21 +319,27 @@ def test_a_model_whose_third_execution_succeeds_is_recovered(protected, context,
 
 
 @pytest.mark.parametrize("poll_seconds", [1, 2, 3, 6, 15, 300])
-def test_a_restore_that_hangs_and_a_model_that_stays_cold_fit_into_the_history_of_one_execution(poll_seconds):
+def test_a_restore_that_hangs_a_cold_model_and_late_answers_fit_into_the_history_of_one_execution(poll_seconds):
     """A look is nine events; a full history ends the execution, and nobody is told."""
     hour = dt.timedelta(hours=1)
-    looks = (min(hour, looking(RESTORE_LOOKS, poll_seconds)) + looking(WARM_LOOKS, poll_seconds)) / dt.timedelta(
-        seconds=poll_seconds
-    )
+    proof = min(PATIENCE, looking(VERIFY_LOOKS, poll_seconds))
+    waits = min(hour, looking(RESTORE_LOOKS, poll_seconds)) + looking(WARM_LOOKS, poll_seconds) + proof
+    looks = waits / dt.timedelta(seconds=poll_seconds)
     assert looks * 9 + 300 * 5 < 25_000
     assert looking(FOLLOW_LOOKS, poll_seconds) / dt.timedelta(seconds=poll_seconds) * 9 < 25_000
     assert min(hour, looking(RESTORE_LOOKS, 15)) == hour
 
 
+def test_a_proof_and_a_restore_that_take_as_long_as_they_may_leave_an_execution_time_to_tell_it():
+    most = json.loads((DEFINITIONS / "failover.asl.json").read_text())["TimeoutSeconds"]
+    assert dt.timedelta(hours=1) + PATIENCE + dt.timedelta(minutes=30) < dt.timedelta(seconds=most)
+    assert looking(VERIFY_LOOKS, 15) > dt.timedelta(hours=1), "four questions that each take the longest"
+
+
 def test_a_look_is_nine_events():
     """Entered, scheduled, started, succeeded and exited of the task; entered and exited of the choice and the wait."""
     states = json.loads((DEFINITIONS / "failover.asl.json").read_text())["States"]
-    for task in ("RestoreServing", "WarmServing"):
+    for task in ("RestoreServing", "WarmServing", "VerifyServing"):
         choice = states[states[task]["Next"]]
         after = [states[name] for name in (choice["Default"], *(rule["Next"] for rule in choice["Choices"]))]
         assert choice["Type"] == "Choice"

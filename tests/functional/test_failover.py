@@ -7,6 +7,7 @@ import pytest
 
 from functions.materialise_serving import app as materialise
 from mldr.domain.evidence import GENESIS, digest
+from mldr.domain.failover import VERIFY_LOOKS
 from mldr.domain.health import Sight
 from mldr.domain.recovery_point import manifest_key
 from mldr.errors import EndpointFailed, LostRace, RequestRefused, Throttled
@@ -149,6 +150,43 @@ def test_an_answer_that_failed_or_never_comes_switches_nothing(world, context, g
     ended = fail_over(world, context)
     assert (ended.status, ended.data["error"]["Error"]) == ("FAILED", "EndpointFailed")
     assert world.catalog.takeover(CHURN) is None
+
+
+@pytest.mark.parametrize(("poll_seconds", "patience"), [(1, "0:04:10"), (15, "1:02:30"), (300, "2:00:00")])
+def test_late_answers_are_waited_for_no_longer_than_one_execution_can_tell(
+    world, context, monkeypatch, poll_seconds, patience
+):
+    """Each question comes in its time, and all of them together do not."""
+    late(world, context, answers=range(1, 41))
+    world.late_answers.looks = 800 // poll_seconds
+    world.env = world.env.model_copy(update={"endpoint_poll_seconds": poll_seconds})
+    monkeypatch.setattr("tests.asl_walker.STEPS", 10_000)
+    ended = fail_over(world, context)
+    assert (ended.status, ended.data["error"]["Error"]) == ("FAILED", "EndpointFailed")
+    told = ended.data["error"]["Cause"]
+    assert f"of 40 golden answers of sagemaker/churn were reproduced within {patience}" in told
+    assert "raise EndpointPollSeconds, then request the failover again" in told
+    assert ended.path.count("WaitForAnswer") <= VERIFY_LOOKS + 1
+    assert world.catalog.takeover(CHURN) is None
+
+
+def test_the_last_late_answer_counts_however_late_it_is(world, context, monkeypatch):
+    late(world, context, answers=(1,))
+    world.late_answers.looks = 3
+    monkeypatch.setattr("mldr.steps.prove_answers.VERIFY_LOOKS", 3)
+    assert fail_over(world, context).status == "SUCCEEDED"
+
+
+def test_golden_answers_that_take_for_ever_end_as_an_error(world, context, monkeypatch):
+    arn = promoted(world)
+    slow(world, 180)
+    world.buckets.put("lake", "churn/golden.jsonl", b'{"request": [1], "answer": [1]}\n' * 100)
+    protect(world, context, arn)
+    clients_follow(world)
+    monkeypatch.setattr(context, "get_remaining_time_in_millis", lambda: 90_000)
+    ended = fail_over(world, context)
+    assert (ended.status, ended.data["error"]["Error"]) == ("FAILED", "EndpointFailed")
+    assert "41 of 100 golden answers of sagemaker/churn were reproduced within 2:00:00" in ended.data["error"]["Cause"]
 
 
 def test_a_model_that_answers_slowly_is_proven_in_as_many_calls_as_it_takes(world, context, monkeypatch):

@@ -312,6 +312,7 @@ def test_a_stale_answer_stands_in_while_the_endpoint_at_home_is_down(pair, clien
         (RequestRefused("endpoint churn did not answer: not found"), (200, "[1, 2]", "stale")),
         (EndpointFailed("Received server error (500)"), (200, "[1, 2]", "stale")),
         (Throttled("slow down"), (200, "[1, 2]", "stale")),
+        (RegionUnreachable("invoke churn: Read timeout on endpoint URL"), (200, "[1, 2]", "stale")),
     ],
 )
 def test_nothing_stands_in_for_what_the_model_refuses(pair, client, monkeypatch, error, answered):

@@ -305,6 +305,25 @@ def test_beside_what_stands_of_a_damaged_point_stands_the_older_one_that_a_failo
     assert standing(warm) == [newer], "mended, it is the newest again"
 
 
+def test_a_verdict_that_comes_during_a_look_waits_for_the_next_one(warm, context, monkeypatch):
+    """One look goes by one reading: between two, the point that stands would have been nobody's."""
+    warm.clock.move(hours=1)
+    protect(warm, context, promoted(warm))
+    due(warm, context)
+    before = standing(warm)
+    bad = max(warm.catalog.records(CHURN), key=lambda one: one.origin.promoted_at).recovery_point
+    records = warm.catalog.records
+
+    def read(model):
+        found = records(model)
+        damage(warm, bad)
+        return found
+
+    monkeypatch.setattr(warm.catalog, "records", read)
+    due(warm, context)
+    assert (standing(warm), warm.standing_endpoints.deleted) == (before, [])
+
+
 def test_a_damaged_point_of_which_nothing_stands_is_told_and_holds_nothing_else_up(warm, context):
     due(warm, context)
     [name] = standing(warm)

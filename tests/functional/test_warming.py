@@ -152,6 +152,40 @@ def test_an_endpoint_that_is_smaller_than_what_served_is_scaled_up_before_the_sw
     assert endpoint.counts == {"main": 3}
 
 
+def asleep(world, monkeypatch):
+    """What is to serve answers later and has no instance; nothing says of how many it should have, as on a way home."""
+    captured(world)
+    monkeypatch.setattr("mldr.steps.warm_serving._wanted", lambda *_: {})
+    world.late_answers.everything = True
+    create = world.serving.restore
+
+    def none(plan):
+        create(plan)
+        if not world.serving.asked:
+            world.serving.endpoints[plan.name].counts["main"] = 0
+
+    monkeypatch.setattr(world.serving, "restore", none)
+
+
+def test_an_endpoint_that_scaled_to_zero_is_woken_before_it_is_asked_what_it_has_to_prove(world, context, monkeypatch):
+    """One question is no backlog that would wake it."""
+    ready(world, context)
+    asleep(world, monkeypatch)
+    assert fail_over(world, context).status == "SUCCEEDED"
+    [endpoint] = world.serving.endpoints.values()
+    assert endpoint.counts == {"main": 1}
+
+
+def test_a_model_that_always_answered_more_slowly_than_a_gateway_waits_moves_and_a_person_is_told(world, context):
+    ready(world, context, "required: true", golden=b'{"request": [1], "answer": [1], "latency_ms": 25000}\n')
+    slow(world, [25_000])
+    assert fail_over(world, context).status == "SUCCEEDED"
+    [warning] = world.evidence.records[-1].warnings
+    assert warning == (
+        "95 % of the answers came within 25 s, and a gateway waits 22 s: its clients get 503 in their place"
+    )
+
+
 @pytest.mark.parametrize("error", [EndpointFailed, NotAllowed])
 def test_instances_that_are_refused_are_named_and_do_not_keep_the_model_from_serving(
     world, context, monkeypatch, error

@@ -3,6 +3,7 @@
 import pytest
 from aws_lambda_powertools.utilities.batch.exceptions import BatchProcessingError
 
+from mldr.domain.golden import UNPROVEN
 from mldr.domain.serving_state import Live, Observed
 from mldr.errors import NotAllowed
 from tests.fakes.serving import Endpoint
@@ -144,6 +145,31 @@ def test_what_an_older_release_announced_is_looked_for_where_the_policy_says(pai
     assert pair.home.serving_source.looks == ["churn"]
 
 
+def test_what_was_captured_of_an_earlier_takeover_is_restored_and_told_with_its_time(pair):
+    home_restores(pair)
+    brought_home(pair)
+    state, served = pair.home.serving_captures.newest(CHURN), answers(pair.standby)
+    pair.home.serving_captures.put(state.model_copy(update={"endpoint": "churn-earlier0-e1"}))
+    assert came_home(pair).status == "SUCCEEDED"
+    assert pair.home.serving.endpoints[answers(pair.home)].counts == {"main": 4}
+    [warning] = pair.home.evidence.records[-1].warnings
+    assert f"endpoint {served} was never captured" in warning
+    assert f"as endpoint churn-earlier0-e1 was at {state.captured_at:%Y-%m-%d %H:%M:%S}" in warning
+    assert warning in pair.home.pager.pages[-1][1]
+
+
+def test_a_standby_that_never_looked_at_what_the_home_restored_says_what_it_serves_as(pair):
+    home_restores(pair)
+    brought_home(pair)
+    assert came_home(pair).status == "SUCCEEDED"
+    assert pair.home.evidence.records[-1].warnings == ()
+    pair.listen()
+    pair.fail(pair.home)
+    assert pair.request(pair.standby, "failover", "failover-3").status == "SUCCEEDED"
+    [*_, warning] = pair.standby.evidence.records[-1].warnings
+    assert f"endpoint {answers(pair.home)} was never captured: restored as endpoint churn was at" in warning
+
+
 # the model's own endpoint
 
 
@@ -180,6 +206,38 @@ def test_an_own_endpoint_that_may_not_grow_takes_the_traffic_with_a_warning(pair
     assert came_home(pair).status == "SUCCEEDED"
     [warning] = pair.home.evidence.records[-1].warnings
     assert "variant main has 1 of 4 instances (no right to scale it)" in warning
+
+
+def test_a_planned_move_pages_nobody_for_what_its_plan_says_and_no_golden_inference_proves(pair, monkeypatch):
+    monkeypatch.setattr("mldr.steps.prove_answers._to_prove", lambda *_: ())
+    home_restores(pair)
+    brought_home(pair)
+    state = pair.home.serving_captures.newest(CHURN)
+    pair.home.serving_captures.put(state.model_copy(update={"left_out": {"shadow": "it answers nobody"}}))
+    pages = list(pair.home.pager.pages)
+    assert came_home(pair).status == "SUCCEEDED"
+    record = pair.home.evidence.records[-1]
+    assert record.warnings == ("variant shadow is not restored: it answers nobody", UNPROVEN.reason)
+    assert (record.foreseen, record.told) == (record.warnings, ())
+    assert pair.home.pager.pages == pages
+
+
+def test_a_planned_move_pages_for_what_came_up_on_its_way_alone(pair, monkeypatch):
+    monkeypatch.setattr("mldr.steps.prove_answers._to_prove", lambda *_: ())
+    home_restores(pair)
+    brought_home(pair)
+    finish = pair.home.serving.finish
+
+    def refused(plan):
+        return finish(plan).model_copy(update={"warnings": ("its autoscaling is refused",)})
+
+    monkeypatch.setattr(pair.home.serving, "finish", refused)
+    assert came_home(pair).status == "SUCCEEDED"
+    assert pair.home.pager.pages[-1] == (
+        f"mldr: failback of {CHURN} completed, with a warning",
+        "its autoscaling is refused",
+    )
+    assert UNPROVEN.reason in pair.home.evidence.records[-1].warnings
 
 
 def test_what_was_captured_of_an_earlier_takeover_makes_no_own_endpoint_grow(pair):

@@ -28,29 +28,37 @@ TOKEN = "a-token-of-the-cluster"
 
 
 def certificate(folder: Path) -> tuple[Path, str]:
-    """A key with its certificate in one file for 127.0.0.1, and the certificate as PEM."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kubernetes")])
+    """A key with its certificate in one file for 127.0.0.1, and its CA as PEM; as on EKS, without key identifiers."""
+    key, authority = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    name, server = (
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, one)]) for one in ("kubernetes", "kube-apiserver")
+    )
     now = dt.datetime.now(dt.UTC)
-    made = (
+    blank = (
         x509.CertificateBuilder()
-        .subject_name(name)
         .issuer_name(name)
-        .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - dt.timedelta(days=1))
         .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
-        .sign(key, hashes.SHA256())
     )
-    pem = made.public_bytes(serialization.Encoding.PEM)
+    root = (
+        blank.subject_name(name)
+        .public_key(authority.public_key())
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
+        .sign(authority, hashes.SHA256())
+    )
+    made = (
+        blank.subject_name(server)
+        .public_key(key.public_key())
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False)
+        .sign(authority, hashes.SHA256())
+    )
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     path = folder / "tls.pem"
-    path.write_bytes(private + pem)
-    return path, pem.decode()
+    path.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
+    return path, root.public_bytes(serialization.Encoding.PEM).decode()
 
 
 @cache

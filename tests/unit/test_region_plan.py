@@ -324,8 +324,22 @@ def test_more_than_the_quota_was_begun_leaves_nothing_and_not_less():
     assert left(CLAIMED, {}, quota=2) == 0
 
 
+@pytest.mark.parametrize("moved", [False, True])
+def test_what_answers_beside_the_home_gets_as_many_more_and_its_own_share_is_no_part_of_them(moved):
+    """The reading holds that share, also where it was made before the failover began."""
+    name = name_of(sealed())
+    begun = name if moved else CLAIMED
+    assert left(begun, {name: {KIND: 3}}, quota=9, beside=True, moved=moved) == 3
+
+
 def test_what_was_begun_at_home_is_not_deducted_because_its_own_endpoint_runs():
     assert left(CLAIMED, {}, home=HERE) == 5
+    assert left("churn", {}, home=HERE, moved=True) == 5
+
+
+@pytest.mark.parametrize(("there", "room"), [(0, 2), (1, 2), (3, 2)])
+def test_what_a_home_restored_to_take_over_is_deducted_once(there, room):
+    assert left(CLAIMED, {CLAIMED: {KIND: there}} if there else {}, home=HERE, moved=True) == room
 
 
 def test_an_evacuation_that_follows_another_gives_nobody_what_the_first_one_took():

@@ -14,6 +14,7 @@ from mldr.domain.warming import (
     Capacity,
     Count,
     Latency,
+    awake,
     drifted,
     judge,
     measured,
@@ -72,6 +73,21 @@ def test_a_cold_model_is_told_in_figures():
     assert verdict([300.0] * 20).reason == (
         "half of the answers came within 300 ms, 100 ms by CloudWatch, at most 160 ms are allowed"
     )
+
+
+def test_who_answers_later_has_one_instance_at_least_to_be_asked():
+    there = {"main": Count(current=0, desired=0), "other": Count(current=0, desired=0)}
+    assert awake({}, there) == {"main": 1, "other": 1}
+    assert awake({"main": 3, "other": 0}, there) == {"main": 3, "other": 1}
+    assert awake({"main": 2}, {}) == {"main": 2}
+
+
+@pytest.mark.parametrize(("seconds", "warned"), [(22, False), (23, True)])
+def test_a_warm_model_that_answers_more_slowly_than_a_gateway_waits_is_told(seconds, warned):
+    was = Latency(p50=seconds * 1000, p95=seconds * 1000, requests=5, source="CloudWatch")
+    found = verdict([seconds * 1000.0] * 3, was)
+    assert (found.warm, found.more) == (True, False)
+    assert ("a gateway waits 22 s" in found.warning) is warned
 
 
 @pytest.mark.parametrize(("seconds", "more"), [(299, True), (300, False), (10_000, False)])

@@ -10,6 +10,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as NoConnection
 
+from mldr.domain.warming import LONGEST_ANSWER
 from mldr.errors import MldrError, NotAllowed, RegionUnreachable, Throttled
 
 # Few and quick attempts: Step Functions and SQS retry what outlasts them, without a function that waits.
@@ -17,6 +18,13 @@ from mldr.errors import MldrError, NotAllowed, RegionUnreachable, Throttled
 CONFIG = Config(
     connect_timeout=3, read_timeout=60, retries={"mode": "standard", "max_attempts": 3}, max_pool_connections=64
 )
+
+# A container has 60 s, and SageMaker says that it did not answer to whoever waits for longer. Asked once: a model that
+# hangs would be asked again. docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
+RUNTIME = Config(connect_timeout=3, read_timeout=70, retries={"total_max_attempts": 1})
+
+# What a gateway waits for a model; afterwards it still has to answer its client.
+FRONT = Config(connect_timeout=2, read_timeout=LONGEST_ANSWER, retries={"total_max_attempts": 1})
 
 # Route 53's checkers wait two seconds for an answer.
 PROMPT = Config(connect_timeout=0.3, read_timeout=0.8, retries={"total_max_attempts": 1})

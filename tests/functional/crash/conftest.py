@@ -1,4 +1,4 @@
-"""Two deployed regions for a whole session of this folder; each test returns them to the chapter it begins with."""
+"""Two deployed regions, until the last test of this package; each test returns them to the chapter it begins with."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ DOORS = """capture_recovery_point take_inventory copy_parts copy_objects seal_re
 onboard_model conclude_protection""".split()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def play(story: Story) -> Play:
     return Play(story, "approved", lambda retried: story.protect(retried=retried))
 

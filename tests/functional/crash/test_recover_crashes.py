@@ -13,7 +13,7 @@ DOORS = """start_failover claim_epoch find_endpoint materialise_serving restore_
 flip_switch confirm_takeover conclude_failover""".split()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def play(story: Story) -> Play:
     return Play(story, "protected", lambda retried: story.recover(retried=retried))
 

@@ -152,7 +152,7 @@ class DynamoCatalog:
 
     def epoch(self, model: ModelKey) -> Epoch | None:
         item = self._get(_pk(model), "EPOCH")
-        return Epoch.model_validate_json(item["body"]["S"]) if item else None
+        return Epoch.stored(item["body"]["S"]) if item else None
 
     def open_claims(self) -> list[ModelKey]:
         with translated("list open claims"):
@@ -225,18 +225,18 @@ class DynamoCatalog:
 
     def takeover(self, model: ModelKey) -> Takeover | None:
         item = self._get(_pk(model), _SWITCH)
-        return Takeover.model_validate_json(item["body"]["S"]) if item and "off" not in item else None
+        return Takeover.stored(item["body"]["S"]) if item and "off" not in item else None
 
     def leadership(self, model: ModelKey) -> Leadership:
         found = {item["sk"]["S"]: item for item in self._query(_pk(model), _SWITCH)}
         switch, peer, beside = found.get(_SWITCH), found.get(_PEER), found.get(_BESIDE)
-        takeover = Takeover.model_validate_json(switch["body"]["S"]) if switch else None
+        takeover = Takeover.stored(switch["body"]["S"]) if switch else None
         off = switch is not None and "off" in switch
         return Leadership(
             takeover=None if off else takeover,
             former=takeover if off else None,
-            standing=Standing.model_validate_json(peer["body"]["S"]) if peer else None,
-            beside=Beside.model_validate_json(beside["body"]["S"]) if beside and "off" not in beside else None,
+            standing=Standing.stored(peer["body"]["S"]) if peer else None,
+            beside=Beside.stored(beside["body"]["S"]) if beside and "off" not in beside else None,
         )
 
     def standing(self, model: ModelKey) -> Standing | None:
@@ -295,7 +295,7 @@ class DynamoCatalog:
 
     def leaving(self, model: ModelKey, endpoint: str) -> Leaving | None:
         item = self._get(_pk(model), _LEAVING + endpoint)
-        return Leaving.model_validate_json(item["body"]["S"]) if item and "off" not in item else None
+        return Leaving.stored(item["body"]["S"]) if item and "off" not in item else None
 
     def leave(self, model: ModelKey, leaving: Leaving, previous: Leaving | None, epoch: Epoch | None) -> None:
         condition, names, values = _still(previous)
@@ -348,7 +348,7 @@ class DynamoCatalog:
 
     def capacity(self) -> Capacity | None:
         item = self._get("REGION", "CAPACITY")
-        return Capacity.model_validate_json(item["body"]["S"]) if item else None
+        return Capacity.stored(item["body"]["S"]) if item else None
 
     def put_capacity(self, capacity: Capacity) -> None:
         with translated("remember what the region can carry"):
@@ -365,7 +365,7 @@ class DynamoCatalog:
 
     def transfer(self, owner: str, name: str) -> Transfer | None:
         item = self._get(_transfer_pk(owner, name), "PLAN")
-        return Transfer.model_validate_json(item["body"]["S"]) if item else None
+        return Transfer.stored(item["body"]["S"]) if item else None
 
     def item_done(self, transfer: Transfer, item: WorkItem) -> None:
         """Look before the write: items are kept by plan, so what comes too late changes nothing of the plan in force.
@@ -385,7 +385,7 @@ class DynamoCatalog:
     def items(self, transfer: Transfer) -> list[WorkItem]:
         found = self._query(_transfer_pk(transfer.owner, transfer.id), _item_sk(transfer, ""))
         # What came of an item is listed right behind it, and replaces it.
-        named = {item.item: item for item in (WorkItem.model_validate_json(row["body"]["S"]) for row in found)}
+        named = {item.item: item for item in (WorkItem.stored(row["body"]["S"]) for row in found)}
         return [named[name] for name in sorted(named)]
 
     def _planned(self, transfer: Transfer, item: WorkItem) -> WriteRequestTypeDef:
@@ -406,7 +406,7 @@ class DynamoCatalog:
 
     def _body(self, model: ModelKey, sk: str, kind: type[T]) -> T | None:
         item = self._get(_pk(model), sk)
-        return kind.model_validate_json(item["body"]["S"]) if item else None
+        return kind.stored(item["body"]["S"]) if item else None
 
     def _get(self, pk: str, sk: str) -> dict[str, Any] | None:
         with translated(f"read {sk} of {pk}"):
@@ -521,4 +521,4 @@ def _fields(record: Record) -> dict[str, Any]:
 
 def _record(item: dict[str, Any]) -> Record:
     noted = {name: item[name]["S"] for name in _ANNOTATIONS if "S" in item.get(name, {})}
-    return Record.model_validate({**json.loads(item["body"]["S"]), **noted})
+    return Record.stored(json.dumps({**json.loads(item["body"]["S"]), **noted}))

@@ -153,7 +153,7 @@ class DynamoDatasets:
     def changes(self, dataset: str, since: dt.datetime) -> Iterator[Change]:
         between = {":since": f"CHANGE#{_moment(since)}", ":end": "CHANGE#~"}
         for item in self._query("pk = :pk AND sk BETWEEN :since AND :end", _pk(dataset), between):
-            yield Change.model_validate_json(item["body"]["S"])
+            yield Change.stored(item["body"]["S"])
 
     # restores
 
@@ -168,7 +168,7 @@ class DynamoDatasets:
 
     def restore(self, dataset: str, restore: str) -> RestoreRecord | None:
         item = self._get(_pk(dataset), f"RESTORE#{restore}")
-        return RestoreRecord.model_validate_json(item["body"]["S"]) if item else None
+        return RestoreRecord.stored(item["body"]["S"]) if item else None
 
     # the table
 
@@ -223,4 +223,5 @@ def _fields(record: SnapshotRecord) -> dict[str, Any]:
 
 
 def _record(item: dict[str, Any]) -> SnapshotRecord:
-    return SnapshotRecord.model_validate({**json.loads(item["body"]["S"]), "again": item.get("again", {}).get("S", "")})
+    again = item.get("again", {}).get("S", "")
+    return SnapshotRecord.stored(json.dumps({**json.loads(item["body"]["S"]), "again": again}))

@@ -51,14 +51,14 @@ class DynamoDecisions:
                 PaginationConfig={"MaxItems": limit},
             )
             found = [item["body"]["S"] for page in pages for item in page["Items"]]
-        return [Decided.model_validate_json(body) for body in found]
+        return [Decided.stored(body) for body in found]
 
     def approval(self, model: ModelKey) -> Approval | None:
         with translated(f"read the approval of {model}"):
             item = self._dynamodb.get_item(TableName=self._table, Key=_key(model, _APPROVAL), ConsistentRead=True).get(
                 "Item"
             )
-        return Approval.model_validate_json(item["body"]["S"]) if item else None
+        return Approval.stored(item["body"]["S"]) if item else None
 
     def ask(self, model: ModelKey, approval: Approval) -> None:
         with translated("remember a question"):

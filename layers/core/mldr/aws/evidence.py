@@ -46,7 +46,7 @@ class VaultEvidence:
             if content is None:
                 continue
             last = last or content
-            found = Evidence.model_validate_json(content)
+            found = Evidence.stored(content)
             if (found.kind, found.id) == (draft.kind, draft.id):
                 return found, last
             if draft.requested_at and found.recorded_at < draft.requested_at - SKEW:
@@ -58,7 +58,7 @@ class VaultEvidence:
 
     def newest(self, model: ModelKey, limit: int) -> list[Evidence]:
         found = (self._first(key) for key in reversed(self._chain(model)[-limit:]))
-        return [Evidence.model_validate_json(content) for content in found if content]
+        return [Evidence.stored(content) for content in found if content]
 
     def _first(self, key: str) -> bytes | None:
         """Return the first version of a record: a delete marker, which no lock prevents, must not fork the chain."""

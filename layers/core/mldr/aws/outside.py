@@ -79,7 +79,7 @@ class PublicNetwork:
             status, body = self._ask(witness, path, headers, WITNESS_TIMEOUT)
             if status != 200:
                 return _witnessed(Sight.UNKNOWN, f"{witness} answered {status}")
-            seen = Observation.model_validate_json(body)
+            seen = Observation.stored(body)
         except (dns.exception.DNSException, OSError, http.client.HTTPException, ValidationError) as error:
             return _witnessed(Sight.UNKNOWN, f"{witness} cannot be asked: {type(error).__name__} {error}")
         return _witnessed(seen.sight, seen.detail)
@@ -114,7 +114,7 @@ class PublicNetwork:
     def announcement(self, host: str, model: ModelKey) -> Announcement | None:
         try:
             status, body = self._ask(host, f"/models/{model.name}/epoch", {}, AT_ONCE)
-            return Announcement.model_validate_json(body) if status == 200 else None
+            return Announcement.stored(body) if status == 200 else None
         except (dns.exception.DNSException, OSError, http.client.HTTPException, ValidationError):
             return None
 

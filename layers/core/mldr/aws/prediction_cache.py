@@ -113,8 +113,8 @@ def _number(at: dt.datetime) -> dict[str, str]:
 
 def _entry(item: dict[str, Any]) -> Cached:
     body = base64.b64encode(bytes(item["body"]["B"])).decode()
-    return Cached.model_validate({**json.loads(item["about"]["S"]), "body": body})
+    return Cached.model_validate({**json.loads(item["about"]["S"]), "body": body}, extra="ignore")
 
 
 def _sighting(item: dict[str, Any]) -> Sighting:
-    return Sighting.model_validate_json(item["body"]["S"])
+    return Sighting.stored(item["body"]["S"])

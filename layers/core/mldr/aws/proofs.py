@@ -27,7 +27,7 @@ class DynamoProofs:
         key = {"pk": {"S": f"MODEL#{model}"}, "sk": {"S": "PROOF"}}
         with translated(f"read the last golden request of {model}"):
             item = self._dynamodb.get_item(TableName=self._table, Key=key, ConsistentRead=True).get("Item")
-        return Proof.model_validate_json(item["body"]["S"]) if item else None
+        return Proof.stored(item["body"]["S"]) if item else None
 
     def put(self, model: ModelKey, proof: Proof, previous: Proof | None) -> None:
         held: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(pk)"}

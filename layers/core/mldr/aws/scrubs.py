@@ -32,4 +32,4 @@ class DynamoScrubs:
         key = {"pk": {"S": PARTITION}, "sk": {"S": owner}}
         with translated("read the last check of the vault"):
             item = self._dynamodb.get_item(TableName=self._table, Key=key, ConsistentRead=True).get("Item")
-        return Tally.model_validate_json(item["body"]["S"]) if item else None
+        return Tally.stored(item["body"]["S"]) if item else None

@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ConnectionClosedError
 
 from mldr.aws.capacities import ask, component_names, copies, instances
 from mldr.aws.scaling_alarms import put_policy
 from mldr.domain.components import NAME, base_of, from_zero
 from mldr.domain.endpoint_status import IN_SERVICE, MISSING
+from mldr.domain.refusals import unanswered
 from mldr.domain.serving import OWNER, PlannedModel, ServingPlan
 from mldr.domain.warming import Count
 from mldr.errors import EndpointFailed, MldrError, NotAllowed, RequestRefused, Throttled
@@ -211,9 +211,7 @@ class SageMakerServing:
         more: Any = {name: value for name, value in (("Accept", accept), (NAME, component)) if value}
         try:
             with translated(f"invoke {endpoint}"):
-                answer = self._runtime().invoke_endpoint(
-                    EndpointName=endpoint, Body=body, ContentType=content_type, **more
-                )
+                answer = self._answered(EndpointName=endpoint, Body=body, ContentType=content_type, **more)
                 return answer["Body"].read(), answer["ContentType"]
         except ClientError as error:
             forgotten = self._only.pop(endpoint, "")
@@ -221,6 +219,16 @@ class SageMakerServing:
                 self._only[endpoint] = only
                 return self.invoke(endpoint, body, content_type, accept, only)
             raise _unanswered(endpoint, error) from error
+
+    def _answered(self, **asked: Any) -> Any:
+        """Ask again where the connection was closed: those that an environment of Lambda kept while it slept are.
+
+        docs.aws.amazon.com/lambda/latest/dg/best-practices.html. A client that waits this long tries nothing again.
+        """
+        try:
+            return self._runtime().invoke_endpoint(**asked)
+        except ConnectionClosedError:
+            return self._runtime().invoke_endpoint(**asked)
 
     def _sole(self, endpoint: str) -> str:
         """Return the only component of an endpoint. Raises RequestRefused where there is none, or more than one."""
@@ -248,13 +256,7 @@ def _unanswered(endpoint: str, error: ClientError) -> MldrError:
     told = f"endpoint {endpoint} did not answer: {error}"
     said: Any = error.response
     status = said.get("OriginalStatusCode")  # only a ModelError has one
-    if status is None:
-        return RequestRefused(told)
-    if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return Throttled(f"{told}; it is asked again, more slowly")
-    if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
-        return RequestRefused(told, status=status, said=said.get("OriginalMessage") or "")
-    return EndpointFailed(told)
+    return RequestRefused(told) if status is None else unanswered(told, status, said.get("OriginalMessage") or "")
 
 
 def _tagged(captured: Iterable[dict[str, str]]) -> Any:

@@ -96,7 +96,7 @@ class VaultServingCaptures:
     def refusal(self, model: ModelKey) -> Refusal | None:
         with translated(f"look whether the serving state of {model} is captured"):
             found = self._dynamodb.get_item(TableName=self._table, Key=_key(model, _REFUSED), ConsistentRead=True)
-        return Refusal.model_validate_json(found["Item"]["body"]["S"]) if "Item" in found else None
+        return Refusal.stored(found["Item"]["body"]["S"]) if "Item" in found else None
 
 
 def _key(model: ModelKey, sk: str) -> dict[str, Any]:

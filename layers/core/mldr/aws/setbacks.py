@@ -26,7 +26,7 @@ class DynamoSetbacks:
         with translated(f"read what keeps {model} from standing"):
             found = self._dynamodb.get_item(TableName=self._table, Key=_key(model), ConsistentRead=True).get("Item")
         said = found["body"].get("S") if found else None
-        return Setback.model_validate_json(said) if said else None
+        return Setback.stored(said) if said else None
 
     def put(self, model: ModelKey, setback: Setback | None) -> None:
         body: Any = {"S": setback.model_dump_json()} if setback else {"NULL": True}

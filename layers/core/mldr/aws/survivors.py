@@ -26,7 +26,7 @@ class DynamoSurvivors:
     def of(self, model: ModelKey) -> Survivor:
         with translated(f"read what is remembered of the region beside {model}'s home"):
             item = self._dynamodb.get_item(TableName=self._table, Key=_key(model), ConsistentRead=True).get("Item")
-        return Survivor.model_validate_json(item["body"]["S"]) if item else Survivor()
+        return Survivor.stored(item["body"]["S"]) if item else Survivor()
 
     def put(self, model: ModelKey, survivor: Survivor) -> None:
         lost = LostRace(f"{model}: another round wrote revision {survivor.revision} first")

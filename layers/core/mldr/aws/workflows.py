@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -16,6 +17,13 @@ if TYPE_CHECKING:
 
 # The Fail states of statemachines/: an execution that ends in one has concluded, and told so.
 CONCLUDED = {"EvacuationFailed", "FailoverFailed", "ProtectionFailed", "RestoreFailed", "ScrubFailed", "SnapshotFailed"}
+
+
+def status_of(execution: Mapping[str, Any]) -> Status:
+    """Return how an execution stands, by what DescribeExecution says of it."""
+    if execution["status"] in ("RUNNING", "SUCCEEDED"):
+        return Status(execution["status"])
+    return Status.FAILED if execution.get("error") in CONCLUDED else Status.LOST
 
 
 class StepFunctions:
@@ -36,11 +44,7 @@ class StepFunctions:
 
     def status(self, name: str) -> Status | None:
         found = self._described(name)
-        if found is None:
-            return None
-        if found["status"] in ("RUNNING", "SUCCEEDED"):
-            return Status(found["status"])
-        return Status.FAILED if found.get("error") in CONCLUDED else Status.LOST
+        return status_of(found) if found else None
 
     def given(self, name: str) -> dict[str, Any] | None:
         found = self._described(name)

@@ -28,7 +28,7 @@ class Outcome(StrEnum):
     DIFFERS = "differs"
     SLOW = "slow"
     FAILED = "failed"
-    REFUSED = "refused"  # the question itself: a changed schema, an asynchronous endpoint
+    REFUSED = "refused"  # the question itself: a changed schema, an asynchronous endpoint, one too many now
 
 
 class Proof(Frozen):

@@ -7,6 +7,7 @@ import hashlib
 from itertools import pairwise
 from typing import Literal
 
+from mldr.domain.failover import Kind
 from mldr.domain.identity import Frozen, ModelKey
 
 GENESIS = "0" * 64
@@ -20,7 +21,10 @@ class PhaseTime(Frozen):
 
 
 class ModelOutcome(Frozen):
-    """What became of one model of a region. `seconds` run from the first failure, or the request, to the last phase."""
+    """What became of one model of a region. `seconds` run from the first failure, or the request, to the last phase.
+
+    `warnings` are those that a person is told; the model's own record has all.
+    """
 
     model: ModelKey
     outcome: Literal["completed", "failed"]
@@ -32,7 +36,8 @@ class ModelOutcome(Frozen):
 class Evidence(Frozen):
     """What one failover did. `previous` is the digest of the record before it, so that none can be removed unseen.
 
-    Of a whole region the model is `region/<name>`, and `models` says what became of each.
+    Of a whole region the model is `region/<name>`, and `models` says what became of each. `foreseen` are those of the
+    warnings that were known before it began.
     """
 
     sequence: int
@@ -47,9 +52,15 @@ class Evidence(Frozen):
     recovery_point: str | None
     phases: tuple[PhaseTime, ...]
     warnings: tuple[str, ...] = ()
+    foreseen: tuple[str, ...] = ()
     recorded_at: dt.datetime
     requested_at: dt.datetime | None = None  # records of before the field have none
     models: tuple[ModelOutcome, ...] = ()
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """Return the warnings that page: of a move that a person planned, those that came up on the way."""
+        return tuple(one for one in self.warnings if not (Kind(self.kind).planned and one in self.foreseen))
 
     def content(self) -> bytes:
         """Return the bytes that are stored and hashed."""

@@ -15,7 +15,7 @@ from mldr.errors import EpochTaken, RequestTooLate
 
 # One look at something that is waited for (Task, Choice, Wait) is nine events of its execution's history, which holds
 # 25,000: step-functions/latest/dg/service-quotas. One that is full ends the execution without telling anybody.
-RESTORE_LOOKS, WARM_LOOKS, FOLLOW_LOOKS = 1_600, 700, 2_400
+RESTORE_LOOKS, WARM_LOOKS, VERIFY_LOOKS, FOLLOW_LOOKS = 1_600, 700, 250, 2_400
 ABANDONED = dt.timedelta(hours=1)  # a claim older than this, never concluded, may be superseded
 # What a queue or a dead-letter queue gave back later than this after it was asked for is not done any more.
 OBSERVATION_HOLDS = dt.timedelta(minutes=15)  # the watch looks again, and asks again

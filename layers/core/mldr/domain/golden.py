@@ -57,6 +57,9 @@ class Verdict(Frozen):
         return self.equal == self.asked
 
 
+UNPROVEN = Verdict(equal=0, asked=0, reason="the policy names no golden inferences, so the answers are not proven")
+
+
 def parse_golden(content: bytes) -> tuple[GoldenInference, ...]:
     """Return the inferences of a JSONL file. Raises BadGolden naming the line.
 

@@ -20,6 +20,14 @@ class Frozen(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    @classmethod
+    def stored(cls, content: str | bytes) -> Self:
+        """Read what a region wrote for itself or its peer. What a newer release added, at any depth, is ignored.
+
+        What people write is validated strictly instead. Raises ValidationError.
+        """
+        return cls.model_validate_json(content, extra="ignore")
+
 
 class ModelKey(Frozen):
     """One model of one registry: `sagemaker/churn`."""

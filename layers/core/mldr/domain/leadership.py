@@ -24,8 +24,8 @@ class Announcement(Frozen):
 
     `holder` and `home` are empty while nobody told the region. `version` is the ARN, in the announcing region's
     registry, of what it serves by a takeover, `recovery_point` what of its own vault that was restored from;
-    `endpoint` is what answers there then, and `component` which of its inference components. What a newer release adds
-    is ignored.
+    `endpoint` is what answers there then, and `component` which of its inference components; `share` are its instances
+    by variant while it answered beside the home, None where it did not. What a newer release adds is ignored.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -43,6 +43,7 @@ class Announcement(Frozen):
     recovery_point: str = ""
     endpoint: str = ""
     component: str = ""
+    share: dict[str, int] | None = None
 
 
 class Standing(Frozen):
@@ -64,6 +65,7 @@ class Standing(Frozen):
     recovery_point: str = ""
     endpoint: str = ""
     component: str = ""
+    share: dict[str, int] | None = None
 
     @classmethod
     def of(cls, announcement: Announcement, learned_at: dt.datetime) -> Self:
@@ -234,6 +236,7 @@ def _announced(
             model=str(model), region=region, epoch=takeover.epoch, holder=region, home=home, kind=takeover.kind,
             since=takeover.flipped_at, route=route, version=version,
             recovery_point=takeover.recovery_point, endpoint=takeover.endpoint, component=takeover.component,
+            share=_share(takeover, knowledge.beside),
         )  # fmt: skip
     if standing and standing.epoch:
         told = standing.model_dump(exclude={"learned_at", "route", "home"})
@@ -243,6 +246,11 @@ def _announced(
     return Announcement(
         model=str(model), region=region, epoch=0, holder=home, home=home, kind=Kind.HOME, since=None, route=route
     )  # fmt: skip
+
+
+def _share(takeover: Takeover, beside: Beside | None) -> dict[str, int] | None:
+    """What answers beside the home is not counted anew while this region serves alone."""
+    return beside.counts if beside and beside.endpoint == takeover.endpoint else None
 
 
 def learned(before: Standing | None, announcement: Announcement, now: dt.datetime) -> Standing | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import computed_field
 
@@ -174,6 +174,23 @@ def newest_damaged(records: list[Record]) -> Record | None:
     """
     newest = _newest(records, [one for one in records if one.phase.restorable and one.withdrawn is None])
     return newest if newest and newest.damaged else None
+
+
+class Points(Frozen):
+    """What one reading of a model's points says: which recovery would choose, and the newest while it is damaged."""
+
+    sound: Record | None
+    damaged: Record | None
+
+    @classmethod
+    def of(cls, records: list[Record]) -> Self:
+        """Return what these records say. A second reading may say something else: it is passed on, not repeated."""
+        return cls(sound=newest_restorable(records), damaged=newest_damaged(records))
+
+    @property
+    def ruling(self) -> Record | None:
+        """Return the point whose tags rule what stands and what is captured for it."""
+        return self.damaged or self.sound
 
 
 def _newest(records: list[Record], usable: list[Record]) -> Record | None:

@@ -20,7 +20,7 @@ from mldr.domain.recovery_point import Manifest, Record
 from mldr.domain.routing import Route
 from mldr.domain.serving import plan_serving
 from mldr.domain.serving_state import ServingState
-from mldr.domain.tiers import standing_name
+from mldr.domain.tiers import may_be_ours, standing_name
 from mldr.errors import NotRestorable
 
 SIDE_BY_SIDE = 10  # recoveries at once, where the stack was never asked
@@ -131,11 +131,13 @@ def _missing(
 ) -> dict[str, int]:
     """Return the instances that were still to be started when the quotas were read.
 
-    At home the model's own endpoint serves, which still runs and is counted.
+    At home the model's own endpoint serves, which still runs and is counted, unless one was restored to take over. What
+    answers beside the home is in the reading with its own share, and gets as many more.
     """
-    if facts.home == direction.here:
+    if facts.home == direction.here and not (facts.moved and may_be_ours(facts.begun)):
         return {}
-    return missing(_instances(facts, rules), standing.get(facts.begun) or _standing(facts, rules, standing))
+    held = {} if facts.beside else standing.get(facts.begun) or _standing(facts, rules, standing)
+    return missing(_instances(facts, rules), held)
 
 
 def _candidate(

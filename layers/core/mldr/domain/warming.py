@@ -17,6 +17,7 @@ from mldr.domain.model_rules import WarmRule
 
 MARK = "x-mldr-warm"  # the header of a request to a gateway that is to get ready, and to give no answer away
 SLACK = 10.0  # milliseconds that a call may take longer anywhere: the factor of a very fast model would mean nothing
+LONGEST_ANSWER = 22.0  # seconds that a gateway waits for a model: API Gateway waits 30 s for all that a gateway does
 
 
 class Latency(Frozen):
@@ -46,7 +47,10 @@ class Capacity(Frozen):
 
 
 class Warmth(Frozen):
-    """What came of one round. `more` asks for another; `warning` is what a person is told if traffic moves as it is."""
+    """What came of one round. `more` asks for another; `warning` is what a person is told if traffic moves as it is.
+
+    Also a warm model has one where it answers more slowly than a gateway waits.
+    """
 
     warm: bool
     more: bool
@@ -84,6 +88,15 @@ def missing(wanted: Mapping[str, int], there: Mapping[str, Count]) -> dict[str, 
     return {name: count for name, count in wanted.items() if name in there and there[name].desired < count}
 
 
+def awake(wanted: Mapping[str, int], there: Mapping[str, Count]) -> dict[str, int]:
+    """Return what an endpoint that answers later should have: one instance at least, also where it scaled to zero.
+
+    One golden question never is the backlog that its autoscaling waits for, so it would wait for its answer in vain.
+    docs.aws.amazon.com/sagemaker/latest/dg/async-inference-autoscale.html.
+    """
+    return {**wanted, **{name: max(1, wanted.get(name, 0)) for name in there}}
+
+
 def together(captured: Mapping[str, int], beside: Mapping[str, int], sources: Mapping[str, str]) -> dict[str, int]:
     """Return the instances that carry the load of both regions: those that served at home, and those beside it.
 
@@ -118,7 +131,7 @@ def judge(
     """
     cold = [text for text in (_lacking(capacity), _speed(rule, samples, baseline)) if text]
     if not cold:
-        return Warmth(warm=True, more=False, reason=_told(samples, baseline))
+        return Warmth(warm=True, more=False, reason=_told(samples, baseline), warning=_late(samples))
     reason = "; ".join(cold)
     if waited < rule.within:
         return Warmth(warm=False, more=True, reason=reason)
@@ -160,6 +173,16 @@ def _speed(rule: WarmRule, samples: Sequence[float], baseline: Latency | None) -
                 f"at most {most:.0f} ms are allowed"
             )
     return ""
+
+
+def _late(samples: Sequence[float]) -> str:
+    found = measured(samples, "this region")
+    if found is None or found.p95 <= LONGEST_ANSWER * 1000:
+        return ""
+    return (
+        f"95 % of the answers came within {found.p95 / 1000:.0f} s, and a gateway waits {LONGEST_ANSWER:.0f} s: its "
+        "clients get 503 in their place"
+    )
 
 
 def _settled(rule: WarmRule, samples: Sequence[float]) -> str:

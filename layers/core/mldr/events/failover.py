@@ -151,9 +151,10 @@ class WarmTask(ClaimedTask):
 
 
 class VerifyTold(Message):
-    """How many golden questions were answered right when the last call ran out of time, and which one was sent."""
+    """How many golden questions were answered right when the last call ended, since when, and which one was sent."""
 
     cursor: int = 0
+    began: dt.datetime | None = None
     sent: Sent | None = None
 
 
@@ -199,9 +200,10 @@ class Mark(Message):
 
 
 class RestoreMark(Mark):
-    """When the endpoint stood, and what of it is not as it was."""
+    """When the endpoint stood, and what of it is not as it was: what its plan said before, and what came up."""
 
     warnings: tuple[str, ...] = ()
+    foreseen: tuple[str, ...] = ()
 
 
 class VerifyMark(Mark):

@@ -11,15 +11,16 @@ from urllib.parse import urlsplit
 from mldr.domain.kserve import Document, inference_path
 from mldr.domain.kserve_plan import OWNER, KServePlan, next_step, standing
 from mldr.domain.kserve_rules import Address
+from mldr.domain.refusals import unanswered
 from mldr.domain.serving import ServingPlan
 from mldr.domain.warming import Count
-from mldr.errors import EndpointFailed, LostRace, MldrError, NotRestorable, RegionUnreachable, RequestRefused, Throttled
+from mldr.errors import EndpointFailed, LostRace, NotRestorable, RegionUnreachable, RequestRefused, Throttled
 from mldr.ports.serving import Clusters, Finished, InferenceServices
 
 TIMEOUT = 60.0  # seconds, as a SageMaker endpoint has for an answer
+CONNECT = 3.0  # seconds for each address of an ingress, of which a name has several
 ATTEMPTS = 5
 LOOK = 60.0  # seconds for which a service's URL is believed to be what it was
-_TO_MLDR = (401, 403, 404, 405, 407)
 
 
 class KServeServing:
@@ -86,7 +87,8 @@ class KServeServing:
         headers = {"Host": urlsplit(url).netloc, "Content-Type": content_type, "Accept": accept or "*/*"}
         status, answer, answered_type = _post(ingress, inference_path(service), body, headers, self._timeout)
         if status >= http.HTTPStatus.BAD_REQUEST:
-            raise _unanswered(endpoint, status, answer.decode("utf-8", errors="replace"))
+            said = answer.decode("utf-8", errors="replace")
+            raise unanswered(f"{endpoint} did not answer: {status} {said[:200]}", status, said)
         return answer, answered_type
 
     def _look(self, endpoint: str, fresh: float) -> Document | None:
@@ -97,19 +99,6 @@ class KServeServing:
             seen = services.get("InferenceService", address.namespace, address.name)
             self._seen[endpoint] = (time.monotonic(), seen)
         return seen
-
-
-def _unanswered(endpoint: str, status: int, said: str) -> MldrError:
-    """Return what an answer says: only 5xx is the model's own failure, as in SageMaker's ModelError.
-
-    What is said of path and credentials, by the ingress or by the model server, is said to mldr, which chose them.
-    """
-    told = f"{endpoint} did not answer: {status} {said[:200]}"
-    if status == http.HTTPStatus.TOO_MANY_REQUESTS:
-        return Throttled(f"{told}; it is asked again, more slowly")
-    if status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
-        return EndpointFailed(told)
-    return RequestRefused(told) if status in _TO_MLDR else RequestRefused(told, status=status, said=said)
 
 
 def _undisturbed(endpoint: str, act: Callable[[], None]) -> None:
@@ -148,8 +137,10 @@ def _put_runtime(plan: KServePlan, services: InferenceServices) -> None:
 def _post(origin: str, path: str, body: bytes, headers: dict[str, str], timeout: float) -> tuple[int, bytes, str]:
     parts = urlsplit(origin)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.netloc, timeout=timeout)
+    connection = kind(parts.netloc, timeout=min(CONNECT, timeout))
     try:
+        connection.connect()
+        connection.sock.settimeout(timeout)
         connection.request("POST", path, body, headers)
         answer = connection.getresponse()
         return answer.status, answer.read(), answer.getheader("Content-Type") or "application/json"

@@ -79,7 +79,10 @@ class LateAnswers(Protocol):
         """Send a request. Raises RequestRefused when it was not taken."""
 
     def answer(self, sent: Sent) -> bytes | None:
-        """Return the answer, None while it is waited for. Raises EndpointFailed when it failed, or is too late."""
+        """Return the answer, None while it is waited for.
+
+        Raises EndpointFailed when it failed, or is too late, NotAllowed when it is there and may not be decrypted.
+        """
 
 
 class StandingEndpoints(Protocol):

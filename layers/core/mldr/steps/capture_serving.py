@@ -16,8 +16,9 @@ from mldr.domain.late_answers import PARAMETER, unread
 from mldr.domain.leadership import Leadership, Role, role
 from mldr.domain.model_plan import name_in
 from mldr.domain.model_rules import ServingRule, Tier
-from mldr.domain.policy import ModelPolicy
-from mldr.domain.recovery_point import Phase, Record, Retention, newest_restorable
+from mldr.domain.owed import owed
+from mldr.domain.policy import ModelPolicy, Policy
+from mldr.domain.recovery_point import Phase, Points, Record, Retention, newest_restorable
 from mldr.domain.region_words import mapped
 from mldr.domain.serving import named_for
 from mldr.domain.serving_references import (
@@ -29,6 +30,7 @@ from mldr.domain.serving_references import (
     find_references,
     find_secrets,
 )
+from mldr.domain.serving_share import without_share
 from mldr.domain.serving_state import Carried, Kind, Observed, Refusal, ServingState
 from mldr.domain.undescribed import find_undescribed
 from mldr.domain.warming import drifted
@@ -94,7 +96,7 @@ class Capturing:
             if wish.endpoint and wish.endpoint != rules.serving.endpoint and not named_for(model, wish.endpoint):
                 continue  # nobody asks the catalog about each model for each endpoint of a region
             knowledge = self.catalog.leadership(model)
-            look = Look(model=model, policy=rules, knowledge=knowledge, begun=self.clock.now())
+            look = Look(model=model, policy=rules, in_force=policy, knowledge=knowledge, begun=self.clock.now())
             look = look.as_held_by(self.peer_region)
             if wish.endpoint in ("", look.endpoint):
                 yield look
@@ -131,7 +133,7 @@ class Capturing:
                 raise NotCapturable(f"{where}: {why}; what was captured stays")
             if observed.status != IN_SERVICE:
                 return _skipped(look.model, f"{where}; what was captured stays")
-            state = self._state(look, observed, records, reason)
+            state = self._state(look, look.homes(observed), records, reason)
         except Permanent as error:
             self.captures.refuse(look.model, Refusal(reason=f"{type(error).__name__}: {error}", at=look.begun))
             raise
@@ -196,10 +198,12 @@ class Capturing:
         if not (look.policy.golden or sealed):
             return []
         without = "or take `golden` out of the policy; a sealed point keeps its own: approve a version anew"
-        if look.policy.tier is Tier.ACTIVE_ACTIVE:
+        if owed(look.in_force, look.model, Points.of(records).ruling).tier is Tier.ACTIVE_ACTIVE:
             text = f"no gateway asks an asynchronous endpoint, so none answers beside: choose another tier, {without}"
             return [Problem(path="Config.AsyncInferenceConfig", text=text)]
         written = {one.path: str(one.target) for one in carried if one.path in _ANSWERS}
+        if not observed.document["Config"]["AsyncInferenceConfig"].get("OutputConfig", {}).get("S3OutputPath"):
+            return [Problem(path=_ANSWERS[0], text=f"its golden answers are written nowhere: set it, {without}")]
         hidden = unread(written.values(), self.answer_places)
         told = (
             f"its golden answers could not be read from {{}}: name the place in {PARAMETER} of {self.region}'s stack, "
@@ -256,7 +260,8 @@ class Look(Frozen):
     """One look at one model, by the rules in force, and by what was known of who serves it, when it began."""
 
     model: ModelKey
-    policy: ModelPolicy
+    policy: ModelPolicy  # without what the tags of a point say
+    in_force: Policy
     knowledge: Leadership
     begun: dt.datetime
 
@@ -275,6 +280,13 @@ class Look(Frozen):
             return self
         answers = rules.model_copy(update={"endpoint": standing.endpoint, "component": standing.component})
         return self.model_copy(update={"policy": self.policy.model_copy(update={"serving": answers})})
+
+    def homes(self, observed: Observed) -> Observed:
+        """Return what of it is the home's, where what took over answered beside the home and carries both loads now."""
+        standing = self.knowledge.standing
+        if standing is None or standing.share is None or observed.endpoint != standing.endpoint:
+            return observed
+        return without_share(observed, standing.share)
 
 
 class Counterparts(Frozen):

@@ -13,6 +13,7 @@ from typing import Literal
 from mldr.domain.evacuation import Planned, Refused, id_of, region_key
 from mldr.domain.evidence import GENESIS, Evidence, ModelOutcome, phase_times
 from mldr.domain.failover import Kind
+from mldr.domain.golden import UNPROVEN
 from mldr.domain.health import stands
 from mldr.domain.identity import Frozen, ModelKey
 from mldr.domain.leadership import Role, role
@@ -23,6 +24,7 @@ from mldr.ports.stack import Bus, Clock, Pager, Status, Workflows
 from mldr.ports.vault import EvidenceStore, Vault
 from mldr.steps.executions import newest_status
 from mldr.steps.know_leader import home_known
+from mldr.steps.page_completion import Completion, page_completion
 from mldr.steps.plan_evacuation import read_draft
 from mldr.steps.recover_model import under_way
 
@@ -78,15 +80,20 @@ def conclude_evacuation(
     bus.put(told, RegionCompletedDetail.of(record).model_dump(mode="json"))
     if record.outcome != "completed":
         pager.page(f"mldr: {task.kind} of {task.region} {record.outcome}", _named(record))
-    elif task.first_failure_at:
-        pager.page(
-            f"mldr: {task.kind} of {task.region} completed by itself",
-            f"{_named(record)}\n\nTheir clients are in {place.region}, and nothing has to be done now. "
-            f"When {task.region} is well again: `mldr failback --region {task.region} --plan`",
-        )
-    elif any(one.warnings for one in record.models):
-        pager.page(f"mldr: {task.kind} of {task.region} completed, with warnings", _named(record))
+    else:
+        page_completion(_completion(task, record), pager)
     return Concluded(ended=True, reason=record.reason, outcome=record.outcome, sequence=record.sequence)
+
+
+def _completion(task: EvacuationConclusion, record: Evidence) -> Completion:
+    return Completion(
+        of=f"{task.kind} of {task.region}",
+        said=_named(record),
+        clients=f"Their clients are in {record.region}",
+        home=f"When {task.region} is well again: `mldr failback --region {task.region} --plan`",
+        warned=any(one.warnings for one in record.models),
+        by_itself=task.first_failure_at is not None,
+    )
 
 
 def _held(model: ModelKey, place: Place, catalog: Catalog, clock: Clock) -> Role:
@@ -131,7 +138,7 @@ def _became(
             outcome="completed" if done else "failed",
             reason=record.reason,
             seconds=took,
-            warnings=record.warnings,
+            warnings=record.told,
         )
     if held.serving:
         return ModelOutcome(model=line.model, outcome="completed", reason=held.reason)
@@ -194,13 +201,15 @@ def _reason(task: EvacuationConclusion, models: tuple[ModelOutcome, ...], bad: l
 
 
 def _named(record: Evidence) -> str:
-    """Name what did not move, and what moved with a warning, as far as a page goes."""
+    """Name what did not move, and what moved with a warning, as far as a page goes. What is unproven is counted: a
+    policy without golden inferences must not crowd out what came up.
+    """
     bad = [f"{one.model}: {one.reason}" for one in record.models if one.outcome != "completed"]
-    warned = [
-        f"{one.model} moved, with a warning: {'; '.join(one.warnings)}"
-        for one in record.models
-        if one.outcome == "completed" and one.warnings
-    ]
-    lines = [*bad, *warned]
+    moved = [one for one in record.models if one.outcome == "completed"]
+    said = [(one.model, [text for text in one.warnings if text != UNPROVEN.reason]) for one in moved]
+    lines = [*bad, *(f"{model} moved, with a warning: {'; '.join(texts)}" for model, texts in said if texts)]
     more = [f"and {len(lines) - NAMED} more; the evidence names them"] if len(lines) > NAMED else []
-    return "\n".join([record.reason, "", *lines[:NAMED], *more]) if lines else record.reason
+    unproven = sum(UNPROVEN.reason in one.warnings for one in moved)
+    count = [f"{unproven} of {len(moved)} moved unproven: {UNPROVEN.reason}"] if unproven else []
+    told = [*lines[:NAMED], *more, *count]
+    return "\n".join([record.reason, "", *told]) if told else record.reason

@@ -13,6 +13,7 @@ from mldr.events.message import detail
 from mldr.ports.catalog import Catalog
 from mldr.ports.stack import Bus, Clock, Pager
 from mldr.ports.vault import EvidenceStore
+from mldr.steps.page_completion import Completion, page_completion
 
 _REFUSALS = {
     "NotRestorable",
@@ -40,7 +41,8 @@ def conclude_failover(
     clock: Clock,
 ) -> Evidence:
     """Return the evidence. Concluding twice is one record. What did not complete pages, or only with a warning, and
-    what nobody asked for: the last page of an outage must not be that something is wrong.
+    what nobody asked for: the last page of an outage must not be that something is wrong. Whoever planned a move is
+    not paged for what was known by day.
 
     What is part of an evacuation is told by the page of its region.
     """
@@ -54,28 +56,25 @@ def conclude_failover(
         return record  # a page for each of a thousand models would be read by nobody: its region's page names it
     if record.outcome != "completed":
         pager.page(f"mldr: {task.kind} of {task.model} {record.outcome}", record.reason)
-    elif record.warnings:
-        untold = task.switch is not None and task.switch.note
-        but = "but not everybody was told" if untold else "with a warning"
-        pager.page(f"mldr: {task.kind} of {task.model} completed, {but}", _warned(task, record))
-    elif task.first_failure_at:
-        pager.page(f"mldr: {task.kind} of {task.model} completed by itself", _served(record))
+    else:
+        page_completion(_completion(task, record), pager)
     return record
 
 
-def _served(record: Evidence) -> str:
+def _completion(task: FailoverConclusion, record: Evidence) -> Completion:
     took = round(sum(phase.seconds for phase in record.phases))
-    calm = "" if record.warnings else ", and nothing has to be done now"
-    return (
-        f"{record.region} serves {record.model} by epoch {record.epoch}, from {record.recovery_point}, {took} s after "
-        f"the first failure that was seen. Its clients are there{calm}. "
-        f"When its home is well again: `mldr failback {record.model.name} --plan`"
+    return Completion(
+        of=f"{task.kind} of {task.model}",
+        said="; ".join(record.told),
+        clients=(
+            f"{record.region} serves {record.model} by epoch {record.epoch}, from {record.recovery_point}, {took} s "
+            "after the first failure that was seen. Its clients are there"
+        ),
+        home=f"When its home is well again: `mldr failback {record.model.name} --plan`",
+        warned=bool(record.told),
+        by_itself=task.first_failure_at is not None,
+        untold=bool(task.switch and task.switch.note),
     )
-
-
-def _warned(task: FailoverConclusion, record: Evidence) -> str:
-    said = "; ".join(record.warnings)
-    return f"{said}\n\n{_served(record)}" if task.first_failure_at else said
 
 
 def _evidence(task: FailoverConclusion, region: str, clock: Clock) -> Evidence:
@@ -100,6 +99,7 @@ def _evidence(task: FailoverConclusion, region: str, clock: Clock) -> Evidence:
         recovery_point=claim.recovery_point if claim else None,
         phases=phase_times(marks if task.first_failure_at else marks[1:]),
         warnings=_warnings(task),
+        foreseen=_foreseen(task),
         recorded_at=clock.now(),
         requested_at=task.requested_at,
     )
@@ -107,9 +107,15 @@ def _evidence(task: FailoverConclusion, region: str, clock: Clock) -> Evidence:
 
 def _warnings(task: FailoverConclusion) -> tuple[str, ...]:
     """What the traffic moved in spite of, in the order in which it came up."""
-    restored = task.serving.warnings if task.serving else ()
+    restored = (*task.serving.foreseen, *task.serving.warnings) if task.serving else ()
     later = [mark.warning for mark in (task.warm, task.verify) if mark]
     return tuple(one for one in (*restored, *later, task.switch.note if task.switch else "") if one)
+
+
+def _foreseen(task: FailoverConclusion) -> tuple[str, ...]:
+    """What the plan of the endpoint says, and that there is nothing to prove its answers by, is known on any day."""
+    unproven = (task.verify.warning,) if task.verify and task.verify.warning else ()
+    return (*(task.serving.foreseen if task.serving else ()), *unproven)
 
 
 def _reason(task: FailoverConclusion) -> str:

@@ -14,7 +14,7 @@ from mldr.domain.leadership import Beside, Leadership, Role, home_of, role
 from mldr.domain.model_rules import Tier
 from mldr.domain.owed import owed
 from mldr.domain.policy import ModelPolicy, Policy
-from mldr.domain.recovery_point import Manifest, Record, newest_damaged, newest_restorable
+from mldr.domain.recovery_point import Manifest, Points, Record
 from mldr.domain.routing import Route
 from mldr.domain.serving import ServingPlan, plan_serving, refused_roles
 from mldr.domain.serving_state import ServingState
@@ -132,14 +132,12 @@ class Tiers:
     def _looked(
         self, model: ModelKey, policy: Policy, held: tuple[Held, ...], remaining: Callable[[], int]
     ) -> Converged:
-        records = self._catalog.records(model)
-        damaged = newest_damaged(records)
-        point = damaged or newest_restorable(records)
+        points = Points.of(self._catalog.records(model))
         try:
-            return self._one(model, owed(policy, model, point), damaged, held, remaining)
+            return self._one(model, owed(policy, model, points.ruling), points, held, remaining)
         except (ChecksNotReported, Permanent) as error:
             kind, passing = type(error).__name__, isinstance(error, ChecksNotReported)
-            version = point.recovery_point if point else ""
+            version = points.ruling.recovery_point if points.ruling else ""
             met = Hindrance(kind=kind, version=version, reason=str(error), passing=passing)
             return Converged(model=str(model), actions=(), reason=f"{kind}: {error}", met=met)
 
@@ -158,7 +156,7 @@ class Tiers:
         self,
         model: ModelKey,
         rules: ModelPolicy,
-        damaged: Record | None,
+        points: Points,
         held: tuple[Held, ...],
         remaining: Callable[[], int],
     ) -> Converged:
@@ -168,8 +166,8 @@ class Tiers:
         if not home:
             return Converged(model=str(model), actions=(), reason="it is not onboarded yet")
         now = role(self._region, home, knowledge, now=self._clock.now(), drain=rules.failover.drain)
-        bad = damaged if _stands_by(rules, now, self._region, home) else None
-        ready = self._ready(model, rules, bad) if _stands_by(rules, now, self._region, home) else None
+        waits = _stands_by(rules, now, self._region, home)
+        bad, ready = (points.damaged, self._ready(model, rules, points)) if waits else (None, None)
         both, busy = (ready or bad) is not None and rules.spread is not None, _busy(epoch)
         at, alone = self._clock.now(), knowledge.beside is not None and self._alone(model)
         seen = _Seen(knowledge=knowledge, role=now, route=route, rules=rules, at=at, alone=alone, damaged=bad)
@@ -246,13 +244,13 @@ class Tiers:
         if self._serving.status(plan.name)[0] == IN_SERVICE:
             self._serving.finish(plan)
 
-    def _ready(self, model: ModelKey, rules: ModelPolicy, damaged: Record | None) -> Ready | None:
+    def _ready(self, model: ModelKey, rules: ModelPolicy, points: Points) -> Ready | None:
         """Return what should stand: the newest version that is sealed, as the active region serves, at the floor.
 
         While that one is damaged, an older one may stand by, for recovery chooses it; but it answers beside no newer.
         """
-        point = newest_restorable(self._catalog.records(model))
-        if point is None or (damaged and rules.spread):
+        point = points.sound
+        if point is None or (points.damaged and rules.spread):
             return None
         state, manifest = self._captures.newest(model), read_manifest(self._vault, point)
         others = others_of(model, manifest.recovery_point, state, self._catalog, self._vault)

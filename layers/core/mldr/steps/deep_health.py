@@ -14,7 +14,7 @@ from mldr.domain.deep_health import Proof
 from mldr.domain.endpoint_status import answers
 from mldr.domain.golden import GoldenInference, judge
 from mldr.domain.identity import Frozen, ModelKey
-from mldr.errors import EndpointFailed, LostRace, MldrError, RegionUnreachable, RequestRefused
+from mldr.errors import EndpointFailed, LostRace, MldrError, RegionUnreachable, RequestRefused, Throttled
 from mldr.ports.catalog import Catalog
 from mldr.ports.health import Goldens, Proofs
 from mldr.ports.serving import Serving
@@ -102,7 +102,7 @@ class DeepHealth:
             answer, _ = self.prompt.invoke(turn.endpoint, golden.body(), golden.content_type, component=component)
         except EndpointFailed as error:
             return deep.failed(turn, str(error), self.clock.now())
-        except RequestRefused as error:
+        except (RequestRefused, Throttled) as error:
             return deep.refused(turn, str(error))
         except RegionUnreachable as error:
             return deep.silent(turn, str(error), self.clock.now())

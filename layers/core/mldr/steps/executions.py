@@ -6,6 +6,7 @@ from collections.abc import Collection
 from itertools import count
 from typing import Any
 
+from mldr.domain.executions import attempt
 from mldr.ports.stack import Status, Workflows
 
 TRIES = 3  # executions that may be lost before what they were to do is given up
@@ -16,16 +17,15 @@ def start_unless(workflows: Workflows, name: str, payload: dict[str, Any], final
 
     Any other end starts again as `name-2`, `name-3`, …
     """
-    tried = name
-    for number in count(2):
+    for number in count(1):
+        tried = attempt(name, number)
         status = workflows.status(tried)
         if status is None:
-            break
+            workflows.start(tried, payload)
+            return tried
         if status is Status.RUNNING or status in final:
-            return None
-        tried = f"{name}-{number}"
-    workflows.start(tried, payload)
-    return tried
+            break
+    return None
 
 
 def newest_status(workflows: Workflows, name: str) -> Status | None:
@@ -34,7 +34,7 @@ def newest_status(workflows: Workflows, name: str) -> Status | None:
     for number in count(2):
         if status is not Status.LOST:
             break
-        again = workflows.status(f"{name}-{number}")
+        again = workflows.status(attempt(name, number))
         if again is None:
             break
         status = again
@@ -43,4 +43,4 @@ def newest_status(workflows: Workflows, name: str) -> Status | None:
 
 def given_up(workflows: Workflows, name: str) -> bool:
     """Return whether as many executions were started for a name as may be lost."""
-    return workflows.status(f"{name}-{TRIES}") is not None
+    return workflows.status(attempt(name, TRIES)) is not None

@@ -2,34 +2,39 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Sequence
 
-from mldr.domain.golden import GoldenInference, Verdict, judge, parse_golden
+from mldr.domain.failover import VERIFY_LOOKS, looking
+from mldr.domain.golden import UNPROVEN, GoldenInference, Verdict, judge, parse_golden
 from mldr.domain.identity import Frozen
 from mldr.domain.late_answers import Sent
 from mldr.domain.recovery_point import Manifest
 from mldr.domain.repairs import standing
-from mldr.errors import MissingArtifact, WrongAnswers
+from mldr.errors import EndpointFailed, MissingArtifact, WrongAnswers
 from mldr.events.failover import VerifyTask
 from mldr.ports.catalog import Catalog
 from mldr.ports.serving import LateAnswers, Serving
+from mldr.ports.stack import Clock
 from mldr.ports.vault import Vault
 from mldr.steps.repairs import load_repairs
 from mldr.steps.restore_serving import claimed_manifest
 
 RESERVE = 100_000  # milliseconds that the function must have left to ask once more: an answer may take 60 s
-UNPROVEN = Verdict(equal=0, asked=0, reason="the policy names no golden inferences, so the answers are not proven")
+PATIENCE = dt.timedelta(hours=2)  # with the hour of a restore less than the four of an execution
 
 
 class Verified(Frozen):
     """How far the proof is: how many questions were answered right, whether there are more, and which one was sent.
 
+    `began` is when the first call did.
     `warning` is what a person is told where there is nothing to ask.
     """
 
     more: bool
     cursor: int
     reason: str
+    began: dt.datetime
     warning: str = ""
     sent: Sent | None = None
     waits: bool = False
@@ -42,44 +47,63 @@ def verify_serving(
     vault: Vault,
     serving: Serving,
     late: LateAnswers,
+    clock: Clock,
     remaining: Callable[[], int],
 ) -> Verified:
     """Return how far the proof is; a slow model, or many questions, take more than one call.
 
-    Raises WrongAnswers naming the first answer that is not reproduced.
+    Raises WrongAnswers naming the first answer that is not reproduced, and EndpointFailed when it takes too long.
     """
-    claim, done = task.claim, task.verify.cursor
+    claim, done, began = task.claim, task.verify.cursor, task.verify.began or clock.now()
     manifest = claimed_manifest(task, catalog, vault)
     golden = _to_prove(manifest, vault)
     if not golden:
-        return Verified(more=False, cursor=0, reason=UNPROVEN.reason, warning=UNPROVEN.reason)
+        return Verified(more=False, cursor=0, reason=UNPROVEN.reason, began=began, warning=UNPROVEN.reason)
     if late.asynchronous(claim.endpoint):
-        return _verified_late(task, manifest, golden, late)
+        return _verified_late(task, manifest, golden, late, began, clock)
+    _check_time(task, done, len(golden), clock.now() - began, PATIENCE)
     asked = _asked(claim.endpoint, claim.component, golden[done:], serving, lambda: remaining() > RESERVE)
     verdict = judge(golden[done : done + len(asked)], asked, first=done + 1)
     _check(manifest, verdict)
     cursor = done + len(asked)
     reason = f"{cursor} of {len(golden)} golden answers reproduced"
-    return Verified(more=cursor < len(golden), cursor=cursor, reason=reason)
+    return Verified(more=cursor < len(golden), cursor=cursor, reason=reason, began=began)
 
 
 def _verified_late(
-    task: VerifyTask, manifest: Manifest, golden: Sequence[GoldenInference], late: LateAnswers
+    task: VerifyTask,
+    manifest: Manifest,
+    golden: Sequence[GoldenInference],
+    late: LateAnswers,
+    began: dt.datetime,
+    clock: Clock,
 ) -> Verified:
     """Look for the answer to the question that was sent, and send the next one: whoever calls waits in between."""
     done, sent = task.verify.cursor, task.verify.sent
-    if sent:
-        answer = late.answer(sent)
-        if answer is None:
-            reason = f"golden question {done + 1} of {len(golden)} waits for its answer"
-            return Verified(more=True, cursor=done, reason=reason, sent=sent, waits=True)
+    answer = late.answer(sent) if sent else None
+    if answer is not None:
         _check(manifest, judge(golden[done : done + 1], [answer], first=done + 1))
-        done += 1
+        done, sent = done + 1, None
     reason = f"{done} of {len(golden)} golden answers reproduced"
     if done == len(golden):
-        return Verified(more=False, cursor=done, reason=reason)
-    asked = late.ask(task.claim.endpoint, golden[done].body(), golden[done].content_type)
-    return Verified(more=True, cursor=done, reason=reason, sent=asked, waits=True)
+        return Verified(more=False, cursor=done, reason=reason, began=began)
+    patience = min(PATIENCE, looking(VERIFY_LOOKS, task.poll_seconds))
+    _check_time(task, done, len(golden), clock.now() - began, patience)
+    if sent:
+        reason = f"golden question {done + 1} of {len(golden)} waits for its answer"
+    else:
+        sent = late.ask(task.claim.endpoint, golden[done].body(), golden[done].content_type)
+    return Verified(more=True, cursor=done, reason=reason, began=began, sent=sent, waits=True)
+
+
+def _check_time(task: VerifyTask, done: int, asked: int, took: dt.timedelta, patience: dt.timedelta) -> None:
+    """Raise EndpointFailed while it can be told: an execution that outlasts its time or its history ends unheard."""
+    if took > patience:
+        raise EndpointFailed(
+            f"{done} of {asked} golden answers of {task.model} were reproduced within {patience}, and more are not "
+            f"waited for; see the log of endpoint {task.claim.endpoint}, keep fewer golden inferences or (where it "
+            "answers asynchronously) raise EndpointPollSeconds, then request the failover again"
+        )
 
 
 def prove(endpoint: str, component: str, manifest: Manifest, *, vault: Vault, serving: Serving) -> Verdict:

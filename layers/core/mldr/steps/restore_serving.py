@@ -8,6 +8,7 @@ from mldr.domain.endpoint_status import IN_SERVICE, stands
 from mldr.domain.execution_roles import ExecutionRoles
 from mldr.domain.failover import RESTORE_LOOKS, Epoch, looking
 from mldr.domain.identity import Frozen
+from mldr.domain.leadership import Standing
 from mldr.domain.recovery_point import Manifest
 from mldr.domain.serving import ServingPlan, as_allowed, plan_serving
 from mldr.domain.serving_state import ServingState
@@ -25,11 +26,12 @@ PATIENCE = dt.timedelta(hours=1)  # SageMaker gives a container's download and i
 
 
 class Restored(Frozen):
-    """How the endpoint stands, and what of it is not as it was."""
+    """How the endpoint stands, and what of it is not as it was: `foreseen` says its plan, on any day."""
 
     status: str
     captured_at: dt.datetime | None  # when its state was captured; None: it is what the policy says
     warnings: tuple[str, ...] = ()
+    foreseen: tuple[str, ...] = ()
 
 
 def restore_serving(
@@ -58,18 +60,32 @@ def restore_serving(
     plan = as_allowed(_as_it_answers(plan, task, catalog), roles, region)
     serving.restore(plan)
     status, reason = serving.status(plan.name)
-    warnings = (*plan.warnings, *shadowless)
+    warnings = _of_another(state, catalog.standing(task.model), region)
     if status == IN_SERVICE:
         finished = serving.finish(plan)
         status, reason, warnings = finished.status, finished.reason, (*warnings, *finished.warnings)
     _check(task, plan, status, reason, clock)
-    return Restored(status=status, captured_at=state.captured_at if state else None, warnings=warnings)
+    return Restored(
+        status=status,
+        captured_at=state.captured_at if state else None,
+        warnings=warnings,
+        foreseen=(*plan.warnings, *shadowless),
+    )
 
 
 def _as_it_answers(plan: ServingPlan, task: ClaimedTask, catalog: Catalog) -> ServingPlan:
     """What answered beside the home carries the load of both now: its autoscaling must not be set back to one half."""
     beside = catalog.leadership(task.model).beside
     return for_both(plan) if beside and beside.endpoint == plan.name else plan
+
+
+def _of_another(state: ServingState | None, standing: Standing | None, region: str) -> tuple[str, ...]:
+    """Return the warning that how the peer serves was not captured since it took over, so an older state is used."""
+    if state is None or standing is None or standing.holder == region or standing.endpoint in ("", state.endpoint):
+        return ()
+    never = f"how {standing.holder} served with endpoint {standing.endpoint} was never captured"
+    used = f"restored as endpoint {state.endpoint} was at {state.captured_at:%Y-%m-%d %H:%M:%S}"
+    return (f"{never}: {used}; compare counts, weights and autoscaling",)
 
 
 def _check(task: RestoreTask, plan: ServingPlan, status: str, reason: str, clock: Clock) -> None:

@@ -16,7 +16,7 @@ from mldr.domain.identity import Frozen
 from mldr.domain.recovery_point import Manifest
 from mldr.domain.serving import ServingPlan, plan_serving
 from mldr.domain.serving_state import ServingState
-from mldr.domain.warming import Capacity, Count, Warmth, judge, missing, recorded, reweighed, together
+from mldr.domain.warming import Capacity, Count, Warmth, awake, judge, missing, recorded, reweighed, together
 from mldr.errors import EndpointFailed, NotAllowed, NotWarm
 from mldr.events.failover import WarmTask
 from mldr.ports.catalog import Catalog
@@ -55,9 +55,10 @@ def warm_serving(
     manifest, state = claimed_manifest(task, catalog, vault), claimed_state(task, captures)
     held_epoch(task, catalog)
     began = task.warm.began if task.warm else clock.now()
-    capacity = _scaled(task, manifest, state, catalog, vault, serving)
     claim = task.claim
-    golden = () if late.asynchronous(claim.endpoint) else golden_of(manifest, vault)
+    golden, asleep = golden_of(manifest, vault), late.asynchronous(claim.endpoint)
+    capacity = _scaled(task, manifest, state, catalog, vault, serving, wake=asleep and bool(golden))
+    golden = () if asleep else golden
     samples = replay(claim.endpoint, claim.component, golden, manifest.policy.warm.requests, serving, clock)
     within = min(manifest.policy.warm.within, looking(WARM_LOOKS, task.poll_seconds))
     warmth = judge(
@@ -67,7 +68,7 @@ def warm_serving(
         capacity=capacity,
         waited=clock.now() - began,
     )
-    if warmth.warning and manifest.policy.warm.required:
+    if warmth.warning and not warmth.warm and manifest.policy.warm.required:
         raise NotWarm(f"{task.model}: {warmth.reason}; warm.required in its policy keeps the traffic where it is")
     return Round(warmth=warmth, began=began, requests=len(samples))
 
@@ -79,6 +80,8 @@ def _scaled(
     catalog: Catalog,
     vault: Vault,
     serving: Serving,
+    *,
+    wake: bool,
 ) -> Capacity:
     """Ask for what is missing. The model's own endpoint only grows: the weights of its variants are its owner's."""
     endpoint, there = task.claim.endpoint, serving.capacity(task.claim.endpoint)
@@ -88,6 +91,8 @@ def _scaled(
         others = other_manifests(task, state, catalog, vault)
         plan = plan_serving(manifest, epoch=task.claim.epoch, state=state, others=others, name=endpoint)
         capacity = Capacity(wanted=_wanted(task, plan, catalog), weights=plan.weights, there=there)
+    if wake:
+        capacity = capacity.model_copy(update={"wanted": awake(capacity.wanted, there)})
     short, weights = missing(capacity.wanted, there), reweighed(capacity.weights, there)
     if not (short or weights) or serving.status(endpoint)[0] != IN_SERVICE:
         return capacity

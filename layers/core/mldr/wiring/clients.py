@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import botocore.session
 
-from mldr.sdk import CACHE, CONFIG
+from mldr.sdk import CONFIG
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from botocore.config import Config
 
     from mldr.settings import Settings
 
@@ -30,6 +32,6 @@ class Clients:
             self._clients[place] = self._session.create_client(service, region_name=place[1], config=CONFIG)
         return self._clients[place]
 
-    def _prompt(self, service: str) -> Callable[[], Any]:
-        """A client that gives up early, made when a model has a cache: most have none."""
-        return cache(lambda: self._session.create_client(service, region_name=self.env.aws_region, config=CACHE))
+    def _own_client(self, service: str, config: Config) -> Callable[[], Any]:
+        """A client with settings of its own, made when it is first asked for."""
+        return cache(lambda: self._session.create_client(service, region_name=self.env.aws_region, config=config))

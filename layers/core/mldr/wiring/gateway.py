@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from mldr.sdk import PROMPT
+from mldr.domain.warming import LONGEST_ANSWER
+from mldr.sdk import CACHE, FRONT, PROMPT
 from mldr.wiring.outside import Edges
 from mldr.wiring.serving import Targets
 
@@ -20,17 +21,20 @@ class Gateways(Targets, Edges):
 
     @cached_property
     def front_serving(self) -> Serving:
-        """What the gateway asks: Route 53's checkers are many, SageMaker's control plane answers few."""
+        """What the gateway asks: Route 53's checkers are many, SageMaker's control plane answers few. It gives up while
+        the gateway can still answer its client.
+        """
         from mldr.aws.serving import GLANCE, SageMakerServing
 
+        runtime: Any = self._session.create_client("sagemaker-runtime", region_name=self.env.aws_region, config=FRONT)
         sagemaker = SageMakerServing(
             lambda: self._client("sagemaker"),
-            lambda: self._client("sagemaker-runtime"),
+            lambda: runtime,
             lambda: self._client("application-autoscaling"),
             lambda: self._client("cloudwatch"),
             glance=GLANCE,
         )
-        return self._targets(sagemaker, glance=GLANCE)
+        return self._targets(sagemaker, glance=GLANCE, timeout=LONGEST_ANSWER)
 
     @cached_property
     def prompt_serving(self) -> Serving:
@@ -50,14 +54,18 @@ class Gateways(Targets, Edges):
     def offers(self) -> Offers:
         from mldr.aws.prediction_cache import QueuedOffers
 
-        return QueuedOffers(self._prompt("sqs"), queue_url=self.env.prediction_queue_url, region=self.env.aws_region)
+        return QueuedOffers(
+            self._own_client("sqs", CACHE), queue_url=self.env.prediction_queue_url, region=self.env.aws_region
+        )
 
     @cached_property
     def predictions(self) -> Predictions:
         """The prediction cache as the gateway uses it: it waits for no answer of the cache."""
         from mldr.aws.prediction_cache import DynamoPredictionCache
 
-        return self._predictions(DynamoPredictionCache(self._prompt("dynamodb"), table=self.env.prediction_table))
+        return self._predictions(
+            DynamoPredictionCache(self._own_client("dynamodb", CACHE), table=self.env.prediction_table)
+        )
 
     @cached_property
     def keeping(self) -> Predictions:

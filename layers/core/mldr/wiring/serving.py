@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from mldr.sdk import RUNTIME
 from mldr.wiring.records import Records
 from mldr.wiring.vault import Vaults
 
@@ -34,7 +35,7 @@ class Targets(Vaults, Records):
 
         sagemaker = SageMakerServing(
             lambda: self._client("sagemaker"),
-            lambda: self._client("sagemaker-runtime"),
+            self._own_client("sagemaker-runtime", RUNTIME),
             lambda: self._client("application-autoscaling"),
             lambda: self._client("cloudwatch"),
         )
